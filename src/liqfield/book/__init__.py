@@ -1,0 +1,1 @@
+"""Books: integer-tick ladder, gap-free synchroniser, composite, depth, walls."""

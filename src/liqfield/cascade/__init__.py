@@ -1,0 +1,1 @@
+"""Where forced flow stops, and how far a running cascade has come."""

@@ -1,0 +1,1 @@
+"""Funding, open-interest change, ratios, COT, sessions."""

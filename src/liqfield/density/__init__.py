@@ -1,0 +1,1 @@
+"""The liquidation-density estimator."""

@@ -1,0 +1,1 @@
+"""The fold: step(event); owns all mutable state; event time only."""

@@ -1,0 +1,1 @@
+"""Sockets, polling, backoff, rate limits, staleness."""

@@ -1,0 +1,1 @@
+"""Signed flow: CVD, footprint, order-flow imbalance, absorption."""

@@ -1,0 +1,1 @@
+"""The words of the field: immutable, free of I/O, importing nothing of ours from outside."""

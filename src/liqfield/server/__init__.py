@@ -1,0 +1,1 @@
+"""Wire schema, hub, HTTP and WebSocket."""

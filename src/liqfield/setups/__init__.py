@@ -1,0 +1,1 @@
+"""The six-step workflow, sizing, journal entries."""

@@ -1,0 +1,1 @@
+"""Append-only raw frames, columnar history, tiles."""

@@ -1,0 +1,1 @@
+"""Scores of estimates against what happened; imports no estimator."""
