@@ -1,0 +1,126 @@
+"""What a venue is: pure functions from bytes to events, and its subscriptions and polls as data.
+
+A new venue is one file that satisfies `Venue`, one line in the registry, a recording and a page in
+docs/venues. Nothing outside this folder knows a venue's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from liqfield.model.events import Event, Frame
+from liqfield.model.instrument import Instrument
+from liqfield.model.requests import HttpRequest
+
+
+class BookRule(StrEnum):
+    """How a venue proves that no book message was lost."""
+
+    REST_THEN_PREVIOUS = "rest_then_previous"  # Binance: REST snapshot, then pu == last u
+    NEXT_BY_ONE = "next_by_one"  # Bybit: snapshot in stream, then u == last u + 1
+    PREVIOUS_ID = "previous_id"  # OKX: snapshot in stream, then prevSeqId == last seqId
+    WHOLE = "whole"  # Hyperliquid: every message is the book; time must grow
+
+
+class StreamSpec(msgspec.Struct, frozen=True):
+    """One stream of a connection, for health and staleness.
+
+    name: stable and readable, e.g. "book BTCUSDT". `expect_s`: usual longest silence; 0 = silence is
+    normal (liquidations). `kinds`: event type names that prove the stream alive. instrument_id "" =
+    all instruments.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    instrument_id: str
+    expect_s: float
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """What the client sends to stay connected. payload b"" = a WebSocket ping frame."""
+
+    every_s: float
+    payload: bytes
+    only_when_idle: bool = False
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """One WebSocket: where, what to send after opening, how it lives.
+
+    source: the Frame.source of its messages, "ws:<path>#<name>".
+    """
+
+    venue: str
+    name: str
+    path: str
+    source: str
+    send: tuple[bytes, ...]
+    streams: tuple[StreamSpec, ...]
+    heartbeat: Heartbeat | None = None
+    send_spacing_s: float = 0.25  # respects the venue's incoming message limit
+    max_age_s: float = 86_000.0  # planned rotation before the venue cuts
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """A request repeated every `every_s`; `kinds` as in StreamSpec."""
+
+    request: HttpRequest
+    every_s: float
+    kinds: tuple[str, ...]
+
+
+class Resync(msgspec.Struct, frozen=True):
+    """How to get a fresh book: a REST request, or messages on the connection that carries it."""
+
+    request: HttpRequest | None = None
+    connection: str = ""
+    send: tuple[bytes, ...] = ()
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """A REST budget: `capacity` weight refills over `per_s` seconds, per IP."""
+
+    pool: str
+    capacity: float
+    per_s: float
+
+
+class Venue(Protocol):
+    """One venue. All methods are pure; the clock is an argument where it matters."""
+
+    name: str
+    book_rule: BookRule
+    rest_url: str
+    ws_url: str
+    budgets: tuple[Budget, ...]
+
+    def decode(self, frame: Frame, instruments: Mapping[str, Instrument]) -> Sequence[Event]:
+        """Bytes to events. `instruments` by id; unknown instruments give Unknown events.
+
+        Raises DecodeError on malformed messages, never on merely unknown ones.
+        """
+        ...
+
+    def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
+        """Requests whose replies give Listing (and TierTable) events, before anything else."""
+        ...
+
+    def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
+        """Everything to subscribe to for these instruments, split as the venue advises."""
+        ...
+
+    def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
+        """What no stream carries."""
+        ...
+
+    def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
+        """Requests for mark and last candles, open interest and funding of the stretch."""
+        ...
+
+    def resync(self, instrument: Instrument) -> Resync:
+        """What to do when the book of the instrument is void."""
+        ...
