@@ -1,0 +1,19 @@
+"""Shared fixtures: where the reference data lies, if it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared reference data; tests that need it skip with a reason without it."""
+    path = Path(os.environ.get("LIQFIELD_SHARED", ROOT.parent / "shared"))
+    if not (path / "data").is_dir():
+        pytest.skip(f"reference data not found at {path}: set LIQFIELD_SHARED to run this test")
+    return path
