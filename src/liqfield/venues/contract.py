@@ -29,8 +29,8 @@ class BookRule(StrEnum):
 class StreamSpec(msgspec.Struct, frozen=True):
     """One stream of a connection, for health and staleness.
 
-    name: stable and readable, e.g. "book BTCUSDT". `expect_s`: usual longest silence; 0 = silence is
-    normal (liquidations). `kinds`: event type names that prove the stream alive. instrument_id "" =
+    name: stable and readable, e.g. "book BTCUSDT". expect_s: usual longest silence, 0 = silence is
+    normal (liquidations). kinds: event type names that prove the stream alive. instrument_id "" =
     all instruments.
     """
 
