@@ -1,0 +1,69 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up from a clean clone.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STATIC := src/liqfield/server/static
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help demo live replay test check bench soak wheel setup browser clean
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: setup  ## the terminal on the built-in market, offline
+	$(BIN)/liqfield demo $(ARGS)
+
+live: setup  ## the terminal on the real venues: make live ARGS="--markets BTC,ETH"
+	$(BIN)/liqfield live $(ARGS)
+
+replay: setup  ## the terminal on a recording: make replay ARGS="FILE..."
+	$(BIN)/liqfield replay $(ARGS)
+
+test: setup browser check  ## everything CI runs
+	cd web && npm test --silent
+	$(BIN)/pytest -m "not soak" $(ARGS)
+
+check: setup  ## format, lint, types, layers, wire drift, web types
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m liqfield.server.typescript --check web/src/wire/types.ts
+	cd web && npm run --silent check
+
+bench: setup .venv-bench/.stamp  ## ratios against peers and limits, in one run
+	PYTHONPATH=src .venv-bench/bin/python -m benchmarks.run $(ARGS)
+
+soak: setup browser  ## long runs and fuzzing, with their figures
+	$(BIN)/pytest -m soak -s $(ARGS)
+
+wheel: setup  ## a wheel that needs no Node
+	$(BIN)/python -m build --wheel --no-isolation
+
+setup: $(VENV)/.stamp $(STATIC)/.stamp
+
+$(VENV)/.stamp: requirements/dev.txt pyproject.toml
+	tools/make_venv.sh $(VENV) requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv-bench/.stamp: requirements/bench.txt
+	tools/make_venv.sh .venv-bench requirements/bench.txt
+	touch $@
+
+web/node_modules/.stamp: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(STATIC)/.stamp: web/node_modules/.stamp $(WEB_SOURCES)
+	cd web && npm run --silent build
+	touch $@
+
+browser:
+	tools/browser.sh
+
+clean:
+	rm -rf $(VENV) .venv-bench web/node_modules web/dist build dist $(STATIC)
