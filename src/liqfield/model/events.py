@@ -42,7 +42,11 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 class Gap(msgspec.Struct, frozen=True, gc=False):
-    """Something was lost: derived state is void. instrument_id "" means the whole source."""
+    """Something was lost: derived state is void. instrument_id "" means the whole source.
+
+    kinds: names of the event types that the lost stream carries (StreamSpec.kinds), () = any. A
+    dropped trade connection must not void the books.
+    """
 
     venue: str
     source: str
@@ -50,6 +54,7 @@ class Gap(msgspec.Struct, frozen=True, gc=False):
     reason: GapReason
     instrument_id: str = ""
     detail: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 Record: TypeAlias = Frame | Gap
