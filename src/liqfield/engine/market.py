@@ -1,0 +1,268 @@
+"""One base asset: books, densities, flow and context of all its instruments; one writer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from liqfield.book.sync import BookSync
+from liqfield.density.estimator import DensityEstimator
+from liqfield.engine.history import HistoryBuffer
+from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.flow.candles import CandleBuilder
+from liqfield.flow.recent import RecentVolume
+from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.events import (
+    BestQuote,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    FundingRate,
+    Gap,
+    IndexPrice,
+    Liquidation,
+    MarketEvent,
+    MarkPrice,
+    OpenInterest,
+    TierTable,
+    Trade,
+)
+from liqfield.model.instrument import Instrument
+from liqfield.model.sides import BookRule, CandleOf, TradeKind
+
+MINUTE_NS = 60_000_000_000
+LIVE_COLUMN_NS = 10_000_000_000
+HISTORY_COLUMN_NS = 300_000_000_000
+DAY_NS = 86_400_000_000_000
+# A venue's clock may run ahead of ours (a recording shows 1.27 s); beyond this it is not believed.
+MAX_AHEAD_NS = 5_000_000_000
+BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
+
+
+class InstrumentState:
+    """Everything known of one instrument."""
+
+    def __init__(self, instrument: Instrument, rule: BookRule) -> None:
+        self.instrument = instrument
+        self.sync = BookSync(instrument.id, rule)
+        self.density = DensityEstimator(instrument)
+        self.candles = CandleBuilder(instrument.id, MINUTE_NS)
+        self.closes: deque[tuple[int, float]] = deque(maxlen=2_000)
+        self.quote: BestQuote | None = None
+        self.mark: MarkPrice | None = None
+        self.index: IndexPrice | None = None
+        self.funding: FundingRate | None = None
+        self.open_interest: OpenInterest | None = None
+        self.last: Trade | None = None
+        self.resyncs = 0
+        self.gaps = 0
+
+
+class MarketEngine:
+    """The fold of one base asset. `step` is deterministic: the same events give the same digest."""
+
+    def __init__(self, base: str, rules: Mapping[str, BookRule]) -> None:
+        self.base = base
+        self.instruments: dict[str, InstrumentState] = {}
+        self.recent = RecentVolume()
+        self.tape: deque[Liquidation] = deque(maxlen=5_000)
+        self.clock_ns = 0
+        self._rules = rules
+        self._history = HistoryBuffer()
+        self._column_ns = 0
+        self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
+            Trade: self._on_trade,
+            BookSnapshot: self._on_book,
+            BookDelta: self._on_book,
+            BestQuote: self._on_quote,
+            MarkPrice: self._on_mark,
+            IndexPrice: self._on_index,
+            FundingRate: self._on_funding,
+            OpenInterest: self._on_open_interest,
+            Liquidation: self._on_liquidation,
+            Candle: self._on_candle,
+            TierTable: self._on_tiers,
+        }
+
+    def add(self, instrument: Instrument) -> None:
+        """Follow an instrument; a changed listing replaces the words, not the state."""
+        state = self.instruments.get(instrument.id)
+        if state is None:
+            state = InstrumentState(instrument, self._rules[instrument.venue])
+            self.instruments[instrument.id] = state
+        elif state.instrument != instrument:
+            fresh = InstrumentState(instrument, self._rules[instrument.venue])
+            fresh.density = state.density
+            self.instruments[instrument.id] = fresh
+
+    def step(self, event: MarketEvent) -> list[Output]:
+        """Fold one event; returns what is due because of it."""
+        state = self.instruments.get(event.instrument_id)
+        handler = self._handlers.get(type(event))
+        if state is None or handler is None:
+            return []
+        if getattr(event, "is_history", False) or (type(event) is FundingRate and event.is_settled):
+            self._history.add(event)
+            return []
+        outputs: list[Output] = []
+        if self._history and type(event) in (Trade, MarkPrice):
+            outputs += self._flush_history(event.event_ns)
+        at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
+        if at_ns > self.clock_ns:
+            self.clock_ns = at_ns
+            if at_ns >= self._column_ns:
+                outputs += self._column(LIVE_COLUMN_NS)
+        outputs += handler(state, event)
+        return outputs
+
+    def gap(self, gap: Gap) -> list[Output]:
+        """A loss on a stream: the books and densities it fed are told."""
+        outputs: list[Output] = []
+        for state in self.instruments.values():
+            if gap.instrument_id:
+                hit = gap.instrument_id == state.instrument.id
+            else:
+                hit = gap.venue == state.instrument.venue
+            if hit:
+                state.gaps += 1
+                state.density.update(gap)
+                if gap.kinds and not BOOK_KINDS & set(gap.kinds):
+                    continue
+                need = state.sync.push(gap)
+                if need is not None:
+                    outputs.append(need)
+        return outputs
+
+    def densities(self) -> tuple[LiquidationDensity, ...]:
+        """The map of every instrument that has one, in order of instrument id."""
+        found = (self.instruments[key].density.get() for key in sorted(self.instruments))
+        return tuple(density for density in found if density is not None)
+
+    def reference(self) -> InstrumentState | None:
+        """The instrument whose price stands for the market: the largest open interest in USD."""
+        best: InstrumentState | None = None
+        best_usd = -1.0
+        for key in sorted(self.instruments):
+            state = self.instruments[key]
+            if state.mark is None and state.last is None:
+                continue
+            oi = state.open_interest.quantity if state.open_interest else 0.0
+            if oi > best_usd:
+                best, best_usd = state, oi
+        return best
+
+    def digest(self) -> str:
+        """A hash over the state that readers can see: equal runs have equal digests."""
+        sha = hashlib.sha256()
+        sha.update(f"{self.base} {self.clock_ns}".encode())
+        for key in sorted(self.instruments):
+            state = self.instruments[key]
+            sha.update(key.encode())
+            ladder = state.sync.ladder
+            sha.update(b"void" if ladder is None else ladder.digest())
+            sha.update(state.density.digest())
+            for fact in (state.mark, state.index, state.funding, state.open_interest, state.last):
+                sha.update(repr(fact).encode())
+        for liquidation in self.tape:
+            sha.update(repr(liquidation).encode())
+        return sha.hexdigest()
+
+    # ---- handlers: one a kind -----------------------------------------------------------------
+
+    def _on_book(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, BookSnapshot | BookDelta)
+        need = state.sync.push(event)
+        if need is None:
+            return []
+        state.resyncs += 1
+        return [need]
+
+    def _on_trade(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, Trade)
+        if event.kind is not TradeKind.MARKET:
+            return []
+        state.last = event
+        state.density.update(event)
+        self.recent.update(event)
+        closed = state.candles.update(event)
+        if closed is None:
+            return []
+        state.closes.append((closed.event_ns, closed.close))
+        return [CandleClosed(self.base, closed)]
+
+    def _on_quote(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, BestQuote)
+        state.quote = event
+        return []
+
+    def _on_mark(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, MarkPrice)
+        state.mark = event
+        state.density.update(event)
+        return []
+
+    def _on_index(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, IndexPrice)
+        state.index = event
+        return []
+
+    def _on_funding(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, FundingRate)
+        state.funding = event
+        state.density.update(event)
+        return []
+
+    def _on_open_interest(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, OpenInterest)
+        state.open_interest = event
+        state.density.update(event)
+        return []
+
+    def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, Liquidation)
+        self.tape.append(event)
+        state.density.update(event)
+        return [Liquidated(self.base, event)]
+
+    def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        # Live klines repeat what trades already said; only history is folded.
+        del state, event
+        return []
+
+    def _on_tiers(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        state.density.update(event)
+        return []
+
+    # ---- time ---------------------------------------------------------------------------------
+
+    def _column(self, column_ns: int) -> list[Output]:
+        """Columns are stamped with their end; the first one only starts the clock."""
+        started = self._column_ns > 0
+        due_ns = self.clock_ns - self.clock_ns % column_ns
+        self._column_ns = due_ns + column_ns
+        if not started:
+            return []
+        densities = self.densities()
+        return [ColumnDue(self.base, due_ns, column_ns, densities)] if densities else []
+
+    def _flush_history(self, until_ns: int) -> list[Output]:
+        """History ends where live begins: fold it in event time, a column every five minutes."""
+        outputs: list[Output] = []
+        due_ns = 0
+        for event in self._history.drain(until_ns):
+            state = self.instruments[event.instrument_id]
+            if due_ns and event.event_ns > due_ns:
+                densities = self.densities()
+                if densities:
+                    outputs.append(ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, densities))
+            if event.event_ns > due_ns:
+                whole, rest = divmod(event.event_ns, HISTORY_COLUMN_NS)
+                due_ns = (whole + (rest > 0)) * HISTORY_COLUMN_NS
+            state.density.update(event)
+            if isinstance(event, Candle) and event.of is CandleOf.LAST:
+                state.closes.append((event.event_ns, event.close))
+                outputs.append(CandleClosed(self.base, event))
+            elif isinstance(event, OpenInterest):
+                state.open_interest = event
+        return outputs

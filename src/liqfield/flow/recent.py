@@ -1,0 +1,39 @@
+"""Traded volume by price over the recent past: the delta and volume columns of the ladder."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from liqfield.model.events import FloatArray, Trade
+from liqfield.model.sides import Aggressor
+
+
+class RecentVolume:
+    """A ring of the newest `capacity` trades; memory is fixed, the oldest are overwritten."""
+
+    def __init__(self, capacity: int = 1 << 15) -> None:
+        self._at_ns = np.zeros(capacity, np.int64)
+        self._price = np.zeros(capacity)
+        self._signed = np.zeros(capacity)
+        self._count = 0
+
+    def update(self, trade: Trade) -> None:
+        i = self._count % len(self._at_ns)
+        self._at_ns[i] = trade.event_ns
+        self._price[i] = trade.price
+        signed = trade.quantity if trade.aggressor is Aggressor.BUY else -trade.quantity
+        self._signed[i] = signed
+        self._count += 1
+
+    def rows(
+        self, step: float, first_row: int, count: int, since_ns: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """(delta, traded), float64[count] base coins each: rows of `step` USD from first_row on."""
+        filled = min(self._count, len(self._at_ns))
+        fresh = self._at_ns[:filled] >= since_ns
+        row = np.floor(self._price[:filled][fresh] / step + 1e-9).astype(np.int64) - first_row
+        inside = (row >= 0) & (row < count)
+        signed = self._signed[:filled][fresh][inside]
+        delta = np.bincount(row[inside], signed, count)
+        traded = np.bincount(row[inside], np.abs(signed), count)
+        return delta, traded
