@@ -1,4 +1,4 @@
-"""The fold over all markets: routes events to their base asset, keeps the catalogue and the counts."""
+"""The fold over all markets: routes events to their base asset, keeps catalogue and counts."""
 
 from __future__ import annotations
 
