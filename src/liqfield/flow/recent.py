@@ -34,6 +34,6 @@ class RecentVolume:
         row = np.floor(self._price[:filled][fresh] / step + 1e-9).astype(np.int64) - first_row
         inside = (row >= 0) & (row < count)
         signed = self._signed[:filled][fresh][inside]
-        delta = np.bincount(row[inside], signed, count)
-        traded = np.bincount(row[inside], np.abs(signed), count)
+        delta: FloatArray = np.bincount(row[inside], signed, count).astype(np.float64)
+        traded: FloatArray = np.bincount(row[inside], np.abs(signed), count).astype(np.float64)
         return delta, traded

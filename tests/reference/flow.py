@@ -1,0 +1,51 @@
+"""Slow, obvious twins of the flow analytics: batch, from the whole list of trades."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from liqfield.model.events import BestQuote, Trade
+from liqfield.model.sides import Aggressor
+
+
+def cvd(trades: Sequence[Trade], bucket_ns: int) -> list[tuple[int, float]]:
+    """(bucket start, CVD at its end) over buckets with trades."""
+    totals: dict[int, float] = {}
+    for t in trades:
+        start = t.event_ns // bucket_ns * bucket_ns
+        signed = t.quantity if t.aggressor is Aggressor.BUY else -t.quantity
+        totals[start] = totals.get(start, 0.0) + signed
+    out, running = [], 0.0
+    for start in sorted(totals):
+        running += totals[start]
+        out.append((start, running))
+    return out
+
+
+def rows(trades: Sequence[Trade], step: float, since_ns: int) -> dict[int, tuple[float, float]]:
+    """row -> (bought, sold)."""
+    out: dict[int, tuple[float, float]] = {}
+    for t in trades:
+        if t.event_ns < since_ns:
+            continue
+        row = math.floor(t.price / step + 1e-9)
+        bought, sold = out.get(row, (0.0, 0.0))
+        if t.aggressor is Aggressor.BUY:
+            bought += t.quantity
+        else:
+            sold += t.quantity
+        out[row] = (bought, sold)
+    return out
+
+
+def ofi(quotes: Sequence[BestQuote]) -> float:
+    """Literal transcription of the paper's formula, summed."""
+    total = 0.0
+    for a, b in itertools.pairwise(quotes):
+        total += (b.bid_price >= a.bid_price) * b.bid_quantity
+        total -= (b.bid_price <= a.bid_price) * a.bid_quantity
+        total -= (b.ask_price <= a.ask_price) * b.ask_quantity
+        total += (b.ask_price >= a.ask_price) * a.ask_quantity
+    return total
