@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first call of a kernel compiles it: a deadline would measure the compiler.
+settings.register_profile("liqfield", deadline=None)
+settings.load_profile("liqfield")
 
 ROOT = Path(__file__).resolve().parents[1]
 

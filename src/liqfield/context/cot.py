@@ -2,8 +2,9 @@
 
 Two real forms are read: the weekly headerless file (87 fields) and the public API's JSON rows
 whose field names differ (no `_all` on some). Counts become base coins, so that contracts of
-different size add up. A report is as of Tuesday and usable only once published: Friday 15:30 New York, later
-around holidays; `usable_from_ns` says Saturday 00:00 UTC, which is safe in an ordinary week.
+different size add up. A report is as of Tuesday and usable only once published: Friday 15:30
+New York, later around holidays; `usable_from_ns` says Saturday 00:00
+UTC, which is safe in an ordinary week.
 """
 
 from __future__ import annotations

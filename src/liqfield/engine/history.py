@@ -31,7 +31,7 @@ class HistoryBuffer:
 
     def drain(self, until_ns: int) -> Iterator[MarketEvent]:
         """Events before `until_ns`, by time; at one time candles, then funding, then OI."""
-        order = {Candle: 0, FundingRate: 1, OpenInterest: 2}
+        order: dict[type, int] = {Candle: 0, FundingRate: 1, OpenInterest: 2}
         events = sorted(
             self._events.values(),
             key=lambda e: (e.event_ns, order.get(type(e), 3), e.instrument_id, _of(e)),

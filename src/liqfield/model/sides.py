@@ -67,3 +67,12 @@ class GapReason(StrEnum):
     STALE = "stale"
     CORRUPT = "corrupt"  # a message of the stream could not be decoded
     UNKNOWN = "unknown"
+
+
+class BookRule(StrEnum):
+    """How a venue proves that no book message was lost."""
+
+    REST_THEN_PREVIOUS = "rest_then_previous"  # Binance: REST snapshot, then pu == last u
+    NEXT_BY_ONE = "next_by_one"  # Bybit: snapshot in stream, then u == last u + 1
+    PREVIOUS_ID = "previous_id"  # OKX: snapshot in stream, then prevSeqId == last seqId
+    WHOLE = "whole"  # Hyperliquid: every message is the book; time must grow

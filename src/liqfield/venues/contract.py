@@ -7,7 +7,6 @@ docs/venues. Nothing outside this folder knows a venue's name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -15,15 +14,7 @@ import msgspec
 from liqfield.model.events import Event, Frame
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
-
-
-class BookRule(StrEnum):
-    """How a venue proves that no book message was lost."""
-
-    REST_THEN_PREVIOUS = "rest_then_previous"  # Binance: REST snapshot, then pu == last u
-    NEXT_BY_ONE = "next_by_one"  # Bybit: snapshot in stream, then u == last u + 1
-    PREVIOUS_ID = "previous_id"  # OKX: snapshot in stream, then prevSeqId == last seqId
-    WHOLE = "whole"  # Hyperliquid: every message is the book; time must grow
+from liqfield.model.sides import BookRule
 
 
 class StreamSpec(msgspec.Struct, frozen=True):

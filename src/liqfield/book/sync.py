@@ -1,0 +1,149 @@
+"""The synchroniser: what comes out is the true book or nothing.
+
+Safety: `ladder` is None from the moment a loss is known until a snapshot and an unbroken chain of
+diffs join again. Liveness: one NeedSnapshot a loss; the shell may repeat it on its own timer, and a
+snapshot that is too old asks once more. Rules: shared by name with the venues (model.BookRule).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from liqfield.book.ladder import Ladder
+from liqfield.model.events import BookDelta, BookSnapshot, Gap
+from liqfield.model.requests import NeedSnapshot
+from liqfield.model.sides import BookRule
+
+BUFFER_MAX = 2_000  # diffs kept while a snapshot is on its way
+
+
+class BookSync:
+    """One instrument's book. `push` folds a message and says when a snapshot is needed."""
+
+    def __init__(self, instrument_id: str, rule: BookRule) -> None:
+        self.instrument_id = instrument_id
+        self.rule = rule
+        self.sequence = -1
+        self.event_ns = 0
+        self.losses = 0
+        self._ladder = Ladder()
+        self._is_live = False
+        self._asked = False
+        self._buffer: deque[BookDelta] = deque(maxlen=BUFFER_MAX)
+
+    @property
+    def ladder(self) -> Ladder | None:
+        """The true book, or None."""
+        return self._ladder if self._is_live else None
+
+    def push(self, event: BookSnapshot | BookDelta | Gap) -> NeedSnapshot | None:
+        """Fold one message."""
+        if isinstance(event, BookDelta):
+            return self._delta(event)
+        if isinstance(event, BookSnapshot):
+            return self._snapshot(event)
+        return self._lost(f"gap: {event.reason}", fresh=True)
+
+    # ---- messages -----------------------------------------------------------------------------
+
+    def _delta(self, delta: BookDelta) -> NeedSnapshot | None:
+        if not self._is_live:
+            if self.rule is BookRule.REST_THEN_PREVIOUS:
+                self._buffer.append(delta)
+            return self._ask("no snapshot yet")
+        if not self._continues(delta):
+            if self._is_repeat(delta):
+                return None
+            return self._lost(
+                f"expected to follow {self.sequence}, got "
+                f"{delta.first_sequence}..{delta.sequence} after {delta.previous_sequence}",
+                delta,
+            )
+        return self._apply(delta)
+
+    def _snapshot(self, snapshot: BookSnapshot) -> NeedSnapshot | None:
+        if self.rule is BookRule.WHOLE:
+            if snapshot.event_ns < self.event_ns and self._is_live:
+                return None  # an older whole book says nothing new
+        elif self.rule is BookRule.REST_THEN_PREVIOUS:
+            return self._join(snapshot)
+        return self._take(snapshot)
+
+    def _take(self, snapshot: BookSnapshot) -> NeedSnapshot | None:
+        self._ladder.replace(snapshot.levels)
+        self.sequence, self.event_ns = snapshot.sequence, snapshot.event_ns
+        self._is_live, self._asked = True, False
+        if self._ladder.is_crossed:
+            return self._lost("snapshot is crossed")
+        return None
+
+    def _join(self, snapshot: BookSnapshot) -> NeedSnapshot | None:
+        """A REST snapshot with id L: the first diff must cover L, or follow it exactly."""
+        if self._is_live:
+            return None  # an audit reply; the chain is proof enough
+        while self._buffer and self._buffer[0].sequence < snapshot.sequence:
+            self._buffer.popleft()
+        if self._buffer and not _joins(self._buffer[0], snapshot.sequence):
+            self._asked = False
+            return self._ask("snapshot is older than the first buffered diff")
+        need = self._take(snapshot)
+        pending = list(self._buffer)
+        self._buffer.clear()
+        for delta in pending:
+            if need is not None:
+                self._buffer.append(delta)
+                continue
+            need = self._delta(delta)
+        return need
+
+    # ---- the chain ----------------------------------------------------------------------------
+
+    def _continues(self, delta: BookDelta) -> bool:
+        if self.rule is BookRule.NEXT_BY_ONE:
+            return delta.sequence == self.sequence + 1
+        if self.rule is BookRule.REST_THEN_PREVIOUS:
+            # After the join the chain is pu == last u; at the join the diff covers the snapshot.
+            return delta.previous_sequence == self.sequence or (
+                delta.first_sequence <= self.sequence <= delta.sequence
+                and delta.previous_sequence < self.sequence
+            )
+        if self.rule is BookRule.PREVIOUS_ID:
+            # Books of before 2023 carry no ids at all: both are 0 and nothing can be checked.
+            return delta.previous_sequence == self.sequence
+        return True
+
+    def _is_repeat(self, delta: BookDelta) -> bool:
+        """A message seen before: harmless, because sizes are absolute and it is older."""
+        if self.rule is BookRule.PREVIOUS_ID:
+            return False  # ids may legally fall: a repeat cannot be told from a loss
+        return delta.sequence <= self.sequence
+
+    def _apply(self, delta: BookDelta) -> NeedSnapshot | None:
+        self._ladder.apply(delta.levels)
+        self.sequence, self.event_ns = delta.sequence, delta.event_ns
+        if self._ladder.is_crossed:
+            return self._lost("crossed book")
+        return None
+
+    def _lost(
+        self, why: str, delta: BookDelta | None = None, *, fresh: bool = False
+    ) -> NeedSnapshot | None:
+        if self._is_live:
+            self.losses += 1
+        self._is_live = False
+        self._asked = self._asked and not fresh
+        self._buffer.clear()
+        if delta is not None and self.rule is BookRule.REST_THEN_PREVIOUS:
+            self._buffer.append(delta)
+        return self._ask(why)
+
+    def _ask(self, why: str) -> NeedSnapshot | None:
+        if self._asked or self.rule is BookRule.WHOLE:
+            return None
+        self._asked = True
+        return NeedSnapshot(self.instrument_id, why)
+
+
+def _joins(delta: BookDelta, snapshot_sequence: int) -> bool:
+    covers = delta.first_sequence <= snapshot_sequence <= delta.sequence
+    return covers or delta.previous_sequence == snapshot_sequence

@@ -1,0 +1,74 @@
+"""The ladder equals two dicts, wherever the price goes."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liqfield.book.ladder import ASK, BID, WINDOW, Ladder
+from liqfield.model.events import BookLevels
+from tests.reference.book import DictBook
+
+
+def levels(bids: list[tuple[int, float]], asks: list[tuple[int, float]]) -> BookLevels:
+    both = bids + asks
+    return BookLevels(
+        np.array([t for t, _ in both], np.int64), np.array([q for _, q in both]), len(bids)
+    )
+
+
+level_st = st.tuples(st.integers(-60, 60), st.sampled_from([0.0, 0.5, 1.0, 2.25]))
+# Messages around centres that may lie many windows apart: the ladder must follow.
+message_st = st.tuples(
+    st.integers(-3, 3).map(lambda k: 10_000_000 + k * (WINDOW // 3)),
+    st.lists(level_st, max_size=12),
+    st.lists(level_st, max_size=12),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(message_st, min_size=1, max_size=12))
+def test_equals_two_dicts(
+    messages: list[tuple[int, list[tuple[int, float]], list[tuple[int, float]]]],
+) -> None:
+    fast, slow = Ladder(), DictBook()
+    for centre, bids, asks in messages:
+        message = levels([(centre + t, q) for t, q in bids], [(centre + t, q) for t, q in asks])
+        fast.apply(message)
+        slow.apply(message)
+    for side in (BID, ASK):
+        ticks, quantity = fast.levels(side)
+        assert dict(zip(ticks.tolist(), quantity.tolist(), strict=True)) == slow.sides[side]
+        assert ticks.tolist() == sorted(ticks.tolist())
+    want_bid = slow.top(BID, 1)
+    want_ask = slow.top(ASK, 1)
+    # The window follows the bid; a side wholly outside it is still found.
+    assert fast.best_bid == (want_bid[0][0] if want_bid else None)
+    assert fast.best_ask == (want_ask[0][0] if want_ask else None)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, unique=True), st.integers(1, 30))
+def test_top_is_best_first(ticks: list[int], count: int) -> None:
+    fast = Ladder()
+    fast.replace(levels([(t, float(t)) for t in ticks], [(t + 1000, 1.0) for t in ticks]))
+    got, quantity = fast.top(BID, count)
+    assert got.tolist() == sorted(ticks, reverse=True)[:count]
+    assert quantity.tolist() == [float(t) for t in got.tolist()]
+    assert fast.top(ASK, count)[0].tolist() == [t + 1000 for t in sorted(ticks)[:count]]
+
+
+def test_digest_does_not_depend_on_the_window() -> None:
+    a, b = Ladder(), Ladder()
+    a.replace(levels([(100, 1.0)], [(101, 2.0)]))
+    b.replace(levels([(90_000_000, 1.0)], []))
+    b.apply(levels([(90_000_000, 0.0), (100, 1.0)], [(101, 2.0)]))
+    assert a.digest() == b.digest()
+
+
+def test_crossed_is_seen() -> None:
+    ladder = Ladder()
+    ladder.replace(levels([(100, 1.0)], [(101, 1.0)]))
+    assert not ladder.is_crossed
+    ladder.apply(levels([(101, 1.0)], []))
+    assert ladder.is_crossed
