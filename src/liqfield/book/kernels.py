@@ -65,16 +65,16 @@ def top_levels(
 
 
 @kernel
-def collect(size: FloatArray, side: int) -> tuple[IntArray, FloatArray]:
-    """All columns with something resting, ascending."""
+def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArray, FloatArray]:
+    """Columns in [first, last) with something resting, ascending."""
     count = 0
-    for column in range(size.shape[1]):
+    for column in range(first, last):
         if size[side, column] > 0.0:
             count += 1
     columns = np.empty(count, np.int64)
     quantity = np.empty(count, np.float64)
     at = 0
-    for column in range(size.shape[1]):
+    for column in range(first, last):
         if size[side, column] > 0.0:
             columns[at] = column
             quantity[at] = size[side, column]

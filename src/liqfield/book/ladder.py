@@ -97,7 +97,7 @@ class Ladder:
 
     def levels(self, side: int) -> tuple[IntArray, FloatArray]:
         """Every level, ascending by tick."""
-        columns, quantity = collect(self._size, side)
+        columns, quantity = collect(self._size, side, 0, WINDOW)
         ticks = columns + self._base
         if self._far[side]:
             far = self._far[side]
@@ -105,6 +105,18 @@ class Ladder:
             quantity = np.concatenate((quantity, np.fromiter(far.values(), float, len(far))))
             order = np.argsort(ticks)
             ticks, quantity = ticks[order], quantity[order]
+        return ticks, quantity
+
+    def between(self, side: int, low: int, high: int) -> tuple[IntArray, FloatArray]:
+        """Levels with low <= tick < high, in no stated order."""
+        first = min(max(low - self._base, 0), WINDOW)
+        last = min(max(high - self._base, first), WINDOW)
+        columns, quantity = collect(self._size, side, first, last)
+        ticks = columns + self._base
+        far = [(t, q) for t, q in self._far[side].items() if low <= t < high]
+        if far:
+            ticks = np.concatenate((ticks, np.array([t for t, _ in far], np.int64)))
+            quantity = np.concatenate((quantity, np.array([q for _, q in far])))
         return ticks, quantity
 
     def digest(self) -> bytes:
