@@ -1,7 +1,7 @@
 """The wire schema: every JSON message between server and browser; web types come from it.
 
 One WebSocket at /ws. JSON messages carry their type in "t". Binary messages and tiles share one
-layout (`encode_tile` in tiles.py): see docs/wire.md. Times are ms since epoch UTC, money is USD,
+layout (model/tiles.py): see docs/wire.md. Times are ms since epoch UTC, money is USD,
 sizes are base coins, prices USD per base coin. side arrays: 0 long, 1 short; bands: low, mid, high.
 """
 
@@ -20,9 +20,12 @@ class WireStruct(msgspec.Struct, frozen=True, tag_field="t", rename="camel"):
 
 
 class Subscribe(WireStruct, frozen=True, tag="subscribe"):
-    """Topics: "market:BTC", "map:BTC", "ladder:BTC", "clusters:BTC", "tape:BTC", "health".
+    """Topics: "market:BTC", "candle:BTC", "map:BTC:all" (or a venue), "ladder:BTC", "clusters:BTC",
+    "tape:BTC", "health".
 
-    The newest state comes at once, deltas after it. ladder_step: USD per row, 0 = automatic.
+    The newest state comes at once, changes after it. ladder_step: USD per row, 0 = automatic;
+    another step is rounded to the nearest of 1, 2, 5 times a power of ten. Subscribing again
+    replaces step and rows.
     """
 
     topics: tuple[str, ...]
@@ -185,3 +188,68 @@ class Problem(WireStruct, frozen=True, tag="problem"):
 
 ClientMessage = Subscribe | Unsubscribe | Ping
 ServerMessage = Hello | Pong | Market | CandleRow | Clusters | Ladder | Tape | Health | Problem
+
+
+# ---- REST replies (no tag: the path says what they are) -----------------------------------------
+
+
+class Meta(msgspec.Struct, frozen=True, rename="camel"):
+    """GET /api/v1/meta. source: live, demo, replay."""
+
+    name: str
+    version: str
+    source: str
+    wire_version: int
+    server_ms: float
+
+
+class Candles(msgspec.Struct, frozen=True, rename="camel"):
+    """GET /api/v1/candles/{base}; rows [start_ms, open, high, low, close, volume], ascending."""
+
+    base: str
+    interval_s: int
+    rows: tuple[tuple[float, float, float, float, float, float], ...]
+
+
+class Density(msgspec.Struct, frozen=True, rename="camel"):
+    """GET /api/v1/density/{base}. notional_usd[side][band][bin]; bin k covers
+    [exp((firstBin+k) binWidth), exp((firstBin+k+1) binWidth)). p10, p90 [side][bin] are the 80 %
+    interval of the sum over bands; null for a column out of the history, which is also quantised
+    (quantisationError: largest relative error of a bin, 0 when exact)."""
+
+    base: str
+    venue: str
+    at_ms: float
+    mark: float
+    bin_width: float
+    first_bin: int
+    bins: int
+    notional_usd: tuple[tuple[tuple[float, ...], ...], ...]
+    p10: tuple[tuple[float, ...], ...] | None
+    p90: tuple[tuple[float, ...], ...] | None
+    outside_usd: tuple[float, float]
+    open_interest_usd: float
+    forced_share: float
+    confidence: float
+    reasons: tuple[str, ...]
+    quantisation_error: float
+
+
+class Value(msgspec.Struct, frozen=True, rename="camel"):
+    """GET /api/v1/value/{base}: what the crosshair reads. usd[side][band] of the bin [low, high)
+    of the column [columnStartMs, columnEndMs), as known at asOfMs; p10, p90 by side or null."""
+
+    base: str
+    venue: str
+    at_ms: float
+    price: float
+    column_start_ms: float
+    column_end_ms: float
+    as_of_ms: float
+    mark: float
+    low: float
+    high: float
+    usd: tuple[tuple[float, float, float], tuple[float, float, float]]
+    p10: tuple[float, float] | None
+    p90: tuple[float, float] | None
+    quantisation_error: float

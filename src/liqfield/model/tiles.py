@@ -1,0 +1,190 @@
+"""The heat map as bytes: one binary layout for tiles and the live column, and its quantisation.
+
+docs/wire.md describes it for readers of other languages. A tile holds `columns` x `bins` cells in
+six planes (side * 3 + band); a cell is 0 (nothing) or v in 1..255 for
+FLOOR_USD * (TOP_USD / FLOOR_USD) ** ((v - 1) / 254) USD in that bin. One scale for all tiles, so
+that neighbours can be mixed and recoloured without knowing each other.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from liqfield.model.errors import ModelError
+from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.events import FloatArray
+from liqfield.model.grid import PriceGrid, rebin
+
+ByteArray: TypeAlias = npt.NDArray[np.uint8]
+
+TILE_COLUMNS, TILE_BINS, PLANES = 64, 256, 6
+COLUMN_S = (10, 60, 300, 1800, 7200, 43200)
+BIN_WIDTH = 0.0005
+LEVEL_FACTORS = (1, 4)  # level-0 bins in one bin of the level
+LEVEL_BINS_MAX = (2048, 2048)  # stored around the mark: 5 bp within 40 %, 20 bp beyond
+FLOOR_USD, TOP_USD = 100.0, 2e9
+MAGIC, VERSION = b"LQT1", 1
+COMPLETE = 1
+HEADER_BYTES = 96
+_HEADER = struct.Struct("<4sHHHHIdddiIfffI16s16s")
+_STEPS_PER_LOG = 254.0 / math.log(TOP_USD / FLOOR_USD)
+_USD = np.concatenate(([0.0], FLOOR_USD * np.exp(np.arange(255) / _STEPS_PER_LOG)))
+#: Largest relative error of a quantised value between FLOOR_USD and TOP_USD.
+QUANTISATION_ERROR = math.exp(0.5 / _STEPS_PER_LOG) - 1.0
+
+
+class TileHeader(msgspec.Struct, frozen=True):
+    """start_ms, column_ms: ms since epoch UTC; bin k of the tile is lattice bin first_bin + k of
+    width bin_width (log-price); mark_price: at the last filled column, 0 = unknown."""
+
+    columns: int
+    bins: int
+    filled_columns: int
+    start_ms: float
+    column_ms: float
+    bin_width: float
+    first_bin: int
+    is_complete: bool
+    mark_price: float
+    revision: int
+    base: str
+    venue: str
+    floor_usd: float = FLOOR_USD
+    top_usd: float = TOP_USD
+
+
+class MapColumn(msgspec.Struct, frozen=True, eq=False):
+    """One stored column, dequantised. [start_ns, end_ns) is its place in the history, as_of_ns the
+    time of the map in it; notional_usd float64[2, 3, bins]; the rest as in LiquidationDensity."""
+
+    start_ns: int
+    end_ns: int
+    as_of_ns: int
+    mark_price: float
+    grid: PriceGrid
+    notional_usd: FloatArray
+    outside_usd: FloatArray
+    open_interest_usd: float
+    confidence: float
+    forced_share: float
+
+
+class LevelColumn(msgspec.Struct, frozen=True, eq=False):
+    """One quantised column of one bin level: cells uint8[6, bins] from lattice bin first_bin."""
+
+    first_bin: int
+    cells: ByteArray
+
+
+def quantise(usd: FloatArray) -> ByteArray:
+    """USD to cells, any shape. Less than half a step below the floor is nothing, above the top is
+    the top; not-a-number and negative are nothing."""
+    safe = np.where(usd > 0.0, usd, 1e-300)
+    steps = (np.log(safe) - math.log(FLOOR_USD)) * _STEPS_PER_LOG + 1.0
+    cells: ByteArray = np.clip(np.rint(steps), 0.0, 255.0).astype(np.uint8)
+    return cells
+
+
+def dequantise(cells: ByteArray) -> FloatArray:
+    """Cells to USD, any shape."""
+    usd: FloatArray = _USD[cells]
+    return usd
+
+
+def level_width(level: int) -> float:
+    """Bin width of a level in log-price."""
+    return BIN_WIDTH * LEVEL_FACTORS[level]
+
+
+def level_column(density: LiquidationDensity, level: int) -> LevelColumn:
+    """Sum onto the level's lattice, cut to LEVEL_BINS_MAX around the mark, quantise."""
+    factor, limit = LEVEL_FACTORS[level], LEVEL_BINS_MAX[level]
+    first, usd = _on_base_lattice(density)
+    if factor > 1:
+        before = first % factor
+        after = -(before + usd.shape[1]) % factor
+        padded = np.pad(usd, ((0, 0), (before, after)))
+        usd = padded.reshape(PLANES, -1, factor).sum(axis=2)
+        first = (first - before) // factor
+    if usd.shape[1] > limit:
+        mark_bin = math.floor(math.log(density.mark_price) / level_width(level)) - first
+        start = min(max(mark_bin - limit // 2, 0), usd.shape[1] - limit)
+        first, usd = first + start, usd[:, start : start + limit]
+    return LevelColumn(first, quantise(usd))
+
+
+def _on_base_lattice(density: LiquidationDensity) -> tuple[int, FloatArray]:
+    """(first bin, float64[6, bins]) at BIN_WIDTH."""
+    grid = density.grid
+    planes = density.notional_usd.reshape(PLANES, grid.count)
+    if math.isclose(grid.width, BIN_WIDTH, rel_tol=1e-12):
+        return grid.first_bin, planes
+    low = math.floor(grid.first_bin * grid.width / BIN_WIDTH)
+    high = math.ceil((grid.first_bin + grid.count) * grid.width / BIN_WIDTH)
+    target = PriceGrid(BIN_WIDTH, low, high - low)
+    return low, np.stack([rebin(plane, grid, target)[0] for plane in planes])
+
+
+def encode_tile(header: TileHeader, cells: ByteArray) -> bytes:
+    """Header and cells uint8[6, columns, bins]. Raises ModelError when they contradict."""
+    if cells.shape != (PLANES, header.columns, header.bins):
+        raise ModelError(f"cells {cells.shape} for {header.columns} x {header.bins}")
+    base, venue = header.base.encode(), header.venue.encode()
+    if len(base) > 16 or len(venue) > 16:
+        raise ModelError(f"name longer than 16 bytes: {header.base!r} {header.venue!r}")
+    head = _HEADER.pack(
+        MAGIC,
+        VERSION,
+        header.columns,
+        header.bins,
+        PLANES,
+        header.filled_columns,
+        header.start_ms,
+        header.column_ms,
+        header.bin_width,
+        header.first_bin,
+        COMPLETE if header.is_complete else 0,
+        header.floor_usd,
+        header.top_usd,
+        header.mark_price,
+        header.revision,
+        base,
+        venue,
+    )
+    return head + cells.tobytes()
+
+
+def decode_tile(data: bytes) -> tuple[TileHeader, ByteArray]:
+    """Raises ModelError when the bytes are no tile of this version or too short."""
+    if len(data) < HEADER_BYTES or data[:4] != MAGIC:
+        raise ModelError(f"not a tile: {data[:4]!r}, {len(data)} bytes")
+    (_, version, columns, bins, planes, *rest) = _HEADER.unpack_from(data)
+    if version != VERSION or planes != PLANES:
+        raise ModelError(f"tile version {version} with {planes} planes")
+    filled, start, column, width, first, flags, floor, top, mark, revision, base, venue = rest
+    if len(data) != HEADER_BYTES + PLANES * columns * bins:
+        raise ModelError(f"tile of {len(data)} bytes for {columns} x {bins}")
+    header = TileHeader(
+        columns=columns,
+        bins=bins,
+        filled_columns=filled,
+        start_ms=start,
+        column_ms=column,
+        bin_width=width,
+        first_bin=first,
+        is_complete=bool(flags & COMPLETE),
+        mark_price=mark,
+        revision=revision,
+        base=base.rstrip(b"\0").decode(),
+        venue=venue.rstrip(b"\0").decode(),
+        floor_usd=floor,
+        top_usd=top,
+    )
+    cells = np.frombuffer(data, np.uint8, offset=HEADER_BYTES)
+    return header, cells.reshape(PLANES, columns, bins)
