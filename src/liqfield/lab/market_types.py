@@ -80,9 +80,9 @@ class LeverageLaw(msgspec.Struct, frozen=True):
 class PositionLaw(msgspec.Struct, frozen=True):
     """How positions are born, live and die.
 
-    holding_h        mean holding time of low leverage; leverage L holds holding_h * L**-holding_tilt
-    churn_base       share of OI replaced per hour in calm; churn_volatility: added share of OI
-                     replaced per unit of |return|  (2 = a 1 % move replaces 2 % of OI)
+    holding_h        mean holding time at 3x in calm; leverage L: holding_h * (3 / L)**holding_tilt
+    churn_volatility added share of OI replaced per 5 minutes per unit of |5-minute return|
+                     (2: a 1 % move replaces 2 % of OI); 0 = churn is constant
     stop_share       share of positions that carry a stop; they leave before their liquidation price
     stop_place       where between entry (0) and liquidation price (1) the stops sit on average
     """
@@ -91,7 +91,6 @@ class PositionLaw(msgspec.Struct, frozen=True):
     maker: LeverageLaw = LeverageLaw(median=1.8, spread=0.7, isolated_share=0.05)
     holding_h: float = 36.0
     holding_tilt: float = 0.5
-    churn_base: float = 0.01
     churn_volatility: float = 2.0
     stop_share: float = 0.5
     stop_place: float = 0.8
