@@ -1,0 +1,156 @@
+"""Line formats of others, read as records: nothing past this file knows that they are foreign.
+
+- hftbacktest captures: gzip lines "<local ns> <raw JSON>"; the venue is told or recognised.
+- cryptofeed containers: zstd JSON lines with t = header, http, connect, send, recv.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import zstandard
+
+from liqfield.model.errors import StoreError
+from liqfield.model.events import Frame, Gap, Record
+from liqfield.model.sides import GapReason
+from liqfield.store.frames import SUFFIX, ReadReport, read_records
+
+# host suffix -> venue name, for containers that state addresses
+_HOSTS = {
+    "binance.com": "binance",
+    "bybit.com": "bybit",
+    "okx.com": "okx",
+    "hyperliquid.xyz": "hyperliquid",
+}
+
+
+class _Line(msgspec.Struct):
+    """One line of a container; `ts` seconds, `data` raw text."""
+
+    t: str
+    ts: float = 0.0
+    conn: str = ""
+    url: str = ""
+    addr: str = ""
+    data: str = ""
+    body: str = ""
+
+
+def open_recording(
+    path: Path, venue: str = "", reports: list[ReadReport] | None = None
+) -> Iterator[Record]:
+    """Records of any recording we can read, told apart by name. `venue` overrides recognition."""
+    if path.is_dir() or path.name.endswith(SUFFIX):
+        return read_records(path, reports)
+    if path.name.endswith(".gz"):
+        return read_lines(path, venue, reports)
+    if path.name.endswith((".jsonl.zst", ".jsonl")):
+        return read_container(path, venue, reports)
+    raise StoreError(str(path), f"unknown recording: expected {SUFFIX}, .gz or .jsonl.zst")
+
+
+def read_lines(
+    path: Path, venue: str = "", reports: list[ReadReport] | None = None
+) -> Iterator[Record]:
+    """gzip lines "<ns> <json>"."""
+    report = ReadReport(str(path), blocks=1)
+    if reports is not None:
+        reports.append(report)
+    symbol = ""
+    try:
+        with gzip.open(path, "rb") as source:
+            for line in source:
+                stamp, _, raw = line.rstrip(b"\n").partition(b" ")
+                if not stamp.isdigit():
+                    report.why, report.torn_bytes = "line without a time stamp", len(line)
+                    return
+                if not venue:
+                    venue = _recognise(raw, path)
+                symbol = symbol or _symbol(raw)
+                report.records += 1
+                yield Frame(venue, _line_source(venue, raw, symbol), int(stamp), raw)
+    except (OSError, EOFError) as error:
+        raise StoreError(str(path), f"cannot be read ({error})") from error
+
+
+def read_container(
+    path: Path, venue: str = "", reports: list[ReadReport] | None = None
+) -> Iterator[Record]:
+    """zstd (or plain) JSON lines of a cryptofeed capture; what the client sent is skipped."""
+    report = ReadReport(str(path), blocks=1)
+    if reports is not None:
+        reports.append(report)
+    decoder = msgspec.json.Decoder(_Line)
+    paths: dict[str, str] = {}
+    name = venue
+    for line in _text_lines(path):
+        try:
+            row = decoder.decode(line)
+        except msgspec.DecodeError as error:
+            report.why, report.torn_bytes = f"line cannot be read: {error}", len(line)
+            return
+        received_ns = round(row.ts * 1e9)
+        url = row.url or row.addr
+        if url and not name:
+            name = _venue_of(url, path)
+        if row.t == "connect":
+            paths[row.conn] = urlsplit(url).path or "/"
+            source = f"ws:{paths[row.conn]}#{row.conn}"
+            yield Gap(name, source, received_ns, GapReason.CONNECT)
+        elif row.t == "http":
+            parts = urlsplit(url)
+            query = f"?{parts.query}" if parts.query else ""
+            payload = (row.body or row.data).encode()
+            yield Frame(name, f"rest:{parts.path}{query}", received_ns, payload)
+        elif row.t == "recv":
+            source = f"ws:{paths.get(row.conn, '/')}#{row.conn}"
+            yield Frame(name, source, received_ns, row.data.encode())
+        else:
+            continue
+        report.records += 1
+
+
+def _text_lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open("rb") as raw:
+            stream = (
+                zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
+            )
+            yield from io.TextIOWrapper(stream, encoding="utf-8")
+    except (OSError, zstandard.ZstdError, UnicodeDecodeError) as error:
+        raise StoreError(str(path), f"cannot be read ({error})") from error
+
+
+def _venue_of(url: str, path: Path) -> str:
+    host = urlsplit(url).hostname or ""
+    for suffix, venue in _HOSTS.items():
+        if host == suffix or host.endswith("." + suffix):
+            return venue
+    raise StoreError(str(path), f"address {host!r} is of no known venue: name the venue")
+
+
+def _recognise(raw: bytes, path: Path) -> str:
+    if b'"channel"' in raw[:200]:
+        return "hyperliquid"
+    if b'"stream"' in raw[:200] or b'"lastUpdateId"' in raw[:200]:
+        return "binance"
+    raise StoreError(str(path), "venue not recognised from its first line: name the venue")
+
+
+def _symbol(raw: bytes) -> str:
+    """The symbol of a combined-stream line: {"stream":"btcusdt@depth@0ms",..."""
+    if not raw.startswith(b'{"stream":"'):
+        return ""
+    return raw[11:60].partition(b"@")[0].decode("ascii", "replace").upper()
+
+
+def _line_source(venue: str, raw: bytes, symbol: str) -> str:
+    # The capture names no request; its only REST reply is the book snapshot of its only symbol.
+    if venue == "binance" and b'"stream"' not in raw[:200]:
+        return f"rest:/fapi/v1/depth?symbol={symbol}&limit=1000"
+    return "ws:/recorded#lines"
