@@ -1,143 +1,147 @@
-"""Clusters: contiguous price ranges of one side whose density stands out from its surroundings.
-
-A bin stands out when its smoothed density exceeds `prominence` times the median of its
-neighbourhood. Neighbouring runs join over small dips. Amounts are dollars of the raw density,
-never of the smoothed one, and never normalised.
-"""
+"""Clusters: contiguous price ranges of one side that stand out, in dollars, and what is in them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from liqfield.density.combine import combine
-from liqfield.model.estimates import LONG, SHORT, SIDES, Cluster, Confidence, LiquidationDensity
+from liqfield.density.combine import combine, placed
+from liqfield.model.estimates import SIDES, Cluster, Confidence, LiquidationDensity
 from liqfield.model.events import FloatArray
 
+SMOOTH_BINS = 9  # about 45 bp: narrower dips do not split a cluster
+BACKGROUND_BINS = 201
+MAX_WIDTH_BINS = 80
+STACKED_SHARE = 0.15  # a venue or band counts as present from this share on
+REACH = 0.25  # log-distance from the mark that is searched
 
-class ClusterSettings(msgspec.Struct, frozen=True):
-    """reach: log-distance from the mark that is searched; neighbourhood, dip: in bins."""
 
-    min_usd: float = 50e6
-    reach: float = 0.15
-    prominence: float = 1.4
-    smooth_bins: int = 5
-    neighbourhood_bins: int = 120
-    dip_bins: int = 3
+def _box(values: FloatArray, bins: int) -> FloatArray:
+    padded = np.concatenate((np.zeros(1), np.cumsum(values)))
+    half = bins // 2
+    at = np.arange(len(values))
+    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
+    out: FloatArray = (padded[high] - padded[low]) / (high - low)
+    return out
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _split(values: FloatArray, low: int, high: int) -> list[tuple[int, int]]:
+    """Cut a long run at its lowest inner bin until no part is wider than a cluster may be."""
+    if high - low <= MAX_WIDTH_BINS:
+        return [(low, high)]
+    margin = (high - low) // 4
+    cut = low + margin + int(np.argmin(values[low + margin : high - margin]))
+    return _split(values, low, cut) + _split(values, cut, high)
 
 
 def find_clusters(
     densities: Sequence[LiquidationDensity],
-    settings: ClusterSettings | None = None,
-    previous: Sequence[Cluster] = (),
-    previous_age_s: float = 0.0,
+    *,
+    min_usd: float = 0.0,
+    prominence: float = 1.5,
+    previous: Sequence[LiquidationDensity] = (),
 ) -> tuple[Cluster, ...]:
-    """Clusters of the venues' sum, nearest first. `previous` (found `previous_age_s` ago) gives the
-    growth and the age of those that are still there."""
-    chosen = settings or ClusterSettings()
+    """Clusters over venues, by distance from the mark; notional at least `min_usd`.
+
+    A bin belongs to a cluster where the smoothed density is `prominence` times its surroundings.
+    previous: the maps of some time ago (same venues), for the rate of change.
+    """
     whole = combine(densities)
     if whole is None:
         return ()
-    found = []
-    for side in (LONG, SHORT):
-        for first, last in _runs(whole, side, chosen):
-            cluster = _describe(whole, densities, side, first, last)
-            if cluster.notional_usd >= chosen.min_usd:
-                found.append(_with_past(cluster, previous, previous_age_s))
-    return tuple(sorted(found, key=lambda c: abs(c.distance)))
-
-
-def _runs(whole: LiquidationDensity, side: int, settings: ClusterSettings) -> list[tuple[int, int]]:
-    """[first, last) bins of each run that stands out."""
-    raw = whole.notional_usd[side].sum(axis=0)
-    kernel = np.ones(settings.smooth_bins) / settings.smooth_bins
-    smooth = np.convolve(raw, kernel, mode="same")
-    at = whole.grid.bin_of(whole.mark_price)
-    reach = int(settings.reach / whole.grid.width)
-    low, high = max(0, at - reach), min(whole.grid.count, at + reach)
-    if side == LONG:
-        high = min(high, at + 1)
-    else:
-        low = max(low, at)
-    if high - low < settings.smooth_bins:
-        return []
-    part = smooth[low:high]
-    stands_out = part > settings.prominence * _rolling_median(part, settings.neighbourhood_bins)
-    runs: list[tuple[int, int]] = []
-    for i in np.flatnonzero(stands_out):
-        if runs and low + i - runs[-1][1] <= settings.dip_bins:
-            runs[-1] = (runs[-1][0], int(low + i + 1))
-        else:
-            runs.append((int(low + i), int(low + i + 1)))
-    return runs
-
-
-def _rolling_median(values: FloatArray, width: int) -> FloatArray:
-    """Median of a centred window, in coarse steps: it is a background."""
-    step = max(1, width // 8)
-    centres = np.arange(0, len(values), step)
-    medians = [np.median(values[max(0, c - width // 2) : c + width // 2 + 1]) for c in centres]
-    return np.interp(np.arange(len(values)), centres, medians)
+    before = combine(previous)
+    parts = {
+        d.instrument_id.partition(":")[0]: placed(d, whole.grid)[0].sum(axis=1) for d in densities
+    }
+    usd = whole.notional_usd.sum(axis=1)
+    mark_bin = whole.grid.bin_of(whole.mark_price)
+    reach = int(REACH / whole.grid.width)
+    window = np.zeros(whole.grid.count, dtype=bool)
+    window[max(mark_bin - reach, 0) : mark_bin + reach] = True
+    found: list[Cluster] = []
+    for side in range(2):
+        smooth = _box(usd[side], SMOOTH_BINS)
+        background = _box(usd[side], BACKGROUND_BINS)
+        mask = window & (smooth > prominence * background) & (smooth > 0.0)
+        for run in _runs(mask):
+            for low, high in _split(smooth, *run):
+                amount = float(usd[side, low:high].sum())
+                if amount > 0.0 and amount >= min_usd:
+                    found.append(_describe(whole, before, parts, usd, side, low, high))
+    return tuple(sorted(found, key=lambda cluster: abs(cluster.distance)))
 
 
 def _describe(
     whole: LiquidationDensity,
-    densities: Sequence[LiquidationDensity],
+    before: LiquidationDensity | None,
+    parts: dict[str, FloatArray],
+    usd: FloatArray,
     side: int,
-    first: int,
-    last: int,
+    low: int,
+    high: int,
 ) -> Cluster:
-    bands = whole.notional_usd[side, :, first:last].sum(axis=1)
-    usd = float(bands.sum())
-    edges = whole.grid.edges()
-    low, high = float(edges[first]), float(edges[last])
-    raw = whole.notional_usd[side, :, first:last].sum(axis=0)
-    peak = float(whole.grid.centres()[first + int(np.argmax(raw))])
-    near = high if side == LONG else low
-    venues: dict[str, float] = {}
-    for d in densities:
-        a = first + whole.grid.first_bin - d.grid.first_bin
-        b = last + whole.grid.first_bin - d.grid.first_bin
-        part = d.notional_usd[side, :, max(a, 0) : max(b, 0)].sum()
-        venue = d.instrument_id.partition(":")[0]
-        venues[venue] = venues.get(venue, 0.0) + float(part)
-    share = bands / usd if usd > 0.0 else bands
-    confidence = whole.confidence
-    leading = max(venues.values()) / usd if usd > 0.0 and venues else 0.0
-    if leading > 0.9 and len(densities) > 1:
-        name = max(venues, key=lambda v: venues[v])
-        reasons = (*confidence.reasons, f"{leading:.0%} of it is on {name} alone")
-        confidence = Confidence(round(confidence.score * 0.8, 3), reasons)
+    grid, mark = whole.grid, whole.mark_price
+    edge = grid.width * grid.first_bin
+    low_price = math.exp(edge + low * grid.width)
+    high_price = math.exp(edge + high * grid.width)
+    amount = float(usd[side, low:high].sum())
+    bands = whole.notional_usd[side, :, low:high].sum(axis=1)
+    venue_usd = {name: float(mass[side, low:high].sum()) for name, mass in parts.items()}
+    age = 0.0
+    if whole.age_s is not None:
+        age = float((whole.age_s[side, low:high] * usd[side, low:high]).sum()) / amount
+    # Neighbouring bins err together (one law), so distances to the quantiles add plainly.
+    p10 = float(whole.p10[side, low:high].sum())
+    p90 = float(whole.p90[side, low:high].sum())
+    present = sum(value >= STACKED_SHARE * amount for value in venue_usd.values())
+    layers = sum(float(value) >= STACKED_SHARE * amount for value in bands)
+    near = high_price if side == 0 else low_price
+    score = whole.confidence.score
+    reasons = list(whole.confidence.reasons)
+    width = (p90 - p10) / amount
+    if width > 1.5:
+        score *= 1.5 / width
+        reasons.append(f"interval is {width:.1f} times the estimate")
     return Cluster(
         position_side=SIDES[side],
-        low=low,
-        high=high,
-        peak=peak,
-        notional_usd=usd,
-        notional_usd_p10=float(whole.p10[side, first:last].sum()),
-        notional_usd_p90=float(whole.p90[side, first:last].sum()),
-        distance=near / whole.mark_price - 1.0,
+        low=low_price,
+        high=high_price,
+        peak=math.exp(edge + (low + int(np.argmax(usd[side, low:high])) + 0.5) * grid.width),
+        notional_usd=amount,
+        notional_usd_p10=p10,
+        notional_usd_p90=p90,
+        distance=near / mark - 1.0,
         band_usd=(float(bands[0]), float(bands[1]), float(bands[2])),
-        venue_usd=venues,
-        age_s=0.0,
-        growth_per_h=0.0,
-        is_stacked=bool(share[0] >= 0.2 and share[2] >= 0.2),
-        confidence=confidence,
+        venue_usd=venue_usd,
+        age_s=age,
+        growth_per_h=_growth(whole, before, side, low, high, amount),
+        is_stacked=present >= 2 or layers >= 2,
+        confidence=Confidence(score, tuple(reasons)),
     )
 
 
-def _with_past(cluster: Cluster, previous: Sequence[Cluster], age_s: float) -> Cluster:
-    """Age and growth from the earlier cluster of the same side that overlaps most."""
-    best, best_overlap = None, 0.0
-    for old in previous:
-        if old.position_side is not cluster.position_side:
-            continue
-        overlap = min(old.high, cluster.high) - max(old.low, cluster.low)
-        if overlap > best_overlap:
-            best, best_overlap = old, overlap
-    if best is None or age_s <= 0.0:
-        return cluster
-    growth = (cluster.notional_usd / max(best.notional_usd, 1.0) - 1.0) * 3600.0 / age_s
-    return msgspec.structs.replace(cluster, age_s=best.age_s + age_s, growth_per_h=growth)
+def _growth(
+    whole: LiquidationDensity,
+    before: LiquidationDensity | None,
+    side: int,
+    low: int,
+    high: int,
+    amount: float,
+) -> float:
+    if before is None or whole.at_ns <= before.at_ns or before.grid.width != whole.grid.width:
+        return 0.0
+    offset = whole.grid.first_bin - before.grid.first_bin
+    a, b = max(low + offset, 0), min(high + offset, before.grid.count)
+    if b <= a:
+        return 0.0
+    was = float(before.notional_usd[side, :, a:b].sum())
+    hours = (whole.at_ns - before.at_ns) / 3.6e12
+    return (amount - was) / max(0.5 * (amount + was), 1e-12) / hours

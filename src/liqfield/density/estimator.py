@@ -1,358 +1,545 @@
-"""First estimator: conserved, swept by the mark, closed in proportion. Long = short = OI, always.
+"""The filter of hidden positions of one instrument: events in, a liquidation density out.
 
-State: base coins by side, leverage class and liquidation bin, plus `limbo` a side: positions that
-the mark swept (or that could not stand) and whose contracts somebody else holds until the next open
-interest says otherwise. Step order at an open-interest statement: limbo closes first, then the rest
-of a fall in proportion; a rise opens at the prices traded since; what is left of limbo re-enters
-there. Churn replaces positions every five minutes in proportion to the absolute return.
+Step order (docs/estimator.md follows it): mark path -> sweep and stop-outs -> closings and openings
+from volume and open interest -> projection onto open interest -> score against prints.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
 
-from liqfield.density import kernels
-from liqfield.density.law import FALLBACK_TIERS, LeverageLaw, classes
-from liqfield.model.estimates import LONG, SHORT, Confidence, LiquidationDensity
+from liqfield.density import law as laws
+from liqfield.density.flow import FlowBuffer, MovePath
+from liqfield.density.intervals import gamma_interval
+from liqfield.density.level import Level, is_finite_positive, tilt_of
+from liqfield.density.settings import PRIOR_TIERS, DensitySettings
+from liqfield.density.state import DensityState
+from liqfield.density.trust import Trust
+from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.events import (
     Candle,
     FloatArray,
+    FundingRate,
     Gap,
+    Liquidation,
     MarketEvent,
     MarkPrice,
     OpenInterest,
     TierTable,
     Trade,
 )
-from liqfield.model.grid import PriceGrid
 from liqfield.model.instrument import Instrument
 from liqfield.model.margin import MarginTier
-from liqfield.model.sides import CandleOf
+from liqfield.model.sides import Aggressor, CandleOf, TradeKind
 
-CHURN_NS = 300_000_000_000
-
-
-class DensitySettings(msgspec.Struct, frozen=True):
-    """width, bins: the lattice window. churn: share of OI replaced per unit of absolute 5-min
-    log-return. entry_sd: log-spread of the unknown entries that stand when watching begins.
-    interval_sigma: log-sd of the stated 80 % interval by leverage band (low, mid, high)."""
-
-    width: float = 0.0005
-    bins: int = 4096
-    churn: float = 4.0
-    entry_sd: float = 0.03
-    interval_sigma: tuple[float, float, float] = (0.5, 0.7, 0.9)
-    law: LeverageLaw = LeverageLaw()
-    max_oi_jump: float = 3.0
+HOUR_NS = 3_600_000_000_000
+DAY_H = 24.0
+MARK_STALE_NS = 600_000_000_000
+LAW_NS = HOUR_NS
+SCORE_NS = 300_000_000_000
+REFIT_NS = 6 * HOUR_NS
+AHEAD_NS = 5_000_000_000
+MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
+OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
+MAX_CHURN = 0.5  # share of open interest that one step may replace
+OKX_FEE = 0.0005
 
 
 class DensityEstimator:
-    """One instrument on one venue. `update(event)`, `get()`."""
+    """State of one instrument; `update` folds an event, `get` reads out."""
 
     def __init__(
         self,
         instrument: Instrument,
         settings: DensitySettings | None = None,
-        tiers: Sequence[MarginTier] = FALLBACK_TIERS,
+        tiers: tuple[MarginTier, ...] = PRIOR_TIERS,
     ) -> None:
         self.instrument = instrument
         self.settings = settings or DensitySettings()
-        self.open_interest = 0.0
-        self.mark = 0.0
         self.clock_ns = 0
-        self._law = classes(self.settings.law, tiers)
-        self._shift = self._law.shift / self.settings.width
-        count = len(self._law.leverage)
-        self._mass = np.zeros((2, count, self.settings.bins))
-        self._scale = np.ones((2, count))
-        self._total = np.zeros((2, count))
-        self._outside = np.zeros((2, count))
-        self._limbo = np.zeros(2)
-        self._grid: PriceGrid | None = None
-        # Longs stand in bins below it, shorts in this bin and above: the mark's nearest bin edge.
-        self._mark_bin = 0
-        self._since_oi: list[tuple[float, float]] = []  # (price, quantity) since the last OI
-        self._since_churn: list[tuple[float, float]] = []
-        self._churn_ns = 0
-        self._churn_mark = 0.0
-        self._prior = 0.0  # quantity that still stands from before watching began
-        self._oi_ns = 0
-        self._gaps = 0
-        self._has_tiers = tiers is not FALLBACK_TIERS
+        self.mark = 0.0
+        self.open_interest = 0.0
+        self.state: DensityState | None = None
+        self.level = Level(self.settings.forced_share, self.settings.level_half_life_h)
+        self.trust = Trust()
+        # what the mark swept since the last call of `take_swept`, coins x mark [2, classes]
+        self.swept_usd: FloatArray = np.zeros((2, laws.CLASSES))
+        self._tiers = tiers
+        self._table_for: tuple[MarginTier, ...] = ()
+        self._distance: FloatArray = np.empty(0)
+        self._flow = FlowBuffer(self.settings.bin_width)
+        self._path = MovePath()
+        self._mark_ns = self._step_ns = self._law_ns = self._score_ns = self._refit_ns = 0
+        self._oi_known = False
+        self._low = self._high = 0.0  # the mark's way since the last step
+        self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
+        self._doubt: tuple[float, int] = (0.0, 0)  # an unconfirmed mark and how often it came
+        self._funding = 0.0  # log-price that levels still have to move
+        self._turnover = 0.5  # OI per day, slow average
+        self._variance = 0.0009  # of log price per day, slow average
+        self._table: FloatArray = np.empty(0)
+        self._weights: FloatArray = np.empty(0)
+        self._standing: FloatArray = np.empty(0)
+        self._reach: FloatArray = np.empty(0)
+        self._rates = laws.exit_rates(self.settings.law)
+        self._handlers: dict[type, Callable[..., None]] = {
+            Trade: self._on_trade,
+            MarkPrice: self._on_mark,
+            OpenInterest: self._on_open_interest,
+            Candle: self._on_candle,
+            Liquidation: self._on_print,
+            FundingRate: self._on_funding,
+            TierTable: self._on_tiers,
+        }
 
     # ---- events -------------------------------------------------------------------------------
 
     def update(self, event: MarketEvent | Gap) -> None:
-        """Fold one event; kinds that say nothing about positions are ignored."""
+        """Fold one event of this instrument; kinds that say nothing of positions are ignored."""
         if isinstance(event, Gap):
-            self._gaps += 1
+            self.trust.gap(self.clock_ns, event)
             return
-        if event.event_ns > self.clock_ns:
-            self.clock_ns = event.event_ns
-        if isinstance(event, Trade):
-            self._traded(event.price, event.quantity)
-        elif isinstance(event, MarkPrice):
-            self._mark_path(event.price, event.price, event.price)
-        elif isinstance(event, OpenInterest):
-            if self.mark <= 0.0 and event.price > 0.0:
-                self._mark_path(event.price, event.price, event.price)
-            self._restate(event.quantity, event.event_ns)
-        elif isinstance(event, Candle):
-            self._candle(event)
-        elif isinstance(event, TierTable):
-            self._tiers(event.tiers)
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
 
-    def _candle(self, candle: Candle) -> None:
-        """A past interval: its mark path, and its volume spread over its range."""
-        if candle.of is CandleOf.MARK or (candle.of is CandleOf.LAST and self.mark <= 0.0):
-            self._mark_path(candle.low, candle.high, candle.close)
-        if candle.of is CandleOf.LAST and candle.volume > 0.0:
-            for share in (0.1, 0.3, 0.5, 0.7, 0.9):
-                price = candle.low + share * (candle.high - candle.low)
-                self._traded(price, candle.volume / 5.0)
+    def _advance(self, event_ns: int, received_ns: int) -> None:
+        """Event time never runs back, nor ahead of our own clock by more than a venue's skew."""
+        if received_ns > 0:
+            event_ns = min(event_ns, received_ns + AHEAD_NS)
+        if event_ns > self.clock_ns:
+            if self.clock_ns:
+                self.trust.silence(event_ns, event_ns - self.clock_ns)
+            self.clock_ns = event_ns
 
-    def _traded(self, price: float, quantity: float) -> None:
-        if not (price > 0.0 and math.isfinite(price) and 0.0 < quantity < math.inf):
+    def _on_trade(self, event: Trade) -> None:
+        if event.kind is not TradeKind.MARKET or not is_finite_positive(
+            event.price, event.quantity
+        ):
             return
-        # A print far off the mark is an error or a special fill: it opens no position there.
-        if self.mark > 0.0 and abs(math.log(price / self.mark)) > 0.2:
-            return
-        self._since_oi.append((price, quantity))
-        self._since_churn.append((price, quantity))
-        if len(self._since_churn) > 4096:
-            self._since_churn = _thin(self._since_churn)
-        if len(self._since_oi) > 4096:
-            self._since_oi = _thin(self._since_oi)
+        self._advance(event.event_ns, event.received_ns)
+        if self.mark and abs(math.log(event.price / self.mark)) > MARK_JUMP:
+            self.trust.outlier(self.clock_ns, "trade price")
+        else:
+            self._flow.trade(event.price, event.quantity, event.aggressor is Aggressor.BUY)
+        if self.clock_ns - self._mark_ns > MARK_STALE_NS:
+            self._take_mark(event.price, event.price, event.price)
+            self.trust.borrowed_mark(self.clock_ns)
+        self._tick()
 
-    def _tiers(self, tiers: Sequence[MarginTier]) -> None:
-        """New tiers hold for positions opened from now on; standing ones keep their price."""
-        if tiers:
-            self._law = classes(self.settings.law, tiers)
-            self._shift = self._law.shift / self.settings.width
-            self._has_tiers = True
+    def _on_mark(self, event: MarkPrice) -> None:
+        if not is_finite_positive(event.price):
+            return
+        self._advance(event.event_ns, event.received_ns)
+        self._mark_ns = self.clock_ns
+        self._take_mark(event.price, event.price, event.price)
+        self._tick()
+
+    def _on_candle(self, event: Candle) -> None:
+        if not event.is_history or not event.is_closed:
+            return  # live candles repeat what trades and marks already said
+        if event.event_ns < self.clock_ns or not is_finite_positive(
+            event.low, event.high, event.close
+        ):
+            return
+        self._advance(event.event_ns, 0)
+        low, high = min(event.low, event.high), max(event.low, event.high)
+        if event.of is CandleOf.MARK:
+            self._mark_ns = self.clock_ns
+            self._take_mark(low, high, event.close)
+            return
+        if event.of is not CandleOf.LAST:
+            return
+        if self.clock_ns - self._mark_ns > MARK_STALE_NS:
+            self._take_mark(low, high, event.close)
+            self.trust.borrowed_mark(self.clock_ns)
+        if event.volume > 0.0 and math.isfinite(event.volume):
+            buy = event.taker_buy_volume
+            buy = buy if 0.0 <= buy <= event.volume else 0.5 * event.volume
+            if self.mark and max(high / self.mark, self.mark / low) < 1.0 + 4.0 * MARK_JUMP:
+                self._flow.candle(low, high, buy, event.volume - buy)
+        if self.clock_ns - self._step_ns >= 2 * SCORE_NS and self.mark:
+            # No open interest in this history: keep the shape, the quantity comes later.
+            self._step(self.open_interest if self._oi_known else 1.0)
+
+    def _on_open_interest(self, event: OpenInterest) -> None:
+        if not is_finite_positive(event.quantity):
+            return
+        if event.is_history and event.event_ns < self.clock_ns:
+            return
+        self._advance(event.event_ns, 0 if event.is_history else event.received_ns)
+        if is_finite_positive(event.price) and self.clock_ns - self._mark_ns > 60_000_000_000:
+            self._take_mark(event.price, event.price, event.price)
+        if not self.mark:
+            self.open_interest = event.quantity
+            self._oi_known = True
+            return
+        if not self._oi_known:
+            self._oi_known = True
+            if self.state is not None:
+                self.state.rescale(event.quantity / max(self.open_interest, 1e-300))
+            self.open_interest = event.quantity
+        elif abs(math.log(event.quantity / self.open_interest)) > OI_JUMP:
+            self.trust.oi_jump(self.clock_ns, event.quantity / self.open_interest)
+            if self.state is not None:
+                self.state.rescale(event.quantity / self.open_interest)
+            self.open_interest = event.quantity
+        self.trust.oi_ns = self.clock_ns
+        self._step(event.quantity)
+
+    def _on_print(self, event: Liquidation) -> None:
+        if not is_finite_positive(event.price, event.quantity):
+            return
+        self._advance(event.event_ns, event.received_ns)
+        price = self.mark or event.price
+        self.level.print(event, event.quantity * min(max(event.price, 0.5 * price), 2.0 * price))
+
+    def _on_funding(self, event: FundingRate) -> None:
+        # Only settled payments move margin; the running estimate does not.
+        if not event.is_settled or not math.isfinite(event.rate) or abs(event.rate) > 0.05:
+            return
+        if event.event_ns < self.clock_ns - HOUR_NS:
+            return
+        self._funding += event.rate
+
+    def _on_tiers(self, event: TierTable) -> None:
+        if event.tiers and event.tiers != self._tiers:
+            self._tiers = event.tiers
+            self.trust.has_tiers = True
+            if self.mark:
+                self._make_law()
 
     # ---- the mark -----------------------------------------------------------------------------
 
-    def _mark_path(self, low: float, high: float, close: float) -> None:
-        if not (0.0 < low <= high < math.inf):
-            return
-        if self.mark > 0.0 and abs(math.log(close / self.mark)) > 1.5:
-            return  # an outlier or a change of unit: never sweep the book on it
-        if self._grid is None:
-            self._grid = PriceGrid.around(close, self.settings.width, self.settings.bins)
-            self._mark_bin = round(self._position(close))
-            self._churn_mark = close
-        self._follow(close)
+    def _take_mark(self, low: float, high: float, close: float) -> None:
+        if self.mark and abs(math.log(close / self.mark)) > MARK_JUMP:
+            doubted, times = self._doubt
+            near = doubted > 0.0 and abs(math.log(close / doubted)) < MARK_JUMP / 2
+            self._doubt = (close, times + 1 if near else 1)
+            if self._doubt[1] < 3:
+                self.trust.outlier(self.clock_ns, "mark price")
+                return
+            low, high = min(low, close), max(high, close)
+        self._doubt = (0.0, 0)
+        if self.mark:
+            # A wick that no close confirms and that is far out is an outlier too.
+            low = max(low, min(close, self.mark) * math.exp(-2.0 * MARK_JUMP))
+            high = min(high, max(close, self.mark) * math.exp(2.0 * MARK_JUMP))
         self.mark = close
-        low_bin, high_bin = round(self._position(low)), round(self._position(high))
-        if low_bin < self._mark_bin:
-            self._limbo[LONG] += kernels.sweep(
-                self._mass, self._scale, self._total, LONG, low_bin, self._mark_bin
-            )
-        if high_bin > self._mark_bin:
-            self._limbo[SHORT] += kernels.sweep(
-                self._mass, self._scale, self._total, SHORT, self._mark_bin, high_bin
-            )
-        self._mark_bin = round(self._position(close))
-        self._churn()
-
-    def _position(self, price: float) -> float:
-        assert self._grid is not None
-        return math.log(price) / self.settings.width - self._grid.first_bin
-
-    def _follow(self, price: float) -> None:
-        """Re-centre by whole bins when the price leaves the middle half of the window."""
-        assert self._grid is not None
-        off = self._grid.bin_of(price) - self.settings.bins // 2
-        if abs(off) > self.settings.bins // 4:
-            kernels.shift_bins(self._mass, self._outside, off)
-            self._grid = PriceGrid(self._grid.width, self._grid.first_bin + off, self._grid.count)
-            self._mark_bin -= off
-
-    # ---- open interest ------------------------------------------------------------------------
-
-    def _restate(self, quantity: float, event_ns: int) -> None:
-        if not (0.0 <= quantity < math.inf) or self.mark <= 0.0 or event_ns < self._oi_ns:
+        low, high = min(low, close), max(high, close)
+        self._low = min(self._low, low) if self._low else low
+        self._high = max(self._high, high)
+        if self.state is None:
             return
-        self._oi_ns = event_ns
-        if self.open_interest <= 0.0:
-            self._begin(quantity)
+        self._sweep(low, high)
+
+    def _sweep(self, low: float, high: float) -> None:
+        state = self.state
+        assert state is not None
+        if self.settings.stop_exponent > 0.0:
+            self._stop_out(low, high)
+        w, first = state.grid.width, state.grid.first_bin
+        if (
+            math.log(low) / w - 0.5 - first > state.top[0]
+            and math.log(high) / w - 0.5 - first < state.top[1]
+        ):
             return
-        ratio = quantity / self.open_interest
-        if quantity > 0.0 and not 1 / self.settings.max_oi_jump < ratio < self.settings.max_oi_jump:
-            # A unit change or a restatement says nothing about who opened where: rescale.
-            self._rescale(ratio)
-            self.open_interest = quantity
+        swept = np.zeros((2, laws.CLASSES))
+        state.sweep(low, high, swept)
+        swept *= self.mark
+        self.swept_usd += swept
+        self.level.sweep(swept)
+
+    def _stop_out(self, low: float, high: float) -> None:
+        """Positions near their level leave when the mark makes a new worst for their side."""
+        state = self.state
+        assert state is not None
+        width = state.grid.width
+        for side, x in ((0, math.log(low)), (1, math.log(high))):
+            worst = self._frontier[side]
+            moved = worst - x if side == 0 else x - worst
+            if moved >= width:
+                edge = math.exp(x)
+                state.erode(side, edge, moved, self._reach, self.settings.stop_exponent)
+                self._frontier[side] = x
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        if self.state is None:
             return
-        change = quantity - self.open_interest
-        prices, weights = self._entries(self._since_oi)
-        for side in (LONG, SHORT):
-            if change < 0.0:
-                from_limbo = min(self._limbo[side], -change)
-                self._limbo[side] -= from_limbo
-                rest = -change - from_limbo
-                closed = kernels.close(self._scale, self._total, self._law.hazard, side, rest)
-                self._limbo[side] -= rest - closed  # only rounding can be left
-                opened = self._limbo[side]
-            else:
-                opened = change + self._limbo[side]
-            self._limbo[side] = self._open(side, prices, weights * opened)
-        self._prior *= min(1.0, max(0.0, 1.0 + min(change, 0.0) / self.open_interest))
-        self.open_interest = quantity
-        self._since_oi.clear()
-        self._settle()
+        if self.clock_ns - self._step_ns >= self.settings.step_s * 1e9:
+            self._step(self.open_interest)
+
+    def _make_table(self) -> None:
+        """Distances to liquidation: from the tiers, so only when these change."""
+        s = self.settings
+        fee = OKX_FEE if self.instrument.venue == "okx" else 0.0
+        kind = self.instrument.kind
+        rates = laws.maintenance_rates(
+            self._tiers, self.mark, s.size_median_usd, s.size_sigma, fee, kind
+        )
+        self._table = laws.distance_table(kind, rates, s.law.menu_share)
+        finite = np.where(np.isfinite(self._table), np.abs(self._table), 3.0)
+        self._distance = finite.mean(axis=(0, 2))
+        self._reach = 0.5 * self._distance
+        self._table_for = self._tiers
+
+    def _make_law(self) -> None:
+        s = self.settings
+        if self._table_for != self._tiers:
+            self._make_table()
+        self._standing = laws.class_shares(s.law, laws.top_leverage(self._tiers))
+        seeds = laws.seed_shares(
+            s.law, self._standing, self._distance, self._turnover, self._variance
+        )
+        if s.adapt_law:
+            seeds = seeds * tilt_of(self.level.theta)
+            seeds /= seeds.sum()
+        self._weights = np.stack(
+            (laws.tilted(seeds, s.law.taker_tilt), laws.tilted(seeds, -s.law.taker_tilt))
+        )
+        self._law_ns = self.clock_ns
 
     def _begin(self, quantity: float) -> None:
-        """What stands when watching begins: entries unknown, spread around the price."""
-        spread = np.linspace(-2.0, 2.0, 41)
-        weights = np.exp(-0.5 * spread * spread)
-        prices = np.log(self.mark) + spread * self.settings.entry_sd
-        for side in (LONG, SHORT):
-            self._limbo[side] = self._open(
-                side, prices, weights / weights.sum() * quantity, self._law.standing
-            )
-        self.open_interest = self._prior = quantity
-        self._since_oi.clear()
-        self._settle()
+        """First sight of the market: its open interest stands by the standing law."""
+        s = self.settings
+        self._make_law()
+        self.state = DensityState(self.mark, s.bin_width, s.bin_count)
+        x = math.log(self.mark)
+        self._frontier = [x, x]
+        z = np.linspace(-2.5, 2.5, 41)
+        shares = np.exp(-0.5 * z * z)
+        shares /= shares.sum()
+        weights = np.stack((self._standing, self._standing))
+        amounts = np.broadcast_to(0.5 * quantity * shares, (2, 2, len(z))).copy()
+        self.state.open(
+            x + s.entry_spread * z, amounts, weights, self._table, self.mark, self._hours()
+        )
+        self.state.pending[:] = 0.0  # what could not stand here never stood
+        self.state.close(np.zeros(2), self._rates, quantity)
+        self.open_interest = quantity
+        self._step_ns = self._score_ns = self._refit_ns = self.clock_ns
+        self._low = self._high = self.mark
+        self._path.step(self.clock_ns, x, 0)
+        self.trust.begun(self.clock_ns)
 
-    def _churn(self) -> None:
-        """Every five minutes: positions handed on, in proportion to the absolute return."""
-        whole = self.clock_ns - self.clock_ns % CHURN_NS
-        if whole <= self._churn_ns:
+    def _step(self, quantity: float) -> None:
+        """Closings and openings since the last step, then both sides equal `quantity` coins."""
+        if self.state is None:
+            self._begin(quantity)
+            self._flow.clear()
             return
-        first = self._churn_ns == 0
-        self._churn_ns = whole
-        moved = abs(math.log(self.mark / self._churn_mark))
-        self._churn_mark = self.mark
-        if first or self.open_interest <= 0.0 or not self._since_churn:
-            self._since_churn.clear()
-            return
-        volume = sum(quantity for _, quantity in self._since_churn)
-        share = min(self.settings.churn * moved, 0.5, volume / self.open_interest)
-        prices, weights = self._entries(self._since_churn)
-        for side in (LONG, SHORT):
-            quantity = kernels.close(
-                self._scale, self._total, self._law.hazard, side, share * self.open_interest
+        state, s = self.state, self.settings
+        dt_ns = self.clock_ns - self._step_ns
+        self._step_ns = self.clock_ns
+        x = math.log(self.mark)
+        move = self._path.step(self.clock_ns, x, dt_ns)
+        before = self.open_interest
+        volume = self._flow.volume
+        churn = s.churn_volume * volume + s.churn_move * move * before
+        churn = min(churn, MAX_CHURN * before)
+        delta = quantity - before
+        opens = np.maximum(churn + max(delta, 0.0), state.pending + delta)
+        closes = np.maximum(opens - delta - state.pending, 0.0)
+        prices, buy_share, share = self._flow.take(self._low, self._high)
+        state.pending[:] = 0.0
+        state.close(closes, self._rates, max(quantity - float(opens.mean()), 0.0))
+        # Each side keeps its own remainder: openings differ by what was swept on one side only.
+        amounts = self._amounts(opens, buy_share, share)
+        self._project(quantity - opens)
+        dead = state.open(prices, amounts, self._weights, self._table, self.mark, self._hours())
+        self._count_dead(dead)
+        state.close(np.zeros(2), self._rates, quantity)
+        self.open_interest = quantity
+        self.trust.turnover(float(opens.mean()) / max(quantity, 1e-300))
+        self._relax(float(opens.mean()) / max(quantity, 1e-300), x)
+        self._low = self._high = self.mark
+        self._slow(dt_ns, move, float(opens.mean()) / max(quantity, 1e-300))
+
+    def _project(self, remainder: FloatArray) -> None:
+        state = self.state
+        assert state is not None
+        owned = state.masses().sum(axis=1)
+        for side in range(2):
+            if owned[side] > 0.0:
+                state.scale[side] *= max(float(remainder[side]), 1e-12 * owned[side]) / owned[side]
+        state.pending[:] = 0.0
+
+    @staticmethod
+    def _amounts(opens: FloatArray, buy_share: FloatArray, share: FloatArray) -> FloatArray:
+        """float64[2 sides, 2 roles, J]: taker purchases open takers' longs, makers' shorts."""
+        sell_share = 1.0 - buy_share
+        return np.stack(
+            (
+                np.stack((opens[0] * share * buy_share, opens[0] * share * sell_share)),
+                np.stack((opens[1] * share * sell_share, opens[1] * share * buy_share)),
             )
-            self._limbo[side] += self._open(side, prices, weights * quantity)
-        self._prior *= 1.0 - share
-        self._since_churn.clear()
-        self._settle()
-
-    def _entries(self, trades: list[tuple[float, float]]) -> tuple[FloatArray, FloatArray]:
-        """(log-prices, weights that sum to 1) of new entries: where it traded, else the mark."""
-        if not trades:
-            return np.array([math.log(self.mark)]), np.ones(1)
-        table = np.array(trades)
-        bins = np.floor(np.log(table[:, 0]) / self.settings.width).astype(np.int64)
-        _, where = np.unique(bins, return_inverse=True)
-        weights = np.bincount(where, table[:, 1]).astype(np.float64)
-        logs: FloatArray = np.bincount(where, table[:, 1] * np.log(table[:, 0])) / weights
-        return logs, weights / weights.sum()
-
-    def _open(
-        self, side: int, log_prices: FloatArray, quantity: FloatArray, law: FloatArray | None = None
-    ) -> float:
-        """Open by the seeding law (or `law`); returns what could not stand: it stays in limbo."""
-        assert self._grid is not None
-        return kernels.deposit(
-            self._mass,
-            self._scale,
-            self._total,
-            self._outside,
-            self._law.seed if law is None else law,
-            self._shift,
-            side,
-            log_prices / self.settings.width - self._grid.first_bin,
-            quantity,
-            self._mark_bin,
         )
 
-    def _rescale(self, ratio: float) -> None:
-        self._mass *= ratio
-        self._outside *= ratio
-        self._total *= ratio
-        self._limbo *= ratio
-        self._prior *= ratio
+    def _count_dead(self, dead: FloatArray) -> None:
+        """Opened and swept within one step: of unknown order, so half of it counts as swept."""
+        if dead.any():
+            spread = 0.5 * self.mark * dead[:, None] * self._weights.mean(axis=0)[None, :]
+            self.swept_usd += spread
+            self.level.sweep(spread)
 
-    def _settle(self) -> None:
-        """Rounding: bring both sides onto the open interest exactly, by their own total."""
-        kernels.settle_scales(self._mass, self._scale, self._outside)
-        for side in (LONG, SHORT):
-            held = float(self._total[side].sum())
-            goal = self.open_interest - self._limbo[side]
-            if held > 0.0 and goal > 0.0 and abs(held - goal) <= 1e-6 * self.open_interest:
-                self._total[side] *= goal / held
-                self._scale[side] *= goal / held
+    def _relax(self, turned: float, x: float) -> None:
+        """New owners have not yet lived through the old worst: the frontiers drift to the mark."""
+        for side in range(2):
+            self._frontier[side] += min(20.0 * turned, 1.0) * (x - self._frontier[side])
+        self._frontier[0] = min(self._frontier[0], x)
+        self._frontier[1] = max(self._frontier[1], x)
 
-    # ---- reading ------------------------------------------------------------------------------
+    def _slow(self, dt_ns: int, move: float, turned: float) -> None:
+        """Averages, funding, re-centring, scoring and the law: seldom and in event time."""
+        state = self.state
+        assert state is not None
+        dt_d = dt_ns / HOUR_NS / DAY_H
+        if dt_d > 0.0:
+            keep = 0.5 ** (dt_d / 3.0)
+            blend = 1.0 - keep
+            self._turnover = keep * self._turnover + blend * min(turned / dt_d, 50.0)
+            # |return| over five minutes -> variance a day, by the normal law
+            daily = (move / dt_d) ** 2 / 288.0 * math.pi / 2.0
+            self._variance = keep * self._variance + blend * min(daily, 0.05)
+        width = state.grid.width
+        if abs(self._funding) >= width:
+            bins = int(self._funding / width)
+            self._funding -= bins * width
+            state.move_mass(bins)
+            self._sweep(self.mark, self.mark)
+        off = state.grid.bin_of(self.mark) - state.grid.count // 2
+        if abs(off) > state.grid.count // 16:
+            state.shift(off)
+        if self.clock_ns - self._score_ns >= SCORE_NS:
+            self.level.interval((self.clock_ns - self._score_ns) / HOUR_NS)
+            self._score_ns = self.clock_ns
+        if self.clock_ns - self._refit_ns >= REFIT_NS:
+            self._refit_ns = self.clock_ns
+            ratio = self.level.refit() if self.settings.adapt_law else None
+            if ratio is not None:
+                state.reweigh(ratio)
+        if self.clock_ns - self._law_ns >= LAW_NS:
+            self._make_law()
 
-    def get(self) -> LiquidationDensity | None:
-        """The map now; None until a mark and an open interest are known."""
-        if self._grid is None or self.open_interest <= 0.0:
+    def _hours(self) -> float:
+        # Hours since 2020: single precision keeps a few seconds.
+        return self.clock_ns / HOUR_NS - 438_288.0
+
+    # ---- out ----------------------------------------------------------------------------------
+
+    def get(self, at_ns: int | None = None) -> LiquidationDensity | None:
+        """The map now; None until a mark and open interest are known.
+
+        at_ns: the reader's clock, ns; a venue that has gone dark is judged by it.
+        """
+        if self.state is None or not self._oi_known:
             return None
-        coins = np.empty((2, 3, self.settings.bins))
-        kernels.read_out(self._mass, self._scale, self._law.band, coins)
+        state, s = self.state, self.settings
+        mass, born = state.read()
+        coins = mass.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            age_s = np.where(coins > 0.0, (self._hours() - born / coins) * 3600.0, 0.0)
+        mass *= self.mark
         usd = coins * self.mark
-        oi_usd = self.open_interest * self.mark
-        outside = oi_usd - usd.sum(axis=(1, 2))
-        total = usd.sum(axis=1)
-        sigma = np.array(self.settings.interval_sigma)
-        weighted = np.einsum("sbn,b->sn", usd, sigma) / np.maximum(total, 1e-12)
-        spread = np.exp(1.2815515655446004 * weighted)
+        confidence, widen = self.trust.judge(
+            max(at_ns or 0, self.clock_ns), self.level.prints, self._mark_ns
+        )
+        relative = math.sqrt(s.spread**2 + widen**2)
+        p10, p90 = gamma_interval(usd, relative, self.level.lump_usd(s.lump_usd))
+        share = self.level.share(s.forced_prior * self.open_interest * self.mark)
         return LiquidationDensity(
             instrument_id=self.instrument.id,
             at_ns=self.clock_ns,
             mark_price=self.mark,
-            grid=self._grid,
-            notional_usd=usd,
-            p10=total / spread,
-            p90=total * spread,
-            outside_usd=np.maximum(outside, 0.0),
-            open_interest_usd=oi_usd,
-            confidence=self.confidence(),
+            grid=state.grid,
+            notional_usd=mass,
+            p10=p10,
+            p90=p90,
+            outside_usd=state.outside() * self.mark,
+            open_interest_usd=self.open_interest * self.mark,
+            confidence=confidence,
+            forced_share=float(share.mean()),
+            age_s=np.maximum(age_s, 0.0),
         )
 
-    def confidence(self) -> Confidence:
-        """1 is never reached: the law is assumed until prints have fitted it."""
-        score, reasons = 0.7, ["leverage law assumed, not yet fitted to this venue's prints"]
-        known = 1.0 - min(self._prior / self.open_interest, 1.0) if self.open_interest else 0.0
-        if known < 0.5:
-            score *= 0.4 + known
-            reasons.append(f"{1 - known:.0%} of open interest is older than our watch")
-        age_s = (self.clock_ns - self._oi_ns) / 1e9
-        if age_s > 120.0:
-            score *= max(0.2, 120.0 / age_s)
-            reasons.append(f"open interest is {age_s:.0f} s old")
-        if not self._has_tiers:
-            score *= 0.9
-            reasons.append("margin tiers of the venue not known yet")
-        return Confidence(round(score, 3), tuple(reasons))
+    def forced_shares(self) -> FloatArray:
+        """Forced share of longs and shorts, float64[2]."""
+        return self.level.share(self.settings.forced_prior * self.open_interest * self.mark)
 
-    def imbalance(self) -> float:
-        """Largest miss of long = short = OI, relative: the law that must hold at every step."""
-        if self.open_interest <= 0.0:
-            return 0.0
-        sides = self._total.sum(axis=1) + self._limbo
-        return float(np.abs(sides - self.open_interest).max() / self.open_interest)
+    def take_swept(self) -> FloatArray:
+        """USD swept since the last call [2, classes]; for scoring and calibration."""
+        swept, self.swept_usd = self.swept_usd, np.zeros((2, laws.CLASSES))
+        return swept
 
     def digest(self) -> bytes:
-        """Hash of the state."""
-        sha = hashlib.sha256()
-        for array in (self._mass, self._scale, self._total, self._outside, self._limbo):
-            sha.update(array.tobytes())
-        sha.update(repr((self.open_interest, self.mark, self.clock_ns, self._grid)).encode())
+        """A hash of the whole state: equal runs have equal digests."""
+        sha = hashlib.blake2b(digest_size=16)
+        sha.update(repr((self.clock_ns, self.mark, self.open_interest, self._frontier)).encode())
+        sha.update(repr(self.level.theta.tolist()).encode())
+        if self.state is not None:
+            sha.update(self.state.digest())
         return sha.digest()
 
+    _PLAIN = (
+        "clock_ns",
+        "mark",
+        "open_interest",
+        "_mark_ns",
+        "_step_ns",
+        "_law_ns",
+        "_score_ns",
+        "_refit_ns",
+        "_oi_known",
+        "_low",
+        "_high",
+        "_frontier",
+        "_funding",
+        "_turnover",
+        "_variance",
+    )
 
-def _thin(trades: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Merge neighbours pairwise: volume and volume-weighted price are kept."""
-    out = []
-    for (p, q), (r, s) in zip(trades[::2], trades[1::2], strict=False):
-        out.append(((p * q + r * s) / (q + s), q + s))
-    return out + trades[len(out) * 2 :]
+    def checkpoint(self) -> bytes:
+        """Everything needed to go on from here, as bytes."""
+        return msgspec.msgpack.encode(
+            {
+                "plain": {name: getattr(self, name) for name in self._PLAIN},
+                "doubt": list(self._doubt),
+                "buys": list(self._flow.buys.items()),
+                "sells": list(self._flow.sells.items()),
+                "volume": self._flow.volume,
+                "path": self._path.points(),
+                "level": self.level.dump(),
+                "trust": self.trust.dump(),
+                "weights": self._weights.tobytes() if self.state else b"",
+                "state": self.state.checkpoint() if self.state else b"",
+                "tiers": [list(msgspec.structs.astuple(tier)) for tier in self._tiers],
+            }
+        )
+
+    def restore(self, blob: bytes) -> None:
+        """Take over what `checkpoint` gave (same instrument and settings)."""
+        data = msgspec.msgpack.decode(blob)
+        for name, value in data["plain"].items():
+            setattr(self, name, value)
+        self._doubt = (float(data["doubt"][0]), int(data["doubt"][1]))
+        self._flow.buys = {int(key): float(value) for key, value in data["buys"]}
+        self._flow.sells = {int(key): float(value) for key, value in data["sells"]}
+        self._flow.volume = data["volume"]
+        self._path.load(data["path"])
+        self.level.load(data["level"])
+        self.trust.load(data["trust"])
+        self._tiers = tuple(MarginTier(*tier) for tier in data["tiers"])
+        self.state = None
+        if data["state"]:
+            law_ns = self._law_ns
+            self._make_law()
+            self._law_ns = law_ns
+            self._weights = np.frombuffer(data["weights"]).reshape(2, laws.CLASSES).copy()
+            self.state = DensityState.restore(data["state"])

@@ -1,137 +1,198 @@
-"""Hot loops of the estimator. Mass is kept by liquidation bin, per side and class, lazily scaled:
-true mass = mass * scale[side, class]. A decay touches one number a class, not four thousand bins.
+"""The hot loops. One state is raw[2 sides, classes, bins] with a lazy factor a class.
+
+mass = raw * scale: closing changes the factors only; opening, sweeping and stopping out touch only
+the bins they change. `sums` (float64[2, classes]) is kept equal to the bins' sum as stored.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.events import FloatArray
 from liqfield.model.jit import kernel
 
 
 @kernel
 def deposit(
-    mass: FloatArray,
+    raw: FloatArray,
+    birth: FloatArray,
+    sums: FloatArray,
+    out: FloatArray,
     scale: FloatArray,
-    total: FloatArray,
-    outside: FloatArray,
-    seed: FloatArray,
-    shift: FloatArray,
-    side: int,
-    position: FloatArray,
-    quantity: FloatArray,
+    table: FloatArray,
+    counter: int,
+    log_prices: FloatArray,
+    amounts: FloatArray,
+    weights: FloatArray,
+    first_bin: int,
+    width: float,
     mark_bin: int,
-) -> float:
-    """Open positions of one side: quantity[i] base coins entered at position[i] (in bins).
+    now_h: float,
+    dead: FloatArray,
+) -> int:
+    """Open positions at log_prices[J]; amounts[2 sides, 2 roles, J]; weights[2 roles, classes].
 
-    Each class lands at position + shift, split between the two nearest bin centres. Returns the
-    quantity whose liquidation price lies on the wrong side of the mark: it cannot stand.
+    Half of each class goes to each of two quadrature points. What would be liquidated at once goes
+    to dead[2], what lies outside the grid to out[2, classes]. Returns the new counter.
     """
-    bins = mass.shape[2]
-    refused = 0.0
-    for i in range(len(position)):
-        for c in range(len(seed)):
-            q = quantity[i] * seed[c]
-            if q <= 0.0:
+    classes, bins = raw.shape[1], raw.shape[2]
+    points = table.shape[2]
+    for j in range(log_prices.shape[0]):
+        x = log_prices[j]
+        for side in range(2):
+            taker, maker = amounts[side, 0, j], amounts[side, 1, j]
+            if taker + maker <= 0.0:
                 continue
-            centre = position[i] + shift[side, c] - 0.5
-            low = int(np.floor(centre))
-            upper = centre - low
-            for b, part in ((low, q * (1.0 - upper)), (low + 1, q * upper)):
-                if (side == 0 and b >= mark_bin) or (side == 1 and b < mark_bin):
-                    refused += part
+            for c in range(classes):
+                mass = 0.5 * (taker * weights[0, c] + maker * weights[1, c])
+                if mass <= 0.0:
                     continue
-                total[side, c] += part
-                if b < 0 or b >= bins:
-                    outside[side, c] += part / scale[side, c]
-                else:
-                    mass[side, c, b] += part / scale[side, c]
-    return refused
+                add = mass / scale[side, c]
+                for half in range(2):
+                    step = table[side, c, (counter + half) % points]
+                    if not math.isfinite(step):
+                        out[side, c] += add
+                        continue
+                    b = math.floor((x + step) / width) - first_bin
+                    if (side == 0 and b >= mark_bin) or (side == 1 and b <= mark_bin):
+                        dead[side] += mass
+                    elif b < 0 or b >= bins:
+                        out[side, c] += add
+                    else:
+                        old = raw[side, c, b]
+                        raw[side, c, b] = old + add
+                        # what is stored, not what was meant: sums stay exact in single precision
+                        kept = raw[side, c, b] - old
+                        sums[side, c] += kept
+                        birth[side, c, b] += kept * now_h
+        counter += 2
+    return counter % points
+
+
+@kernel
+def clear(
+    raw: FloatArray,
+    birth: FloatArray,
+    sums: FloatArray,
+    scale: FloatArray,
+    side: int,
+    low: int,
+    high: int,
+    swept: FloatArray,
+) -> None:
+    """Take the bins [low, high) of a side away; adds the mass taken to swept[classes]."""
+    for c in range(raw.shape[1]):
+        taken = 0.0
+        for b in range(low, high):
+            taken += raw[side, c, b]
+            raw[side, c, b] = 0.0
+            birth[side, c, b] = 0.0
+        if taken > 0.0:
+            sums[side, c] = max(sums[side, c] - taken, 0.0)
+            swept[c] += taken * scale[side, c]
+
+
+@kernel
+def erode(
+    raw: FloatArray,
+    birth: FloatArray,
+    sums: FloatArray,
+    scale: FloatArray,
+    side: int,
+    frontier: int,
+    moved: float,
+    reach: FloatArray,
+    exponent: float,
+    stopped: FloatArray,
+) -> None:
+    """Stop-outs ahead of an adverse move by `moved` bins that ends at bin `frontier`.
+
+    A class gives up exp(-exponent) of itself while the mark covers the last reach[c] bins (half of
+    its margin) before its level; adds what left to stopped[classes].
+    """
+    bins = raw.shape[2]
+    for c in range(raw.shape[1]):
+        span = int(reach[c])
+        if span < 1:
+            continue
+        keep = math.exp(-exponent * min(moved / reach[c], 1.0))
+        if side == 0:
+            low, high = max(frontier - span, 0), min(frontier, bins)
+        else:
+            low, high = max(frontier + 1, 0), min(frontier + 1 + span, bins)
+        taken = 0.0
+        for b in range(low, high):
+            old = raw[side, c, b]
+            if old > 0.0:
+                raw[side, c, b] = old * keep
+                birth[side, c, b] *= keep
+                taken += old - raw[side, c, b]
+        if taken > 0.0:
+            sums[side, c] = max(sums[side, c] - taken, 0.0)
+            stopped[c] += taken * scale[side, c]
 
 
 @kernel
 def close(
-    scale: FloatArray, total: FloatArray, hazard: FloatArray, side: int, quantity: float
-) -> float:
-    """Close `quantity` of one side, classes in proportion to hazard x mass. Returns what closed."""
-    left = quantity
-    for _ in range(8):
-        weight = 0.0
-        for c in range(len(hazard)):
-            weight += hazard[c] * total[side, c]
-        if weight <= 0.0 or left <= 0.0:
-            break
-        x = left / weight
-        closed = 0.0
-        for c in range(len(hazard)):
-            share = min(x * hazard[c], 1.0)
-            gone = total[side, c] * share
-            closed += gone
-            total[side, c] -= gone
-            scale[side, c] *= 1.0 - share
-        left -= closed
-        if left <= 1e-12 * quantity:
-            break
-    return quantity - max(left, 0.0)
+    scale: FloatArray,
+    sums: FloatArray,
+    out: FloatArray,
+    rates: FloatArray,
+    amounts: FloatArray,
+    pending: FloatArray,
+    target: FloatArray,
+) -> None:
+    """Voluntary closing of amounts[2] in proportion to rates[classes], then projection.
+
+    Afterwards the mass of each side plus pending[side] equals target[side].
+    """
+    classes = scale.shape[1]
+    for side in range(2):
+        total, weighted = 0.0, 0.0
+        for c in range(classes):
+            mass = scale[side, c] * (sums[side, c] + out[side, c])
+            total += mass
+            weighted += mass * rates[c]
+        if total <= 0.0:
+            continue
+        share = min(amounts[side] / total, 0.999999)
+        if share > 0.0 and weighted > 0.0:
+            z = -math.log(1.0 - share) * total / weighted
+            total = 0.0
+            for c in range(classes):
+                scale[side, c] *= math.exp(-min(z * rates[c], 30.0))
+                total += scale[side, c] * (sums[side, c] + out[side, c])
+        wanted = max(target[side] - pending[side], 0.0)
+        if total > 0.0:
+            factor = wanted / total
+            for c in range(classes):
+                scale[side, c] *= factor
 
 
 @kernel
-def settle_scales(mass: FloatArray, scale: FloatArray, outside: FloatArray) -> None:
-    """Fold scales that have become tiny into the mass, before they underflow."""
-    for s in range(scale.shape[0]):
-        for c in range(scale.shape[1]):
-            if scale[s, c] < 1e-60:
-                for b in range(mass.shape[2]):
-                    mass[s, c, b] *= scale[s, c]
-                outside[s, c] *= scale[s, c]
-                scale[s, c] = 1.0
-
-
-@kernel
-def sweep(
-    mass: FloatArray, scale: FloatArray, total: FloatArray, side: int, first: int, last: int
-) -> float:
-    """Remove everything in bins [first, last) of one side; returns base coins removed."""
-    swept = 0.0
-    low = max(first, 0)
-    high = min(last, mass.shape[2])
-    for c in range(mass.shape[1]):
-        part = 0.0
-        for b in range(low, high):
-            part += mass[side, c, b]
-            mass[side, c, b] = 0.0
-        part *= scale[side, c]
-        total[side, c] = max(total[side, c] - part, 0.0)
-        swept += part
-    return swept
-
-
-@kernel
-def read_out(mass: FloatArray, scale: FloatArray, band: IntArray, out: FloatArray) -> None:
-    """out[2, 3, bins] = sum over the classes of a band of mass * scale."""
-    out[:] = 0.0
-    for s in range(mass.shape[0]):
-        for c in range(mass.shape[1]):
-            k = scale[s, c]
-            target = out[s, band[c]]
-            row = mass[s, c]
-            for b in range(mass.shape[2]):
-                target[b] += k * row[b]
-
-
-@kernel
-def shift_bins(mass: FloatArray, outside: FloatArray, by: int) -> None:
-    """Move the window by `by` bins up (mass moves down); what leaves goes to outside."""
-    sides, count, bins = mass.shape
-    for s in range(sides):
-        for c in range(count):
-            row = mass[s, c]
-            moved = np.zeros(bins)
-            for b in range(bins):
-                target = b - by
-                if 0 <= target < bins:
-                    moved[target] = row[b]
-                else:
-                    outside[s, c] += row[b]
-            row[:] = moved
+def read_out(
+    raw: FloatArray,
+    birth: FloatArray,
+    scale: FloatArray,
+    bands: np.ndarray,
+    top_long: int,
+    top_short: int,
+    mass: FloatArray,
+    born: FloatArray,
+) -> None:
+    """mass[2, 3, bins] = coins by leverage band; born[2, bins] = sum of coins x birth hour."""
+    bins = raw.shape[2]
+    mass[:] = 0.0
+    born[:] = 0.0
+    for side in range(2):
+        for c in range(raw.shape[1]):
+            factor = scale[side, c]
+            row = mass[side, bands[c]]
+            when = born[side]
+            first = 0 if side == 0 else top_short
+            stop = top_long + 1 if side == 0 else bins
+            for b in range(first, stop):
+                row[b] += raw[side, c, b] * factor
+                when[b] += birth[side, c, b] * factor

@@ -1,0 +1,101 @@
+"""What the estimator assumes before it has seen anything: the law, churn, level; all tunable.
+
+The defaults are small constants with provenance in docs/estimator.md, section "Constants".
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from liqfield.model.errors import SettingError
+from liqfield.model.margin import MarginTier, deductions
+
+BIN_WIDTH = 0.0005
+BIN_COUNT = 4000
+
+
+class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
+    """A joint law of effective leverage, margin mode and life: nine numbers, no free weights.
+
+    isolated_share     share of open interest in short-lived isolated positions, 0..1
+    isolated_median,   log-normal law of effective leverage (x) within each mode
+      isolated_sigma
+    cross_median, cross_sigma
+    menu_share         share of isolated positions exactly at a leverage of the venues' menus
+    taker_tilt         takers draw in proportion to L**tilt, makers to L**-tilt
+    exit_exponent      voluntary exits happen in proportion to (L / 3x)**exponent
+    isolated_exit      ... times this for isolated positions
+    is_standing        True: the shares describe open interest as it STANDS; the seeding law is
+                       derived (seeds = standing / life). False: they describe openings
+    """
+
+    isolated_share: float = 0.30
+    isolated_median: float = 14.0
+    isolated_sigma: float = 0.8
+    cross_median: float = 3.5
+    cross_sigma: float = 0.8
+    menu_share: float = 0.5
+    taker_tilt: float = 0.2
+    exit_exponent: float = 0.5
+    isolated_exit: float = 1.5
+    is_standing: bool = True
+
+
+class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be tuned. Shares are fractions; times in the unit of the name.
+
+    churn_volume       positions replaced per unit of traded volume (coins per coin)
+    churn_move         positions replaced per unit of |5-minute log return|, as a share of OI
+    stop_exponent      ln of the share that leaves between half of the margin and liquidation
+    forced_share       prior share of the notional at a swept level that is force-closed
+    forced_prior       weight of that prior, as a share of OI swept
+    level_half_life_h  memory of the fitted level
+    size_median_usd, size_sigma   notional-weighted log-normal law of position size (tiers)
+    entry_spread       log-price spread of entries assumed for open interest met at the start
+    lump_usd           granularity: mean notional of one position, weighted by notional
+    spread             relative standard deviation of the law's error per bin
+    adapt_law          tilt the law by the likelihood of prints
+    """
+
+    law: LeverageLaw = LeverageLaw()
+    churn_volume: float = 0.02
+    churn_move: float = 2.0
+    stop_exponent: float = 0.7
+    forced_share: float = 0.10
+    forced_prior: float = 0.002
+    level_half_life_h: float = 24.0
+    size_median_usd: float = 150e3
+    size_sigma: float = 1.8
+    entry_spread: float = 0.03
+    lump_usd: float = 60e3
+    spread: float = 0.6
+    adapt_law: bool = True
+    step_s: float = 10.0
+    bin_width: float = BIN_WIDTH
+    bin_count: int = BIN_COUNT
+
+    def __post_init__(self) -> None:
+        for name in ("churn_volume", "churn_move", "stop_exponent"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0.0):
+                raise SettingError(f"density setting {name} must be finite and not negative")
+        if not 0.0 < self.forced_share <= 1.0:
+            raise SettingError("density setting forced_share must lie in (0, 1]")
+        if self.bin_count < 64 or not 0.0 < self.bin_width < 0.05:
+            raise SettingError("density grid needs at least 64 bins narrower than 5 %")
+
+
+def _prior_tiers() -> tuple[MarginTier, ...]:
+    # A middling table of the large venues for a liquid perpetual, used until the venue's own comes.
+    caps = (300e3, 800e3, 3e6, 12e6, 50e6, 100e6, 200e6, float("inf"))
+    leverage = (125.0, 100.0, 75.0, 50.0, 25.0, 20.0, 10.0, 5.0)
+    rates = (0.004, 0.005, 0.0065, 0.01, 0.02, 0.025, 0.05, 0.1)
+    floors = (0.0, *caps[:-1])
+    cuts = deductions(floors, rates)
+    return tuple(
+        MarginTier(floors[n], caps[n], leverage[n], rates[n], cuts[n]) for n in range(len(caps))
+    )
+
+
+PRIOR_TIERS = _prior_tiers()

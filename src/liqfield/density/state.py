@@ -1,0 +1,278 @@
+"""The state: open quantity by side, class and liquidation bin, in coins; conserved at every step.
+
+    sum over classes of scale x (sums + out) + pending == open interest,   for longs and for shorts
+
+`pending` holds what was swept or stopped out and has not yet found a new owner: its contracts exist
+until the venue's open interest says otherwise, so it is carried (outside the grid), never dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from liqfield.density import kernels
+from liqfield.density.law import CLASS_BAND, CLASSES
+from liqfield.model.events import FloatArray
+from liqfield.model.grid import PriceGrid
+
+RESYNC_STEPS = 2048
+TINY = 1e-9
+
+
+class DensityState:
+    """Arrays of one instrument. Quantities in coins, times in hours since `epoch_ns`."""
+
+    def __init__(self, price: float, width: float, count: int) -> None:
+        self.grid = PriceGrid.around(price, width, count)
+        # Single precision halves the memory; sums are kept in double and exactly as stored.
+        self.raw: npt.NDArray[np.float32] = np.zeros((2, CLASSES, count), dtype=np.float32)
+        self.birth: npt.NDArray[np.float32] = np.zeros((2, CLASSES, count), dtype=np.float32)
+        self.scale: FloatArray = np.ones((2, CLASSES))
+        self.sums: FloatArray = np.zeros((2, CLASSES))
+        self.out: FloatArray = np.zeros((2, CLASSES))
+        self.pending: FloatArray = np.zeros(2)
+        self.counter = 0
+        self.steps = 0
+        # Outermost bins that may hold mass: a sweep looks no further.
+        self.top = [0, count - 1]
+        self.target: FloatArray = np.zeros(2)
+
+    # ---- sums ---------------------------------------------------------------------------------
+
+    def masses(self) -> FloatArray:
+        """float64[2, classes], coins with an owner, in the grid or outside."""
+        masses: FloatArray = self.scale * (self.sums + self.out)
+        return masses
+
+    def totals(self) -> FloatArray:
+        """float64[2]: all coins of a side, the law's left-hand side."""
+        totals: FloatArray = self.masses().sum(axis=1) + self.pending
+        return totals
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def open(
+        self,
+        log_prices: FloatArray,
+        amounts: FloatArray,
+        weights: FloatArray,
+        table: FloatArray,
+        mark: float,
+        now_h: float,
+    ) -> FloatArray:
+        """Open amounts[2, 2 roles, J] at log_prices[J]; returns coins dead on arrival [2]."""
+        dead = np.zeros(2)
+        mark_bin = self.grid.bin_of(mark)
+        self.counter = kernels.deposit(
+            self.raw,  # type: ignore[arg-type]
+            self.birth,  # type: ignore[arg-type]
+            self.sums,
+            self.out,
+            self.scale,
+            table,
+            self.counter,
+            log_prices,
+            amounts,
+            weights,
+            self.grid.first_bin,
+            self.grid.width,
+            mark_bin,
+            now_h,
+            dead,
+        )
+        self.top[0] = min(max(self.top[0], mark_bin - 1), self.grid.count - 1)
+        self.top[1] = max(min(self.top[1], mark_bin + 1), 0)
+        self.pending += dead
+        return dead
+
+    def sweep(self, low: float, high: float, swept: FloatArray) -> None:
+        """The mark covered [low, high]: longs at or above low, shorts at or below high are gone.
+
+        A bin falls when the mark passes its centre. Adds to swept[2, classes].
+        """
+        w, first, count = self.grid.width, self.grid.first_bin, self.grid.count
+        # first bin whose centre is at or above `low`, last whose centre is at or below `high`
+        from_bin = math.ceil(math.log(low) / w - 0.5) - first
+        if from_bin <= self.top[0]:
+            start = max(from_bin, 0)
+            self._clear(0, start, self.top[0] + 1, swept)
+            self.top[0] = max(start - 1, 0)
+        to_bin = math.floor(math.log(high) / w - 0.5) - first
+        if to_bin >= self.top[1]:
+            stop = min(to_bin, count - 1)
+            self._clear(1, self.top[1], stop + 1, swept)
+            self.top[1] = min(stop + 1, count - 1)
+
+    def _clear(self, side: int, low: int, high: int, swept: FloatArray) -> None:
+        taken = np.zeros(CLASSES)
+        kernels.clear(
+            self.raw,  # type: ignore[arg-type]
+            self.birth,  # type: ignore[arg-type]
+            self.sums,
+            self.scale,
+            side,
+            low,
+            high,
+            taken,
+        )
+        swept[side] += taken
+        self.pending[side] += taken.sum()
+
+    def erode(
+        self, side: int, frontier: float, moved: float, reach: FloatArray, exponent: float
+    ) -> float:
+        """Stop-outs ahead of an adverse move (log-price) ending at `frontier`; returns coins."""
+        stopped = np.zeros(CLASSES)
+        kernels.erode(
+            self.raw,  # type: ignore[arg-type]
+            self.birth,  # type: ignore[arg-type]
+            self.sums,
+            self.scale,
+            side,
+            self.grid.bin_of(frontier),
+            moved / self.grid.width,
+            reach / self.grid.width,
+            exponent,
+            stopped,
+        )
+        left = float(stopped.sum())
+        self.pending[side] += left
+        return left
+
+    def close(self, amounts: FloatArray, rates: FloatArray, target: float) -> None:
+        """Close voluntarily, then make both sides equal `target` coins."""
+        self.target[:] = target
+        np.minimum(self.pending, target, out=self.pending)
+        kernels.close(self.scale, self.sums, self.out, rates, amounts, self.pending, self.target)
+        owned = self.masses().sum(axis=1)
+        # A side without any owner left cannot be scaled up: what is missing waits to be placed.
+        np.maximum(target - owned, 0.0, out=self.pending)
+        self.steps += 1
+        if self.steps % RESYNC_STEPS == 0 or float(self.scale.min()) < TINY:
+            self.resync()
+
+    def rescale(self, factor: float) -> None:
+        """Multiply every quantity (a change of units)."""
+        self.scale *= factor
+        self.pending *= factor
+        self.target *= factor
+        if float(self.scale.min()) <= TINY or float(self.scale.max()) > 1.0 / TINY:
+            self.resync()
+
+    def reweigh(self, factor: FloatArray) -> None:
+        """Multiply classes by factor[classes] and give both sides their old totals back."""
+        before = self.totals()
+        self.scale *= factor
+        self.close(np.zeros(2), np.ones(CLASSES), float(before.mean()))
+
+    def resync(self) -> None:
+        """Fold the lazy factors in and count again: rounding never accumulates."""
+        self.raw *= self.scale[:, :, None].astype(np.float32)
+        self.birth *= self.scale[:, :, None].astype(np.float32)
+        self.out *= self.scale
+        self.scale[:] = 1.0
+        self.sums = self.raw.sum(axis=2, dtype=np.float64)
+        wanted = self.target - self.pending
+        owned = self.masses().sum(axis=1)
+        for side in range(2):
+            if owned[side] > 0.0 and wanted[side] > 0.0:
+                self.scale[side] *= wanted[side] / owned[side]
+
+    def shift(self, bins: int) -> None:
+        """Move the window up by `bins` of the lattice; what leaves is kept in `out`."""
+        if bins == 0:
+            return
+        self._roll(-bins)
+        grid = self.grid
+        self.grid = PriceGrid(grid.width, grid.first_bin + bins, grid.count)
+
+    def move_mass(self, bins: int) -> None:
+        """Move every level by whole bins (funding erosion); the window stays."""
+        if bins != 0:
+            self._roll(bins)
+
+    def _roll(self, bins: int) -> None:
+        count = self.grid.count
+        if abs(bins) >= count:
+            self.out += self.sums
+            self.raw[:] = 0.0
+            self.birth[:] = 0.0
+        elif bins > 0:
+            self.out += self.raw[:, :, -bins:].sum(axis=2, dtype=np.float64)
+            self.raw[:, :, bins:] = self.raw[:, :, :-bins].copy()
+            self.birth[:, :, bins:] = self.birth[:, :, :-bins].copy()
+            self.raw[:, :, :bins] = 0.0
+            self.birth[:, :, :bins] = 0.0
+        else:
+            n = -bins
+            self.out += self.raw[:, :, :n].sum(axis=2, dtype=np.float64)
+            self.raw[:, :, :-n] = self.raw[:, :, n:].copy()
+            self.birth[:, :, :-n] = self.birth[:, :, n:].copy()
+            self.raw[:, :, -n:] = 0.0
+            self.birth[:, :, -n:] = 0.0
+        self.sums = self.raw.sum(axis=2, dtype=np.float64)
+        self.top = [min(max(t + bins, 0), count - 1) for t in self.top]
+
+    # ---- out ----------------------------------------------------------------------------------
+
+    def read(self) -> tuple[FloatArray, FloatArray]:
+        """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins])."""
+        count = self.grid.count
+        mass, born = np.empty((2, 3, count)), np.empty((2, count))
+        kernels.read_out(self.raw, self.birth, self.scale, CLASS_BAND, *self.top, mass, born)  # type: ignore[arg-type]
+        return mass, born
+
+    def outside(self) -> FloatArray:
+        """float64[2], coins without a level in the grid."""
+        outside: FloatArray = (self.scale * self.out).sum(axis=1) + self.pending
+        return outside
+
+    def digest(self) -> bytes:
+        """A hash of everything."""
+        sha = hashlib.blake2b(digest_size=16)
+        for array in (self.raw, self.scale, self.sums, self.out, self.pending):
+            sha.update(np.ascontiguousarray(array).tobytes())
+        sha.update(repr((self.grid.first_bin, self.counter, self.steps, self.top)).encode())
+        return sha.digest()
+
+    def checkpoint(self) -> bytes:
+        """All of it as bytes."""
+        head = {
+            "grid": [self.grid.width, self.grid.first_bin, self.grid.count],
+            "counter": self.counter,
+            "steps": self.steps,
+            "top": self.top,
+            "scale": self.scale.tobytes(),
+            "sums": self.sums.tobytes(),
+            "out": self.out.tobytes(),
+            "pending": self.pending.tobytes(),
+            "target": self.target.tobytes(),
+            "raw": zlib.compress(self.raw.tobytes(), 1),
+            "birth": zlib.compress(self.birth.tobytes(), 1),
+        }
+        return msgspec.msgpack.encode(head)
+
+    @classmethod
+    def restore(cls, blob: bytes) -> DensityState:
+        """The inverse of `checkpoint`."""
+        head = msgspec.msgpack.decode(blob)
+        width, first, count = head["grid"]
+        state = cls(1.0, width, count)
+        state.grid = PriceGrid(width, first, count)
+        state.counter, state.steps, state.top = head["counter"], head["steps"], list(head["top"])
+        shape = (2, CLASSES)
+        for name in ("scale", "sums", "out"):
+            setattr(state, name, np.frombuffer(head[name]).reshape(shape).copy())
+        state.pending = np.frombuffer(head["pending"]).copy()
+        state.target = np.frombuffer(head["target"]).copy()
+        full = (2, CLASSES, count)
+        for name in ("raw", "birth"):
+            data = np.frombuffer(zlib.decompress(head[name]), dtype=np.float32)
+            setattr(state, name, data.reshape(full).copy())
+        return state

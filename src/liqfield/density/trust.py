@@ -1,0 +1,110 @@
+"""How far the map can be believed: a score with reasons, and how much wider intervals get."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from liqfield.model.estimates import Confidence
+from liqfield.model.events import Gap
+
+MINUTE_NS = 60_000_000_000
+FADE_NS = 6 * 60 * MINUTE_NS  # an incident stops counting after some hours
+DATA_KINDS = frozenset({"Trade", "MarkPrice", "OpenInterest"})
+
+
+class Incident(msgspec.Struct):
+    """One thing that went wrong: when, what, how much it costs (share of confidence)."""
+
+    at_ns: int
+    reason: str
+    cost: float
+
+
+class Trust:
+    """Collects incidents; judges at read-out."""
+
+    def __init__(self) -> None:
+        self.oi_ns = 0
+        self.has_tiers = False
+        self.turned = 0.0  # OI replaced since the start
+        self._begun_ns = 0
+        self._borrowed_ns = 0
+        self._incidents: dict[str, Incident] = {}
+
+    def begun(self, now_ns: int) -> None:
+        self._begun_ns = now_ns
+
+    def turnover(self, share: float) -> None:
+        self.turned += share
+
+    def gap(self, now_ns: int, gap: Gap) -> None:
+        if not gap.kinds or DATA_KINDS & set(gap.kinds):
+            self._note("gap", now_ns, f"a stream was lost ({gap.reason})", 0.1)
+
+    def silence(self, now_ns: int, length_ns: int) -> None:
+        if length_ns > 15 * MINUTE_NS and self._begun_ns:
+            minutes = length_ns / MINUTE_NS
+            cost = min(0.15 + minutes / 1440.0, 0.7)
+            self._note("silence", now_ns, f"no data for {minutes:.0f} minutes", cost)
+
+    def outlier(self, now_ns: int, what: str) -> None:
+        self._note("outlier", now_ns, f"implausible {what} ignored", 0.1)
+
+    def oi_jump(self, now_ns: int, ratio: float) -> None:
+        cost = min(0.3 + 0.05 * abs(math.log(ratio)), 0.6)
+        self._note("oi", now_ns, f"open interest jumped {ratio:.3g}-fold: rescaled", cost)
+
+    def borrowed_mark(self, now_ns: int) -> None:
+        self._borrowed_ns = now_ns
+
+    def _note(self, key: str, now_ns: int, reason: str, cost: float) -> None:
+        self._incidents[key] = Incident(now_ns, reason, cost)
+
+    def judge(self, now_ns: int, prints: int, mark_ns: int) -> tuple[Confidence, float]:
+        """(confidence, extra relative standard deviation of the map)."""
+        score, reasons, widen = 1.0, list[str](), 0.0
+        for incident in self._incidents.values():
+            fade = math.exp(-(now_ns - incident.at_ns) / FADE_NS)
+            if fade > 0.1:
+                score *= 1.0 - incident.cost * fade
+                reasons.append(incident.reason)
+                widen += 1.5 * incident.cost * fade
+        warm = 1.0 - math.exp(-1.5 * self.turned)
+        if warm < 0.9:
+            score *= 0.4 + 0.6 * warm
+            widen += 0.6 * (1.0 - warm)
+            reasons.append(f"only {100.0 * min(self.turned, 1.0):.0f} % of positions seen opening")
+        for at_ns, what, limit in ((mark_ns, "mark price", 10), (self.oi_ns, "open interest", 30)):
+            minutes = (now_ns - at_ns) / MINUTE_NS
+            if at_ns and minutes > limit:
+                score *= math.exp(-minutes / 360.0)
+                widen += min(minutes / 360.0, 2.0)
+                reasons.append(f"no {what} for {minutes:.0f} minutes")
+        if self._borrowed_ns and now_ns - self._borrowed_ns < FADE_NS // 6:
+            score *= 0.9
+            reasons.append("mark price taken from trades")
+        if prints == 0:
+            score *= 0.8
+            reasons.append("no liquidation print seen: level is the prior's")
+        if not self.has_tiers:
+            score *= 0.95
+            reasons.append("margin tiers are the prior's")
+        return Confidence(max(min(score, 1.0), 0.0), tuple(reasons)), widen
+
+    def dump(self) -> dict[str, object]:
+        """Everything as plain data."""
+        return {
+            "plain": [self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self._borrowed_ns],
+            "incidents": {k: [i.at_ns, i.reason, i.cost] for k, i in self._incidents.items()},
+        }
+
+    def load(self, data: dict[str, object]) -> None:
+        """The inverse of `dump`."""
+        plain, incidents = msgspec.convert(
+            (data["plain"], data["incidents"]),
+            tuple[tuple[int, bool, float, int, int], dict[str, tuple[int, str, float]]],
+        )
+        self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self._borrowed_ns = plain
+        self._incidents = {key: Incident(*value) for key, value in incidents.items()}
