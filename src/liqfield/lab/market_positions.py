@@ -15,7 +15,6 @@ from liqfield.lab.market_state import (
     BY_QUANTITY,
     CROSS,
     ENTRY,
-    F,
     FEE,
     FLAGS,
     FREE,
@@ -51,6 +50,7 @@ from liqfield.lab.market_state import (
     TOP_UP,
     TOPPER,
     WAIT,
+    F,
     State,
 )
 from liqfield.model.events import FloatArray
@@ -96,12 +96,12 @@ def draw_core(rng: npt.NDArray[np.uint64], law: FloatArray) -> float:
         total, shape = 0.0, max(1, round(spread))
         for _ in range(shape):
             total -= math.log(uniform(rng))
-        return median * total / (shape - 0.32)
+        return float(median * total / (shape - 0.32))
     if family == 2.0:  # Pareto with tail index `spread`
-        return median * (2.0 * uniform(rng)) ** (-1.0 / spread)
+        return float(median * (2.0 * uniform(rng)) ** (-1.0 / spread))
     if family == 3.0:  # two crowds, the second `spread` times as levered
         centre = median if uniform(rng) < 0.6 else median * spread
-        return centre * math.exp(0.35 * normal(rng))
+        return float(centre * math.exp(0.35 * normal(rng)))
     if family == 4.0:  # people take round numbers, also on cross
         pick = uniform(rng)
         atom = 1.0
@@ -113,8 +113,8 @@ def draw_core(rng: npt.NDArray[np.uint64], law: FloatArray) -> float:
             atom = 3.0
         elif pick > 0.15:
             atom = 2.0
-        return median / 3.0 * atom * (1.0 - 0.1 * uniform(rng))
-    return median * math.exp(spread * normal(rng))
+        return float(median / 3.0 * atom * (1.0 - 0.1 * uniform(rng)))
+    return float(median * math.exp(spread * normal(rng)))
 
 
 @kernel
@@ -139,7 +139,7 @@ def solve_liquidation(
         k = tier_index(st, v, 0.0, quantity)
         rate = st.tiers[v, k, 3] + fee
         price = (margin - sign * quantity * entry) / (quantity * (rate - sign))
-        return max(price, 0.0)
+        return float(max(price, 0.0))
     best, best_miss = 0.0, np.inf
     for k in range(last + 1):
         rate = st.tiers[v, k, 3] + fee

@@ -47,6 +47,7 @@ QUEUE = 64
 
 # walls[v, k, .]: W_KIND 0 none, 1 real wall, 2 wall that will be pulled, 3 absorber
 W_KIND, W_TICK, W_BID, W_LEFT, W_START, W_END, W_SHOW, W_TOTAL = 0, 1, 2, 3, 4, 5, 6, 7
+HIDDEN_TAKEN = 8
 WALLS = 16
 
 # tr[v, row, .]
@@ -130,7 +131,7 @@ def allocate(
         dirty=np.zeros((venues, ring), np.uint8),
         dirty_list=np.zeros((venues, ring), np.int64),
         changes=np.zeros((venues, CHANGE_ROWS if fine else 1, 2), np.int64),
-        walls=np.zeros((venues, WALLS, 8), np.int64),
+        walls=np.zeros((venues, WALLS, 9), np.int64),
         tr=np.zeros((venues, rows, 8), np.int64),
         pr_i=np.zeros((venues, PRINT_ROWS, 4), np.int64),
         pr_f=np.zeros((venues, PRINT_ROWS, 4)),

@@ -50,7 +50,8 @@ POSITION_DTYPE = np.dtype(
 
 class BaseSpec(msgspec.Struct, frozen=True):
     """One asset: price in USD, daily volatility as a fraction, open interest of all venues in USD,
-    depth in USD within 10 bp of the mid on the deepest venue, volume a day over open interest."""
+    depth in USD within 10 bp of the mid on the deepest venue, ordinary volume a day over open
+    interest (position changes come on top), sudden moves a day."""
 
     base: str
     price: float
@@ -58,6 +59,7 @@ class BaseSpec(msgspec.Struct, frozen=True):
     open_interest_usd: float = 1e9
     depth_10bp_usd: float = 5e6
     turnover_per_day: float = 3.0
+    jumps_per_day: float = 4.0
 
 
 class LeverageLaw(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ class PositionLaw(msgspec.Struct, frozen=True):
     churn_volatility added share of OI replaced per 5 minutes per unit of |5-minute return|
                      (2: a 1 % move replaces 2 % of OI); 0 = churn is constant
     stop_share       share of positions that carry a stop; they leave before their liquidation price
+    taker_share      share of opens and closes done by market orders
     stop_place       where between entry (0) and liquidation price (1) the stops sit on average
     """
 
@@ -96,6 +99,7 @@ class PositionLaw(msgspec.Struct, frozen=True):
     stop_place: float = 0.8
     top_up_share: float = 0.1
     size_log_sd: float = 1.3
+    taker_share: float = 0.5
 
 
 class MarketSpec(msgspec.Struct, frozen=True):
