@@ -16,7 +16,8 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """One REST request as data. `source` is the Frame.source of its reply.
 
     path starts with "/" and holds the query; body "" means GET, else POST with that JSON body.
-    weight: in the venue's own unit; pool: name of the budget it draws on.
+    weight: in the venue's own unit; pool: name of the budget it draws on. host: base address where
+    it is not the venue's REST address.
     """
 
     venue: str
@@ -25,6 +26,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     weight: float = 1.0
     pool: str = "default"
     instrument_id: str = ""
+    host: str = ""
 
     @property
     def source(self) -> str:

@@ -1,0 +1,958 @@
+"""Binance USD-M futures: quantities in coins, liquidation side is the order's, OI counted once.
+
+Streams are split over /public and /market; a stream on the wrong path is acknowledged and silent.
+Rules and sources: docs/venues/binance.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from liqfield.model.events import (
+    BestQuote,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Event,
+    Frame,
+    FundingRate,
+    IndexPrice,
+    InsuranceFund,
+    Liquidation,
+    Listing,
+    MarkPrice,
+    Notice,
+    OpenInterest,
+    PositioningRatio,
+    TierTable,
+    Trade,
+    Unknown,
+)
+from liqfield.model.instrument import Instrument, tick_parts
+from liqfield.model.margin import MarginTier
+from liqfield.model.requests import HttpRequest
+from liqfield.model.sides import (
+    Aggressor,
+    BookRule,
+    CandleOf,
+    Coverage,
+    PositionSide,
+    PriceKind,
+    TradeKind,
+)
+from liqfield.venues.contract import (
+    Budget,
+    Connection,
+    Heartbeat,
+    Poll,
+    Resync,
+    StreamSpec,
+)
+from liqfield.venues.decoding import (
+    MS,
+    Reader,
+    base_and_factor,
+    decimals_of,
+    finite,
+    levels,
+    not_negative,
+    positive,
+    request_of,
+)
+
+NAME = "binance"
+Pair = tuple[float, float]
+_COIN_M = 2  # value of `st` on merged streams: contracts there are not coins
+_KINDS = {"ADL": TradeKind.ADL, "INSURANCE_FUND": TradeKind.INSURANCE}
+
+
+class _Message(msgspec.Struct, tag_field="e"):
+    """A stream message; `e` names its kind."""
+
+
+class _AggTrade(_Message, tag="aggTrade"):
+    s: str
+    a: int
+    p: float
+    q: float
+    T: int
+    m: bool
+    st: int = 1
+
+
+class _Trade(_Message, tag="trade"):
+    s: str
+    t: int
+    p: float
+    q: float
+    T: int
+    m: bool
+    X: str = "MARKET"
+    st: int = 1
+
+
+class _Depth(_Message, tag="depthUpdate"):
+    s: str
+    E: int
+    T: int
+    U: int
+    u: int
+    pu: int
+    b: list[Pair]
+    a: list[Pair]
+    st: int = 1
+
+
+class _BookTicker(_Message, tag="bookTicker"):
+    s: str
+    u: int
+    b: float
+    B: float
+    a: float
+    A: float
+    T: int
+    E: int = 0
+    st: int = 1
+
+
+class _Mark(_Message, tag="markPriceUpdate"):
+    s: str
+    E: int
+    p: float
+    T: int
+    i: float = 0.0
+    r: float | str = ""
+    st: int = 1
+
+
+class _ForceBody(msgspec.Struct):
+    s: str
+    S: str
+    p: float
+    ap: float
+    z: float
+    T: int
+    st: int = 1
+
+
+class _Force(_Message, tag="forceOrder"):
+    E: int
+    o: _ForceBody
+
+
+class _KlineBody(msgspec.Struct):
+    t: int
+    T: int
+    i: str
+    o: float
+    h: float
+    l: float  # noqa: E741 - the venue's name
+    c: float
+    v: float
+    x: bool
+    V: float = -1.0
+
+
+class _Kline(_Message, tag="kline"):
+    E: int
+    s: str
+    k: _KlineBody
+    st: int = 1
+
+
+class _ContinuousKline(_Message, tag="continuous_kline"):
+    E: int
+    ps: str
+    k: _KlineBody
+    ct: str = "PERPETUAL"
+    st: int = 1
+
+
+class _Bracket(msgspec.Struct):
+    bnf: float
+    bnc: float
+    mmr: float
+    cf: float
+    ma: float
+
+
+class _ContractInfo(_Message, tag="contractInfo"):
+    E: int
+    s: str
+    bks: list[_Bracket] = []
+    st: int = 1
+
+
+_Stream = (
+    _AggTrade
+    | _Trade
+    | _Depth
+    | _BookTicker
+    | _Mark
+    | _Force
+    | _Kline
+    | _ContinuousKline
+    | _ContractInfo
+)
+
+
+class _Combined(msgspec.Struct):
+    stream: str
+    data: _Stream
+
+
+class _Kind(msgspec.Struct):
+    """The cheap look at a message that no known kind fits."""
+
+    e: str = ""
+    stream: str = ""
+    data: object = None
+    result: object = msgspec.UNSET
+    id: object = None
+    error: object = None
+
+
+class _Filter(msgspec.Struct):
+    filterType: str  # noqa: N815
+    tickSize: str = ""  # noqa: N815
+    stepSize: str = "0"  # noqa: N815
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    contractType: str  # noqa: N815
+    baseAsset: str  # noqa: N815
+    quoteAsset: str  # noqa: N815
+    marginAsset: str  # noqa: N815
+    status: str = ""
+    contractStatus: str = ""  # noqa: N815
+    filters: list[_Filter] = []
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Symbol]
+
+
+class _RestDepth(msgspec.Struct):
+    lastUpdateId: int  # noqa: N815
+    bids: list[Pair]
+    asks: list[Pair]
+    E: int = 0
+    T: int = 0
+
+
+class _RestOi(msgspec.Struct):
+    symbol: str
+    openInterest: float  # noqa: N815
+    time: int = 0
+
+
+class _OiHist(msgspec.Struct):
+    symbol: str
+    sumOpenInterest: float  # noqa: N815
+    sumOpenInterestValue: float  # noqa: N815
+    timestamp: int
+
+
+class _Premium(msgspec.Struct):
+    symbol: str
+    markPrice: float  # noqa: N815
+    indexPrice: float  # noqa: N815
+    lastFundingRate: float | str  # noqa: N815
+    nextFundingTime: int  # noqa: N815
+    time: int
+
+
+class _Funding(msgspec.Struct):
+    symbol: str
+    fundingTime: int  # noqa: N815
+    fundingRate: float  # noqa: N815
+
+
+class _Ratio(msgspec.Struct):
+    timestamp: int
+    symbol: str = ""
+    longAccount: float = -1.0  # noqa: N815
+    shortAccount: float = -1.0  # noqa: N815
+    buyVol: float = -1.0  # noqa: N815
+    sellVol: float = -1.0  # noqa: N815
+
+
+class _RestAgg(msgspec.Struct):
+    a: int
+    p: float
+    q: float
+    T: int
+    m: bool
+
+
+class _RestTrade(msgspec.Struct):
+    id: int
+    price: float
+    qty: float
+    time: int
+    isBuyerMaker: bool  # noqa: N815
+
+
+class _RestBracket(msgspec.Struct):
+    notionalFloor: float  # noqa: N815
+    notionalCap: float  # noqa: N815
+    maintMarginRatio: float  # noqa: N815
+    initialLeverage: float  # noqa: N815
+    cum: float
+
+
+class _SymbolBrackets(msgspec.Struct):
+    symbol: str
+    brackets: list[_RestBracket]
+
+
+class _WebBracket(msgspec.Struct):
+    bracketNotionalFloor: float  # noqa: N815
+    bracketNotionalCap: float  # noqa: N815
+    bracketMaintenanceMarginRate: float  # noqa: N815
+    maxOpenPosLeverage: float  # noqa: N815
+    cumFastMaintenanceAmount: float  # noqa: N815
+
+
+class _WebSymbol(msgspec.Struct):
+    symbol: str
+    riskBrackets: list[_WebBracket]  # noqa: N815
+
+
+class _WebData(msgspec.Struct):
+    brackets: list[_WebSymbol]
+
+
+class _WebBrackets(msgspec.Struct):
+    data: _WebData
+
+
+class _FundAsset(msgspec.Struct):
+    asset: str
+    marginBalance: float  # noqa: N815
+    updateTime: int  # noqa: N815
+
+
+class _FundGroup(msgspec.Struct):
+    assets: list[_FundAsset]
+    symbols: list[str] = []
+
+
+Instruments = Mapping[str, Instrument]
+
+
+class Binance:
+    """The venue; see venues.contract.Venue."""
+
+    name = NAME
+    book_rule = BookRule.REST_THEN_PREVIOUS
+    rest_url = "https://fapi.binance.com"
+    ws_url = "wss://fstream.binance.com"
+    budgets = (Budget("weight", 2400.0, 60.0), Budget("data", 1000.0, 300.0))
+
+    def __init__(self) -> None:
+        self._reader = Reader(NAME)
+        self._rest: dict[str, Callable[[Frame, dict[str, str], Instruments], list[Event]]] = {
+            "/fapi/v1/exchangeInfo": self._exchange_info,
+            "/fapi/v1/depth": self._rest_depth,
+            "/fapi/v1/openInterest": self._rest_oi,
+            "/futures/data/openInterestHist": self._oi_history,
+            "/fapi/v1/premiumIndex": self._premium,
+            "/fapi/v1/fundingRate": self._funding_history,
+            "/fapi/v1/fundingInfo": self._ignored,
+            "/futures/data/basis": self._ignored,
+            "/fapi/v1/klines": self._rest_klines,
+            "/fapi/v1/markPriceKlines": self._rest_klines,
+            "/fapi/v1/indexPriceKlines": self._rest_klines,
+            "/futures/data/globalLongShortAccountRatio": self._ratios,
+            "/futures/data/topLongShortAccountRatio": self._ratios,
+            "/futures/data/topLongShortPositionRatio": self._ratios,
+            "/futures/data/takerlongshortRatio": self._ratios,
+            "/fapi/v1/aggTrades": self._rest_agg_trades,
+            "/fapi/v1/trades": self._rest_trades,
+            "/fapi/v1/leverageBracket": self._rest_brackets,
+            "/bapi/futures/v1/friendly/future/common/brackets": self._web_brackets,
+            "/fapi/v1/insuranceBalance": self._insurance,
+        }
+        self._stream: dict[type, Callable[[_Message, Frame, Instruments], list[Event]]] = {
+            _AggTrade: self._on_agg_trade,
+            _Trade: self._on_trade,
+            _Depth: self._on_depth,
+            _BookTicker: self._on_book_ticker,
+            _Mark: self._on_mark,
+            _Force: self._on_force,
+            _Kline: self._on_kline,
+            _ContinuousKline: self._on_kline,
+            _ContractInfo: self._on_contract_info,
+        }
+        self._raw = msgspec.json.Decoder(_Stream, strict=False)
+        self._combined = msgspec.json.Decoder(_Combined, strict=False)
+
+    # ---- decode -------------------------------------------------------------------------------
+
+    def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
+        """Bytes to events. Raises DecodeError on malformed messages."""
+        if frame.source.startswith("rest:"):
+            path, query, _ = request_of(frame.source)
+            handler = self._rest.get(path)
+            if handler is None:
+                return [Unknown(NAME, frame.received_ns, f"rest {path}")]
+            return self._reader.guard(frame, path, lambda: handler(frame, query, instruments))
+        payload = frame.payload
+        try:
+            if payload.startswith(b'{"stream"'):
+                message = self._combined.decode(payload).data
+            else:
+                message = self._raw.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return self._odd(frame, error)
+        try:
+            return self._stream[type(message)](message, frame, instruments)
+        except (ValueError, KeyError, OverflowError) as error:
+            raise self._reader.error(frame, type(message).__name__, str(error)) from error
+
+    def _odd(self, frame: Frame, error: Exception) -> list[Event]:
+        """Acknowledgements and kinds we do not read; anything else is malformed."""
+        kind = self._reader.read(frame.payload, _Kind, "stream")
+        if kind.result is not msgspec.UNSET and kind.e == "" and kind.stream == "":
+            return [Notice(NAME, frame.received_ns, "ack", str(kind.id))]
+        if kind.error is not None:
+            return [Notice(NAME, frame.received_ns, "error", str(kind.error)[:200])]
+        data = kind.data
+        if isinstance(data, list) and data:
+            data = data[0]
+        name = str(data.get("e", "")) if isinstance(data, dict) else kind.e
+        known = {getattr(t, "__struct_config__").tag for t in self._stream}  # noqa: B009
+        if not name or name in known:
+            raise self._reader.error(frame, name or "stream", str(error)) from error
+        return [Unknown(NAME, frame.received_ns, name)]
+
+    def _find(
+        self, symbol: str, frame: Frame, instruments: Instruments, st: int = 1
+    ) -> Instrument | Unknown:
+        if st == _COIN_M:
+            return Unknown(NAME, frame.received_ns, "coin-margined")
+        found = instruments.get(f"{NAME}:{symbol}")
+        return found or Unknown(NAME, frame.received_ns, f"instrument {symbol}")
+
+    def _on_agg_trade(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _AggTrade)
+        return self._trade(
+            m.s, m.st, str(m.a), m.p, m.q, m.T, m.m, TradeKind.MARKET, frame, instruments
+        )
+
+    def _on_trade(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _Trade)
+        kind = _KINDS.get(m.X, TradeKind.MARKET)
+        return self._trade(m.s, m.st, str(m.t), m.p, m.q, m.T, m.m, kind, frame, instruments)
+
+    def _trade(
+        self,
+        symbol: str,
+        st: int,
+        trade_id: str,
+        price: float,
+        quantity: float,
+        at_ms: int,
+        buyer_is_maker: bool,
+        kind: TradeKind,
+        frame: Frame,
+        instruments: Instruments,
+    ) -> list[Event]:
+        of = self._find(symbol, frame, instruments, st)
+        if isinstance(of, Unknown):
+            return [of]
+        return [
+            Trade(
+                of.id,
+                at_ms * MS,
+                frame.received_ns,
+                positive(price) * of.price_factor,
+                not_negative(quantity) * of.quantity_factor,
+                Aggressor.SELL if buyer_is_maker else Aggressor.BUY,
+                trade_id,
+                kind,
+            )
+        ]
+
+    def _on_depth(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _Depth)
+        of = self._find(m.s, frame, instruments, m.st)
+        if isinstance(of, Unknown):
+            return [of]
+        return [BookDelta(of.id, m.T * MS, frame.received_ns, m.U, m.u, m.pu, levels(m.b, m.a, of))]
+
+    def _on_book_ticker(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _BookTicker)
+        of = self._find(m.s, frame, instruments, m.st)
+        if isinstance(of, Unknown):
+            return [of]
+        return [
+            BestQuote(
+                of.id,
+                m.T * MS,
+                frame.received_ns,
+                not_negative(m.b) * of.price_factor,
+                not_negative(m.B) * of.quantity_factor,
+                not_negative(m.a) * of.price_factor,
+                not_negative(m.A) * of.quantity_factor,
+                m.u,
+            )
+        ]
+
+    def _on_mark(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _Mark)
+        of = self._find(m.s, frame, instruments, m.st)
+        if isinstance(of, Unknown):
+            return [of]
+        at, got = m.E * MS, frame.received_ns
+        events: list[Event] = [MarkPrice(of.id, at, got, positive(m.p) * of.price_factor)]
+        if m.i > 0.0:
+            events.append(IndexPrice(of.id, at, got, positive(m.i) * of.price_factor))
+        if isinstance(m.r, float) and m.T > 0:
+            hours = of.funding_interval_h
+            events.append(FundingRate(of.id, at, got, finite(m.r), hours, m.T * MS))
+        return events
+
+    def _on_force(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        """SELL closes a long. Filled size at the average fill; `p` is near the bankruptcy price."""
+        assert isinstance(m, _Force)
+        o = m.o
+        of = self._find(o.s, frame, instruments, o.st)
+        if isinstance(of, Unknown):
+            return [of]
+        filled = o.ap > 0.0
+        return [
+            Liquidation(
+                of.id,
+                o.T * MS,
+                frame.received_ns,
+                {"SELL": PositionSide.LONG, "BUY": PositionSide.SHORT}[o.S],
+                not_negative(o.z) * of.quantity_factor,
+                positive(o.ap if filled else o.p) * of.price_factor,
+                PriceKind.FILL if filled else PriceKind.LIMIT,
+                Coverage.LARGEST_PER_SECOND,
+            )
+        ]
+
+    def _on_kline(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _Kline | _ContinuousKline)
+        symbol = m.s if isinstance(m, _Kline) else m.ps
+        of = self._find(symbol, frame, instruments, m.st)
+        if isinstance(of, Unknown):
+            return [of]
+        k = m.k
+        row = (k.o, k.h, k.l, k.c, k.v, k.V)
+        return [_candle(of, frame, CandleOf.LAST, k.t, k.T, row, is_closed=k.x)]
+
+    def _on_contract_info(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _ContractInfo)
+        of = self._find(m.s, frame, instruments, m.st)
+        if isinstance(of, Unknown):
+            return [of]
+        if not m.bks:
+            return [Notice(NAME, frame.received_ns, "contract", m.s)]
+        tiers = [MarginTier(b.bnf, b.bnc, b.ma, b.mmr, b.cf) for b in m.bks]
+        return [_tier_table(of.id, m.E * MS, frame.received_ns, tiers)]
+
+    # ---- REST ---------------------------------------------------------------------------------
+
+    def _ignored(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query, instruments
+        self._reader.read(frame.payload, object, frame.source)
+        return [Notice(NAME, frame.received_ns, "unused", frame.source)]
+
+    def _exchange_info(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query, instruments
+        info = self._reader.read(frame.payload, _ExchangeInfo, "exchangeInfo")
+        at = frame.received_ns
+        return [
+            Listing(f"{NAME}:{s.symbol}", at, at, _instrument(s)) for s in info.symbols if s.filters
+        ]
+
+    def _rest_depth(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        m = self._reader.read(frame.payload, _RestDepth, "depth")
+        of = self._find(query.get("symbol", ""), frame, instruments)
+        if isinstance(of, Unknown):
+            return [of]
+        at = (m.T or m.E) * MS or frame.received_ns
+        book = levels(m.bids, m.asks, of)
+        return [BookSnapshot(of.id, at, frame.received_ns, m.lastUpdateId, book, is_rest=True)]
+
+    def _rest_oi(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query
+        m = self._reader.read(frame.payload, _RestOi, "openInterest")
+        of = self._find(m.symbol, frame, instruments)
+        if isinstance(of, Unknown):
+            return [of]
+        at = m.time * MS or frame.received_ns
+        coins = not_negative(m.openInterest) * of.quantity_factor
+        return [OpenInterest(of.id, at, frame.received_ns, coins)]
+
+    def _oi_history(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query
+        events: list[Event] = []
+        for row in self._reader.read(frame.payload, list[_OiHist], "openInterestHist"):
+            of = self._find(row.symbol, frame, instruments)
+            if isinstance(of, Unknown):
+                return [of]
+            coins = not_negative(row.sumOpenInterest) * of.quantity_factor
+            price = not_negative(row.sumOpenInterestValue) / coins if coins > 0.0 else 0.0
+            at = row.timestamp * MS
+            events.append(OpenInterest(of.id, at, frame.received_ns, coins, price, is_history=True))
+        return events
+
+    def _premium(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query
+        rows = self._reader.read_many(frame.payload, _Premium, "premiumIndex")
+        events: list[Event] = []
+        for m in rows:
+            mark = _Mark(
+                m.symbol, m.time, m.markPrice, m.nextFundingTime, m.indexPrice, m.lastFundingRate
+            )
+            events += self._on_mark(mark, frame, instruments)
+        return events
+
+    def _funding_history(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query
+        events: list[Event] = []
+        for row in self._reader.read(frame.payload, list[_Funding], "fundingRate"):
+            of = self._find(row.symbol, frame, instruments)
+            if isinstance(of, Unknown):
+                return [of]
+            at, hours = row.fundingTime * MS, of.funding_interval_h
+            rate = finite(row.fundingRate)
+            events.append(
+                FundingRate(of.id, at, frame.received_ns, rate, hours, at, is_settled=True)
+            )
+        return events
+
+    def _rest_klines(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        path, _, _ = request_of(frame.source)
+        of = self._find(query.get("symbol", query.get("pair", "")), frame, instruments)
+        rows = self._reader.read(frame.payload, list[list[float]], "klines")
+        if isinstance(of, Unknown):
+            return [of]
+        kind = CandleOf.LAST
+        if "mark" in path:
+            kind = CandleOf.MARK
+        elif "index" in path:
+            kind = CandleOf.INDEX
+        events: list[Event] = []
+        for row in rows:
+            start, end = int(row[0]), int(row[6])
+            is_closed = (end + 1) * MS <= frame.received_ns
+            taker = row[9] if kind is CandleOf.LAST else -1.0
+            body = (row[1], row[2], row[3], row[4], row[5], taker)
+            events.append(
+                _candle(of, frame, kind, start, end, body, is_closed=is_closed, is_history=True)
+            )
+        return events
+
+    def _ratios(self, frame: Frame, query: dict[str, str], instruments: Instruments) -> list[Event]:
+        path, _, _ = request_of(frame.source)
+        basis = {
+            "/futures/data/globalLongShortAccountRatio": "accounts",
+            "/futures/data/topLongShortAccountRatio": "top_accounts",
+            "/futures/data/topLongShortPositionRatio": "top_positions",
+            "/futures/data/takerlongshortRatio": "taker_volume",
+        }[path]
+        events: list[Event] = []
+        for row in self._reader.read(frame.payload, list[_Ratio], "ratio"):
+            of = self._find(row.symbol or query.get("symbol", ""), frame, instruments)
+            if isinstance(of, Unknown):
+                return [of]
+            long, short = row.longAccount, row.shortAccount
+            if basis == "taker_volume":
+                total = positive(row.buyVol + row.sellVol)
+                long, short = row.buyVol / total, row.sellVol / total
+            at = row.timestamp * MS
+            events.append(
+                PositioningRatio(
+                    of.id, at, frame.received_ns, basis, not_negative(long), not_negative(short)
+                )
+            )
+        return events
+
+    def _rest_agg_trades(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        symbol, events = query.get("symbol", ""), []
+        for r in self._reader.read(frame.payload, list[_RestAgg], "aggTrades"):
+            events += self._trade(
+                symbol, 1, str(r.a), r.p, r.q, r.T, r.m, TradeKind.MARKET, frame, instruments
+            )
+        return events
+
+    def _rest_trades(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        symbol, events, kind = query.get("symbol", ""), [], TradeKind.MARKET
+        for r in self._reader.read(frame.payload, list[_RestTrade], "trades"):
+            events += self._trade(
+                symbol,
+                1,
+                str(r.id),
+                r.price,
+                r.qty,
+                r.time,
+                r.isBuyerMaker,
+                kind,
+                frame,
+                instruments,
+            )
+        return events
+
+    def _rest_brackets(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query
+        events: list[Event] = []
+        for row in self._reader.read(frame.payload, list[_SymbolBrackets], "leverageBracket"):
+            tiers = [
+                MarginTier(
+                    b.notionalFloor, b.notionalCap, b.initialLeverage, b.maintMarginRatio, b.cum
+                )
+                for b in row.brackets
+            ]
+            of = self._find(row.symbol, frame, instruments)
+            if isinstance(of, Instrument):
+                events.append(_tier_table(of.id, frame.received_ns, frame.received_ns, tiers))
+        return events
+
+    def _web_brackets(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query
+        events: list[Event] = []
+        for row in self._reader.read(frame.payload, _WebBrackets, "brackets").data.brackets:
+            tiers = [
+                MarginTier(
+                    b.bracketNotionalFloor,
+                    b.bracketNotionalCap,
+                    b.maxOpenPosLeverage,
+                    b.bracketMaintenanceMarginRate,
+                    b.cumFastMaintenanceAmount,
+                )
+                for b in row.riskBrackets
+            ]
+            of = self._find(row.symbol, frame, instruments)
+            if isinstance(of, Instrument):
+                events.append(_tier_table(of.id, frame.received_ns, frame.received_ns, tiers))
+        return events
+
+    def _insurance(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query, instruments
+        groups = self._reader.read_many(frame.payload, _FundGroup, "insuranceBalance")
+        return [
+            InsuranceFund(
+                "", a.updateTime * MS, frame.received_ns, NAME, a.asset, finite(a.marginBalance)
+            )
+            for group in groups
+            for a in group.assets
+        ]
+
+    # ---- what to ask for ----------------------------------------------------------------------
+
+    def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
+        """Instruments, then the public bracket table (another host)."""
+        del bases
+        return (
+            HttpRequest(NAME, "/fapi/v1/exchangeInfo", weight=1.0, pool="weight"),
+            HttpRequest(
+                NAME,
+                "/bapi/futures/v1/friendly/future/common/brackets",
+                weight=1.0,
+                pool="weight",
+                host="https://www.binance.com",
+            ),
+        )
+
+    def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
+        """Books and quotes, trades and marks, liquidations: three sockets, two paths."""
+        books, flow, force = [], [], []
+        params: dict[str, list[str]] = {"books": [], "flow": [], "force": ["!contractInfo"]}
+        for of in instruments:
+            s = of.symbol.lower()
+            params["books"] += [f"{s}@depth@100ms", f"{s}@bookTicker"]
+            params["flow"] += [f"{s}@aggTrade", f"{s}@markPrice@1s"]
+            params["force"] += [f"{s}@forceOrder"]
+            books.append(StreamSpec(f"book {of.symbol}", ("BookDelta",), of.id, 3.0))
+            books.append(StreamSpec(f"quote {of.symbol}", ("BestQuote",), of.id, 5.0))
+            flow.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 60.0))
+            flow.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 4.0))
+            force.append(StreamSpec(f"liquidations {of.symbol}", ("Liquidation",), of.id, 0.0))
+        return (
+            _connection("books", "/public/ws", params["books"], books),
+            _connection("flow", "/market/ws", params["flow"], flow),
+            _connection("force", "/market/ws", params["force"], force),
+        )
+
+    def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
+        """Open interest has no stream; ratios refresh every five minutes."""
+        polls = []
+        for of in instruments:
+            path = f"/fapi/v1/openInterest?symbol={of.symbol}"
+            request = HttpRequest(NAME, path, weight=1.0, pool="weight", instrument_id=of.id)
+            polls.append(Poll(request, 5.0, ("OpenInterest",)))
+            path = f"/futures/data/globalLongShortAccountRatio?symbol={of.symbol}&period=5m&limit=1"
+            request = HttpRequest(NAME, path, weight=1.0, pool="data", instrument_id=of.id)
+            polls.append(Poll(request, 300.0, ("PositioningRatio",)))
+        return polls
+
+    def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
+        """5-minute candles of both prices, open interest and funding; 500 rows a page."""
+        s, out = instrument.symbol, []
+        page_ms = 500 * 300_000
+        at, end = start_ns // MS, end_ns // MS
+        while at < end:
+            upto = min(at + page_ms, end)
+            span = f"symbol={s}&startTime={at}&endTime={upto}"
+            for path in ("/fapi/v1/markPriceKlines", "/fapi/v1/klines"):
+                query = f"{path}?{span}&interval=5m&limit=500"
+                out.append(HttpRequest(NAME, query, "", 5.0, "weight", instrument.id))
+            query = f"/futures/data/openInterestHist?{span}&period=5m&limit=500"
+            out.append(HttpRequest(NAME, query, "", 1.0, "data", instrument.id))
+            at = upto
+        span = f"symbol={s}&startTime={start_ns // MS}&endTime={end}"
+        query = f"/fapi/v1/fundingRate?{span}&limit=1000"
+        out.append(HttpRequest(NAME, query, "", 1.0, "data", instrument.id))
+        return out
+
+    def resync(self, instrument: Instrument) -> Resync:
+        path = f"/fapi/v1/depth?symbol={instrument.symbol}&limit=1000"
+        return Resync(HttpRequest(NAME, path, "", 20.0, "weight", instrument.id))
+
+    def infer_instrument(self, frame: Frame) -> Instrument | None:
+        """From a book or quote message of a recording without a list: the tick as written."""
+        try:
+            message = msgspec.json.decode(frame.payload)
+        except msgspec.DecodeError:
+            return None
+        data = message.get("data", message) if isinstance(message, dict) else None
+        if not isinstance(data, dict) or not isinstance(data.get("s"), str):
+            return None
+        price = data.get("b")
+        if isinstance(price, list) and price:
+            price = price[0][0]
+        price = price or data.get("p")
+        if not isinstance(price, str):
+            return None
+        base, factor = base_and_factor(data["s"].removesuffix("USDT"))
+        return Instrument(
+            id=f"{NAME}:{data['s']}",
+            venue=NAME,
+            symbol=data["s"],
+            base=base,
+            quote="USDT",
+            settle="USDT",
+            tick_decimals=decimals_of(price),
+            price_factor=1.0 / factor,
+            quantity_factor=factor,
+        )
+
+
+def _connection(
+    name: str, path: str, params: Sequence[str], streams: Sequence[StreamSpec]
+) -> Connection:
+    # 200 streams a SUBSCRIBE keep each message small; 10 messages a second are allowed.
+    send = tuple(
+        msgspec.json.encode(
+            {"method": "SUBSCRIBE", "params": list(params[i : i + 200]), "id": i + 1}
+        )
+        for i in range(0, len(params), 200)
+    )
+    return Connection(
+        venue=NAME,
+        name=name,
+        path=path,
+        source=f"ws:{path}#{name}",
+        send=send,
+        streams=tuple(streams),
+        heartbeat=Heartbeat(180.0, b"", only_when_idle=True),
+        max_age_s=82_800.0,
+    )
+
+
+def _instrument(s: _Symbol) -> Instrument:
+    tick = next(f.tickSize for f in s.filters if f.filterType == "PRICE_FILTER")
+    lot = next((f.stepSize for f in s.filters if f.filterType == "LOT_SIZE"), "0")
+    mantissa, decimals = tick_parts(tick)
+    base, factor = base_and_factor(s.baseAsset)
+    return Instrument(
+        id=f"{NAME}:{s.symbol}",
+        venue=NAME,
+        symbol=s.symbol,
+        base=base,
+        quote=s.quoteAsset,
+        settle=s.marginAsset,
+        tick_mantissa=mantissa,
+        tick_decimals=decimals,
+        price_factor=1.0 / factor,
+        quantity_factor=factor,
+        lot=float(lot),
+        is_trading=(s.status or s.contractStatus) == "TRADING",
+        is_perpetual=s.contractType == "PERPETUAL",
+    )
+
+
+def _candle(
+    of: Instrument,
+    frame: Frame,
+    kind: CandleOf,
+    start_ms: int,
+    end_ms: int,
+    row: tuple[float, float, float, float, float, float],
+    *,
+    is_closed: bool,
+    is_history: bool = False,
+) -> Candle:
+    p, q = of.price_factor, of.quantity_factor
+    return Candle(
+        of.id,
+        (end_ms + 1) * MS,
+        frame.received_ns,
+        kind,
+        (end_ms + 1 - start_ms) * MS,
+        positive(row[0]) * p,
+        positive(row[1]) * p,
+        positive(row[2]) * p,
+        positive(row[3]) * p,
+        not_negative(row[4]) * q,
+        finite(row[5]) * q if row[5] >= 0.0 else -1.0,
+        is_closed,
+        is_history,
+    )
+
+
+def _tier_table(
+    instrument_id: str, event_ns: int, received_ns: int, tiers: Sequence[MarginTier]
+) -> TierTable:
+    ordered = tuple(sorted(tiers, key=lambda tier: tier.floor))
+    for tier in ordered:
+        positive(tier.cap - tier.floor)
+        positive(tier.max_leverage)
+        positive(tier.maintenance_rate)
+        finite(tier.deduction)
+    return TierTable(instrument_id, event_ns, received_ns, ordered)
