@@ -83,11 +83,16 @@ class Budget(msgspec.Struct, frozen=True):
 class Venue(Protocol):
     """One venue. All methods are pure; the clock is an argument where it matters."""
 
-    name: str
-    book_rule: BookRule
-    rest_url: str
-    ws_url: str
-    budgets: tuple[Budget, ...]
+    @property
+    def name(self) -> str: ...
+    @property
+    def book_rule(self) -> BookRule: ...
+    @property
+    def rest_url(self) -> str: ...
+    @property
+    def ws_url(self) -> str: ...
+    @property
+    def budgets(self) -> tuple[Budget, ...]: ...
 
     def decode(self, frame: Frame, instruments: Mapping[str, Instrument]) -> Sequence[Event]:
         """Bytes to events. `instruments` by id; unknown instruments give Unknown events.
@@ -114,4 +119,8 @@ class Venue(Protocol):
 
     def resync(self, instrument: Instrument) -> Resync:
         """What to do when the book of the instrument is void."""
+        ...
+
+    def infer_instrument(self, frame: Frame) -> Instrument | None:
+        """From a frame of a recording that carries no instrument list; None where it shows none."""
         ...

@@ -1,0 +1,27 @@
+"""The venues, one line each: a readable list beats discovery that must be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from liqfield.model.errors import SettingError
+from liqfield.venues.binance import Binance
+from liqfield.venues.bybit import Bybit
+from liqfield.venues.contract import Venue
+from liqfield.venues.hyperliquid import Hyperliquid
+from liqfield.venues.okx import Okx
+
+VENUES: dict[str, Callable[[], Venue]] = {
+    "binance": Binance,
+    "bybit": Bybit,
+    "okx": Okx,
+    "hyperliquid": Hyperliquid,
+}
+
+
+def make(names: tuple[str, ...] = tuple(VENUES)) -> dict[str, Venue]:
+    """Fresh venues by name. Raises SettingError naming the valid ones."""
+    unknown = [name for name in names if name not in VENUES]
+    if unknown:
+        raise SettingError(f"unknown venue {unknown[0]!r}: valid are {', '.join(VENUES)}")
+    return {name: VENUES[name]() for name in names}
