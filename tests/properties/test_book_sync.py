@@ -131,8 +131,9 @@ def test_a_gap_voids_the_book_and_asks_once(rule: BookRule) -> None:
     sync.push(venue.diff())
     assert sync.ladder is not None
     gap = Gap("v", "ws", 0, GapReason.DISCONNECT)
-    assert sync.push(gap) is not None
+    assert sync.push(gap) is None
     assert sync.ladder is None
+    assert sync.push(venue.diff()) is not None
     assert sync.push(venue.diff()) is None
 
 

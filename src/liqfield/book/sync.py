@@ -42,7 +42,8 @@ class BookSync:
             return self._delta(event)
         if isinstance(event, BookSnapshot):
             return self._snapshot(event)
-        return self._lost(f"gap: {event.reason}", fresh=True)
+        self._void()
+        return None  # the next diff asks, unless the stream's own snapshot comes first
 
     # ---- messages -----------------------------------------------------------------------------
 
@@ -125,14 +126,14 @@ class BookSync:
             return self._lost("crossed book")
         return None
 
-    def _lost(
-        self, why: str, delta: BookDelta | None = None, *, fresh: bool = False
-    ) -> NeedSnapshot | None:
+    def _void(self) -> None:
         if self._is_live:
             self.losses += 1
-        self._is_live = False
-        self._asked = self._asked and not fresh
+        self._is_live = self._asked = False
         self._buffer.clear()
+
+    def _lost(self, why: str, delta: BookDelta | None = None) -> NeedSnapshot | None:
+        self._void()
         if delta is not None and self.rule is BookRule.REST_THEN_PREVIOUS:
             self._buffer.append(delta)
         return self._ask(why)

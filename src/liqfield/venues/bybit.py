@@ -166,11 +166,11 @@ class _PriceFilter(msgspec.Struct):
     tickSize: str  # noqa: N815
 
 
-class _LotFilter(msgspec.Struct):
+class _LotFilter(msgspec.Struct, frozen=True):
     qtyStep: str = "0"  # noqa: N815
 
 
-class _LeverageFilter(msgspec.Struct):
+class _LeverageFilter(msgspec.Struct, frozen=True):
     maxLeverage: float = 0.0  # noqa: N815
 
 
@@ -188,7 +188,7 @@ class _Contract(msgspec.Struct):
 
 
 class _ContractList(msgspec.Struct):
-    list: list[_Contract]
+    rows: list[_Contract] = msgspec.field(name="list")
     category: str = ""
 
 
@@ -200,12 +200,12 @@ class _OiRow(msgspec.Struct):
 
 class _OiList(msgspec.Struct):
     symbol: str
-    list: list[_OiRow]
+    rows: list[_OiRow] = msgspec.field(name="list")
 
 
 class _KlineList(msgspec.Struct):
     symbol: str
-    list: list[list[float]]
+    rows: list[list[float]] = msgspec.field(name="list")
 
 
 class _FundingRow(msgspec.Struct):
@@ -215,7 +215,7 @@ class _FundingRow(msgspec.Struct):
 
 
 class _FundingList(msgspec.Struct):
-    list: list[_FundingRow]
+    rows: list[_FundingRow] = msgspec.field(name="list")
 
 
 class _RatioRow(msgspec.Struct):
@@ -226,7 +226,7 @@ class _RatioRow(msgspec.Struct):
 
 
 class _RatioList(msgspec.Struct):
-    list: list[_RatioRow]
+    rows: list[_RatioRow] = msgspec.field(name="list")
 
 
 class _TradeRest(msgspec.Struct):
@@ -240,7 +240,7 @@ class _TradeRest(msgspec.Struct):
 
 
 class _TradeList(msgspec.Struct):
-    list: list[_TradeRest]
+    rows: list[_TradeRest] = msgspec.field(name="list")
     category: str = ""
 
 
@@ -253,12 +253,12 @@ class _RiskRow(msgspec.Struct):
 
 
 class _RiskList(msgspec.Struct):
-    list: list[_RiskRow]
+    rows: list[_RiskRow] = msgspec.field(name="list")
     category: str = ""
 
 
 class _TickerList(msgspec.Struct):
-    list: list[_Ticker]
+    rows: list[_Ticker] = msgspec.field(name="list")
     category: str = ""
 
 
@@ -268,7 +268,7 @@ class _InsuranceRow(msgspec.Struct):
 
 
 class _InsuranceList(msgspec.Struct):
-    list: list[_InsuranceRow]
+    rows: list[_InsuranceRow] = msgspec.field(name="list")
     updatedTime: int = 0  # noqa: N815
 
 
@@ -491,7 +491,7 @@ class Bybit:
         if body.category not in ("linear", "inverse"):
             return [Notice(NAME, frame.received_ns, "unused", f"instruments {body.category}")]
         return [
-            Listing(f"{NAME}:{c.symbol}", at, frame.received_ns, _instrument(c)) for c in body.list
+            Listing(f"{NAME}:{c.symbol}", at, frame.received_ns, _instrument(c)) for c in body.rows
         ]
 
     def _rest_book(
@@ -512,7 +512,7 @@ class Bybit:
     ) -> list[Event]:
         del query
         events: list[Event] = []
-        for row in self._reader.read(bytes(raw), _TickerList, "tickers").list:
+        for row in self._reader.read(bytes(raw), _TickerList, "tickers").rows:
             events += self._ticker(row, at, frame, known)
         return events
 
@@ -529,7 +529,7 @@ class Bybit:
                 Notice(NAME, frame.received_ns, "unused", "inverse open interest without price")
             ]
         events: list[Event] = []
-        for r in body.list:
+        for r in body.rows:
             coins = of.quantity_base(_one_side(r.openInterest, r.singleOpenInterest) or 0.0, 1.0)
             events.append(
                 OpenInterest(of.id, r.timestamp * MS, frame.received_ns, coins, is_history=True)
@@ -541,7 +541,7 @@ class Bybit:
     ) -> list[Event]:
         del query, at
         events: list[Event] = []
-        for r in self._reader.read(bytes(raw), _RatioList, "account-ratio").list:
+        for r in self._reader.read(bytes(raw), _RatioList, "account-ratio").rows:
             of = self._find(r.symbol, frame, known)
             if isinstance(of, Unknown):
                 return [of]
@@ -557,7 +557,7 @@ class Bybit:
     ) -> list[Event]:
         del query, at
         events: list[Event] = []
-        for r in self._reader.read(bytes(raw), _FundingList, "funding").list:
+        for r in self._reader.read(bytes(raw), _FundingList, "funding").rows:
             of = self._find(r.symbol, frame, known)
             if isinstance(of, Unknown):
                 return [of]
@@ -583,7 +583,7 @@ class Bybit:
         interval = query.get("interval", "1")
         span_ns = _INTERVAL_NS.get(interval) or int(interval) * 60_000 * MS
         events: list[Event] = []
-        for r in body.list:
+        for r in body.rows:
             start = int(r[0])
             row = (r[1], r[2], r[3], r[4], r[5] if len(r) > 5 else 0.0)
             closed = start * MS + span_ns <= frame.received_ns
@@ -600,7 +600,7 @@ class Bybit:
         if body.category == "spot":
             return [Unknown(NAME, frame.received_ns, "spot recent-trade")]
         events: list[Event] = []
-        for r in body.list:
+        for r in body.rows:
             of = self._find(r.symbol, frame, known)
             if isinstance(of, Unknown):
                 return [of]
@@ -618,7 +618,7 @@ class Bybit:
     ) -> list[Event]:
         del query
         rows: dict[str, list[_RiskRow]] = {}
-        for r in self._reader.read(bytes(raw), _RiskList, "risk-limit").list:
+        for r in self._reader.read(bytes(raw), _RiskList, "risk-limit").rows:
             rows.setdefault(r.symbol, []).append(r)
         events: list[Event] = []
         for symbol, group in rows.items():
@@ -635,7 +635,7 @@ class Bybit:
         stamp = body.updatedTime * MS or at
         return [
             InsuranceFund("", stamp, frame.received_ns, NAME, r.coin, finite(r.balance))
-            for r in body.list
+            for r in body.rows
         ]
 
     # ---- what to ask for ----------------------------------------------------------------------

@@ -138,7 +138,7 @@ class _FundingRow(msgspec.Struct):
     time: int
 
 
-class _Leverage(msgspec.Struct):
+class _Leverage(msgspec.Struct, frozen=True):
     type: str
     value: float
 

@@ -60,7 +60,7 @@ _ORDER_CLOSES = {"sell": PositionSide.LONG, "buy": PositionSide.SHORT}
 _SPANS_MS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1H": 3_600_000, "1D": 86_400_000}
 
 
-class _Arg(msgspec.Struct):
+class _Arg(msgspec.Struct, frozen=True):
     channel: str = ""
     instId: str = ""  # noqa: N815
 
