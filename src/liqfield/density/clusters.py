@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +17,19 @@ SMOOTH_BINS = 9  # about 45 bp: narrower dips do not split a cluster
 BACKGROUND_BINS = 201
 MAX_WIDTH_BINS = 80
 STACKED_SHARE = 0.15  # a venue or band counts as present from this share on
-REACH = 0.25  # log-distance from the mark that is searched
+
+
+class ClusterSettings(msgspec.Struct, frozen=True):
+    """What counts as a cluster.
+
+    min_usd     smallest notional, USD
+    reach       log-distance from the mark that is searched
+    prominence  smoothed density over that of the surroundings from which a bin belongs
+    """
+
+    min_usd: float = 50e6
+    reach: float = 0.15
+    prominence: float = 1.4
 
 
 def _box(values: FloatArray, bins: int) -> FloatArray:
@@ -44,44 +57,42 @@ def _split(values: FloatArray, low: int, high: int) -> list[tuple[int, int]]:
 
 def find_clusters(
     densities: Sequence[LiquidationDensity],
-    *,
-    min_usd: float = 0.0,
-    prominence: float = 1.5,
-    previous: Sequence[LiquidationDensity] = (),
+    settings: ClusterSettings | None = None,
+    previous: Sequence[Cluster] = (),
+    previous_age_s: float = 0.0,
 ) -> tuple[Cluster, ...]:
-    """Clusters over venues, by distance from the mark; notional at least `min_usd`.
+    """Clusters of the venues' sum, nearest first.
 
-    A bin belongs to a cluster where the smoothed density is `prominence` times its surroundings.
-    previous: the maps of some time ago (same venues), for the rate of change.
+    previous: the clusters found `previous_age_s` ago, for the rate of change.
     """
+    chosen = settings or ClusterSettings()
     whole = combine(densities)
     if whole is None:
         return ()
-    before = combine(previous)
     parts = {
         d.instrument_id.partition(":")[0]: placed(d, whole.grid)[0].sum(axis=1) for d in densities
     }
     usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
-    reach = int(REACH / whole.grid.width)
+    reach = int(chosen.reach / whole.grid.width)
     window = np.zeros(whole.grid.count, dtype=bool)
     window[max(mark_bin - reach, 0) : mark_bin + reach] = True
     found: list[Cluster] = []
     for side in range(2):
         smooth = _box(usd[side], SMOOTH_BINS)
         background = _box(usd[side], BACKGROUND_BINS)
-        mask = window & (smooth > prominence * background) & (smooth > 0.0)
+        mask = window & (smooth > chosen.prominence * background) & (smooth > 0.0)
         for run in _runs(mask):
             for low, high in _split(smooth, *run):
                 amount = float(usd[side, low:high].sum())
-                if amount > 0.0 and amount >= min_usd:
-                    found.append(_describe(whole, before, parts, usd, side, low, high))
-    return tuple(sorted(found, key=lambda cluster: abs(cluster.distance)))
+                if amount > 0.0 and amount >= chosen.min_usd:
+                    found.append(_describe(whole, parts, usd, side, low, high))
+    grown = [_with_past(cluster, previous, previous_age_s) for cluster in found]
+    return tuple(sorted(grown, key=lambda cluster: abs(cluster.distance)))
 
 
 def _describe(
     whole: LiquidationDensity,
-    before: LiquidationDensity | None,
     parts: dict[str, FloatArray],
     usd: FloatArray,
     side: int,
@@ -122,26 +133,20 @@ def _describe(
         band_usd=(float(bands[0]), float(bands[1]), float(bands[2])),
         venue_usd=venue_usd,
         age_s=age,
-        growth_per_h=_growth(whole, before, side, low, high, amount),
+        growth_per_h=0.0,
         is_stacked=present >= 2 or layers >= 2,
         confidence=Confidence(score, tuple(reasons)),
     )
 
 
-def _growth(
-    whole: LiquidationDensity,
-    before: LiquidationDensity | None,
-    side: int,
-    low: int,
-    high: int,
-    amount: float,
-) -> float:
-    if before is None or whole.at_ns <= before.at_ns or before.grid.width != whole.grid.width:
-        return 0.0
-    offset = whole.grid.first_bin - before.grid.first_bin
-    a, b = max(low + offset, 0), min(high + offset, before.grid.count)
-    if b <= a:
-        return 0.0
-    was = float(before.notional_usd[side, :, a:b].sum())
-    hours = (whole.at_ns - before.at_ns) / 3.6e12
-    return (amount - was) / max(0.5 * (amount + was), 1e-12) / hours
+def _with_past(cluster: Cluster, previous: Sequence[Cluster], age_s: float) -> Cluster:
+    """Growth against what stood in the same range: a rate relative to the mean of both."""
+    if age_s <= 0.0 or not previous:
+        return cluster
+    was = 0.0
+    for old in previous:
+        overlap = min(old.high, cluster.high) - max(old.low, cluster.low)
+        if old.position_side is cluster.position_side and overlap > 0.0:
+            was += old.notional_usd * min(overlap / (old.high - old.low), 1.0)
+    change = (cluster.notional_usd - was) / max(0.5 * (cluster.notional_usd + was), 1e-12)
+    return msgspec.structs.replace(cluster, growth_per_h=change / (age_s / 3600.0))

@@ -317,12 +317,13 @@ class DensityEstimator:
         shares = np.exp(-0.5 * z * z)
         shares /= shares.sum()
         weights = np.stack((self._standing, self._standing))
-        amounts = np.broadcast_to(0.5 * quantity * shares, (2, 2, len(z))).copy()
-        self.state.open(
-            x + s.entry_spread * z, amounts, weights, self._table, self.mark, self._hours()
-        )
-        self.state.pending[:] = 0.0  # what could not stand here never stood
-        self.state.close(np.zeros(2), self._rates, quantity)
+        flow = (x + s.entry_spread * z, np.full(len(z), 0.5), shares)
+        # Twice: what cannot stand on this side of the mark is drawn again.
+        for _ in range(2):
+            self.state.turn_over(
+                flow, 0.0, 0.0, quantity, self._rates, weights, self._table, self.mark,
+                self._hours(),
+            )  # fmt: skip
         self.open_interest = quantity
         self._step_ns = self._score_ns = self._refit_ns = self.clock_ns
         self._low = self._high = self.mark
@@ -345,42 +346,24 @@ class DensityEstimator:
         churn = s.churn_volume * volume + s.churn_move * move * before
         churn = min(churn, MAX_CHURN * before)
         delta = quantity - before
-        opens = np.maximum(churn + max(delta, 0.0), state.pending + delta)
-        closes = np.maximum(opens - delta - state.pending, 0.0)
-        prices, buy_share, share = self._flow.take(self._low, self._high)
-        state.pending[:] = 0.0
-        state.close(closes, self._rates, max(quantity - float(opens.mean()), 0.0))
-        # Each side keeps its own remainder: openings differ by what was swept on one side only.
-        amounts = self._amounts(opens, buy_share, share)
-        self._project(quantity - opens)
-        dead = state.open(prices, amounts, self._weights, self._table, self.mark, self._hours())
-        self._count_dead(dead)
-        state.close(np.zeros(2), self._rates, quantity)
-        self.open_interest = quantity
-        self.trust.turnover(float(opens.mean()) / max(quantity, 1e-300))
-        self._relax(float(opens.mean()) / max(quantity, 1e-300), x)
-        self._low = self._high = self.mark
-        self._slow(dt_ns, move, float(opens.mean()) / max(quantity, 1e-300))
-
-    def _project(self, remainder: FloatArray) -> None:
-        state = self.state
-        assert state is not None
-        owned = state.masses().sum(axis=1)
-        for side in range(2):
-            if owned[side] > 0.0:
-                state.scale[side] *= max(float(remainder[side]), 1e-12 * owned[side]) / owned[side]
-        state.pending[:] = 0.0
-
-    @staticmethod
-    def _amounts(opens: FloatArray, buy_share: FloatArray, share: FloatArray) -> FloatArray:
-        """float64[2 sides, 2 roles, J]: taker purchases open takers' longs, makers' shorts."""
-        sell_share = 1.0 - buy_share
-        return np.stack(
-            (
-                np.stack((opens[0] * share * buy_share, opens[0] * share * sell_share)),
-                np.stack((opens[1] * share * sell_share, opens[1] * share * buy_share)),
-            )
+        opened, dead = state.turn_over(
+            self._flow.take(self._low, self._high),
+            churn,
+            delta,
+            quantity,
+            self._rates,
+            self._weights,
+            self._table,
+            self.mark,
+            self._hours(),
         )
+        self._count_dead(dead)
+        self.open_interest = quantity
+        turned = 0.5 * float(opened[0] + opened[1]) / quantity
+        self.trust.turnover(turned)
+        self._relax(turned, x)
+        self._low = self._high = self.mark
+        self._slow(dt_ns, move, turned)
 
     def _count_dead(self, dead: FloatArray) -> None:
         """Opened and swept within one step: of unknown order, so half of it counts as swept."""
@@ -472,6 +455,19 @@ class DensityEstimator:
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""
         return self.level.share(self.settings.forced_prior * self.open_interest * self.mark)
+
+    def would_sweep(self, low: float, high: float) -> FloatArray:
+        """USD [2, classes] that a mark path over [low, high] would sweep now; changes nothing."""
+        if self.state is None:
+            return np.zeros((2, laws.CLASSES))
+        swept: FloatArray = self.state.probe(low, high) * self.mark
+        return swept
+
+    def imbalance(self) -> float:
+        """Largest |side - open interest| / open interest; the law says rounding only."""
+        if self.state is None or self.open_interest <= 0.0:
+            return 0.0
+        return float(np.abs(self.state.totals() / self.open_interest - 1.0).max())
 
     def take_swept(self) -> FloatArray:
         """USD swept since the last call [2, classes]; for scoring and calibration."""

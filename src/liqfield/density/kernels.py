@@ -15,43 +15,77 @@ from liqfield.model.jit import kernel
 
 
 @kernel
-def deposit(
+def turn_over(
     raw: FloatArray,
     birth: FloatArray,
     sums: FloatArray,
     out: FloatArray,
     scale: FloatArray,
+    pending: FloatArray,
     table: FloatArray,
     counter: int,
     log_prices: FloatArray,
-    amounts: FloatArray,
+    buy_share: FloatArray,
+    share: FloatArray,
+    churn: float,
+    delta: float,
+    quantity: float,
+    rates: FloatArray,
     weights: FloatArray,
     first_bin: int,
     width: float,
     mark_bin: int,
     now_h: float,
+    opened: FloatArray,
     dead: FloatArray,
 ) -> int:
-    """Open positions at log_prices[J]; amounts[2 sides, 2 roles, J]; weights[2 roles, classes].
+    """One step of the flow identity; afterwards each side is `quantity` coins.
 
-    Half of each class goes to each of two quadrature points. What would be liquidated at once goes
-    to dead[2], what lies outside the grid to out[2, classes]. Returns the new counter.
+    opens - closes = delta with closes = pending (swept before) + voluntary ones. Voluntary closing
+    is in proportion to rates[classes]; opening goes to log_prices[J] by share[J]; takers' and
+    makers' positions draw from weights[2, classes]; half of each class goes to each of two
+    quadrature points of table[2, classes, points]. What would be liquidated at once is returned in
+    dead[2] and stays pending; what lies outside the grid goes to out. Returns the new counter.
     """
     classes, bins = raw.shape[1], raw.shape[2]
     points = table.shape[2]
-    for j in range(log_prices.shape[0]):
-        x = log_prices[j]
-        for side in range(2):
-            taker, maker = amounts[side, 0, j], amounts[side, 1, j]
-            if taker + maker <= 0.0:
+    after = counter
+    for side in range(2):
+        total, weighted = 0.0, 0.0
+        for c in range(classes):
+            mass = scale[side, c] * (sums[side, c] + out[side, c])
+            total += mass
+            weighted += mass * rates[c]
+        opens = max(churn + max(delta, 0.0), pending[side] + delta)
+        if total > 0.0:
+            opens = min(opens, 0.999 * quantity)
+            share_closed = min(max(opens - delta - pending[side], 0.0) / total, 0.999999)
+            if share_closed > 0.0 and weighted > 0.0:
+                z = -math.log(1.0 - share_closed) * total / weighted
+                total = 0.0
+                for c in range(classes):
+                    scale[side, c] *= math.exp(-min(z * rates[c], 30.0))
+                    total += scale[side, c] * (sums[side, c] + out[side, c])
+            factor = (quantity - opens) / total
+            for c in range(classes):
+                scale[side, c] *= factor
+        else:
+            opens = quantity
+        opened[side] = opens
+        after = counter
+        for j in range(log_prices.shape[0]):
+            x = log_prices[j]
+            is_taker = buy_share[j] if side == 0 else 1.0 - buy_share[j]
+            amount = 0.5 * opens * share[j]
+            if amount <= 0.0:
                 continue
             for c in range(classes):
-                mass = 0.5 * (taker * weights[0, c] + maker * weights[1, c])
+                mass = amount * (is_taker * weights[0, c] + (1.0 - is_taker) * weights[1, c])
                 if mass <= 0.0:
                     continue
                 add = mass / scale[side, c]
                 for half in range(2):
-                    step = table[side, c, (counter + half) % points]
+                    step = table[side, c, (after + half) % points]
                     if not math.isfinite(step):
                         out[side, c] += add
                         continue
@@ -67,8 +101,15 @@ def deposit(
                         kept = raw[side, c, b] - old
                         sums[side, c] += kept
                         birth[side, c, b] += kept * now_h
-        counter += 2
-    return counter % points
+            after += 2
+        owned = 0.0
+        for c in range(classes):
+            owned += scale[side, c] * (sums[side, c] + out[side, c])
+        pending[side] = max(quantity - owned, 0.0)
+        if owned > quantity:
+            for c in range(classes):
+                scale[side, c] *= quantity / owned
+    return int(after % points)
 
 
 @kernel
@@ -132,43 +173,6 @@ def erode(
         if taken > 0.0:
             sums[side, c] = max(sums[side, c] - taken, 0.0)
             stopped[c] += taken * scale[side, c]
-
-
-@kernel
-def close(
-    scale: FloatArray,
-    sums: FloatArray,
-    out: FloatArray,
-    rates: FloatArray,
-    amounts: FloatArray,
-    pending: FloatArray,
-    target: FloatArray,
-) -> None:
-    """Voluntary closing of amounts[2] in proportion to rates[classes], then projection.
-
-    Afterwards the mass of each side plus pending[side] equals target[side].
-    """
-    classes = scale.shape[1]
-    for side in range(2):
-        total, weighted = 0.0, 0.0
-        for c in range(classes):
-            mass = scale[side, c] * (sums[side, c] + out[side, c])
-            total += mass
-            weighted += mass * rates[c]
-        if total <= 0.0:
-            continue
-        share = min(amounts[side] / total, 0.999999)
-        if share > 0.0 and weighted > 0.0:
-            z = -math.log(1.0 - share) * total / weighted
-            total = 0.0
-            for c in range(classes):
-                scale[side, c] *= math.exp(-min(z * rates[c], 30.0))
-                total += scale[side, c] * (sums[side, c] + out[side, c])
-        wanted = max(target[side] - pending[side], 0.0)
-        if total > 0.0:
-            factor = wanted / total
-            for c in range(classes):
-                scale[side, c] *= factor
 
 
 @kernel

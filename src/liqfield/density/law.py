@@ -48,7 +48,8 @@ def _log_normal_shares(median: float, sigma: float, top: float) -> FloatArray:
         shares = np.zeros(LEVERAGES)
         shares[0] = 1.0
         return shares
-    return shares / total
+    shares /= total
+    return shares
 
 
 def class_shares(law: LeverageLaw, top_leverage: float) -> FloatArray:

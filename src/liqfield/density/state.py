@@ -57,39 +57,53 @@ class DensityState:
 
     # ---- steps --------------------------------------------------------------------------------
 
-    def open(
+    def turn_over(
         self,
-        log_prices: FloatArray,
-        amounts: FloatArray,
+        flow: tuple[FloatArray, FloatArray, FloatArray],
+        churn: float,
+        delta: float,
+        quantity: float,
+        rates: FloatArray,
         weights: FloatArray,
         table: FloatArray,
         mark: float,
         now_h: float,
-    ) -> FloatArray:
-        """Open amounts[2, 2 roles, J] at log_prices[J]; returns coins dead on arrival [2]."""
-        dead = np.zeros(2)
+    ) -> tuple[FloatArray, FloatArray]:
+        """Close and open so that each side is `quantity`; flow: (log-prices, buy share, share)[J].
+
+        Returns (opened[2], dead on arrival[2]) in coins.
+        """
+        opened, dead = np.zeros(2), np.zeros(2)
         mark_bin = self.grid.bin_of(mark)
-        self.counter = kernels.deposit(
+        self.counter = kernels.turn_over(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
             self.out,
             self.scale,
+            self.pending,
             table,
             self.counter,
-            log_prices,
-            amounts,
+            *flow,
+            churn,
+            delta,
+            quantity,
+            rates,
             weights,
             self.grid.first_bin,
             self.grid.width,
             mark_bin,
             now_h,
+            opened,
             dead,
         )
         self.top[0] = min(max(self.top[0], mark_bin - 1), self.grid.count - 1)
         self.top[1] = max(min(self.top[1], mark_bin + 1), 0)
-        self.pending += dead
-        return dead
+        self.target[:] = quantity
+        self.steps += 1
+        if self.steps % RESYNC_STEPS == 0 or float(self.scale.min()) < TINY:
+            self.resync()
+        return opened, dead
 
     def sweep(self, low: float, high: float, swept: FloatArray) -> None:
         """The mark covered [low, high]: longs at or above low, shorts at or below high are gone.
@@ -124,6 +138,20 @@ class DensityState:
         swept[side] += taken
         self.pending[side] += taken.sum()
 
+    def probe(self, low: float, high: float) -> FloatArray:
+        """What `sweep` would take, coins [2, classes]; changes nothing."""
+        w, first, count = self.grid.width, self.grid.first_bin, self.grid.count
+        start = min(max(math.ceil(math.log(low) / w - 0.5) - first, 0), count)
+        stop = min(max(math.floor(math.log(high) / w - 0.5) - first + 1, 0), count)
+        taken = np.stack(
+            (
+                self.raw[0, :, start:].sum(axis=1, dtype=np.float64),
+                self.raw[1, :, :stop].sum(axis=1, dtype=np.float64),
+            )
+        )
+        probed: FloatArray = taken * self.scale
+        return probed
+
     def erode(
         self, side: int, frontier: float, moved: float, reach: FloatArray, exponent: float
     ) -> float:
@@ -145,18 +173,6 @@ class DensityState:
         self.pending[side] += left
         return left
 
-    def close(self, amounts: FloatArray, rates: FloatArray, target: float) -> None:
-        """Close voluntarily, then make both sides equal `target` coins."""
-        self.target[:] = target
-        np.minimum(self.pending, target, out=self.pending)
-        kernels.close(self.scale, self.sums, self.out, rates, amounts, self.pending, self.target)
-        owned = self.masses().sum(axis=1)
-        # A side without any owner left cannot be scaled up: what is missing waits to be placed.
-        np.maximum(target - owned, 0.0, out=self.pending)
-        self.steps += 1
-        if self.steps % RESYNC_STEPS == 0 or float(self.scale.min()) < TINY:
-            self.resync()
-
     def rescale(self, factor: float) -> None:
         """Multiply every quantity (a change of units)."""
         self.scale *= factor
@@ -167,9 +183,10 @@ class DensityState:
 
     def reweigh(self, factor: FloatArray) -> None:
         """Multiply classes by factor[classes] and give both sides their old totals back."""
-        before = self.totals()
+        before = self.masses().sum(axis=1)
         self.scale *= factor
-        self.close(np.zeros(2), np.ones(CLASSES), float(before.mean()))
+        after = self.masses().sum(axis=1)
+        self.scale *= np.where(after > 0.0, before / np.maximum(after, 1e-300), 1.0)[:, None]
 
     def resync(self) -> None:
         """Fold the lazy factors in and count again: rounding never accumulates."""
@@ -225,7 +242,16 @@ class DensityState:
         """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins])."""
         count = self.grid.count
         mass, born = np.empty((2, 3, count)), np.empty((2, count))
-        kernels.read_out(self.raw, self.birth, self.scale, CLASS_BAND, *self.top, mass, born)  # type: ignore[arg-type]
+        kernels.read_out(
+            self.raw,  # type: ignore[arg-type]
+            self.birth,  # type: ignore[arg-type]
+            self.scale,
+            CLASS_BAND,
+            self.top[0],
+            self.top[1],
+            mass,
+            born,
+        )
         return mass, born
 
     def outside(self) -> FloatArray:
