@@ -40,6 +40,26 @@ MAX_AHEAD_NS = 5_000_000_000
 BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
 
 
+class RecentKeys:
+    """Remembers the newest keys: reconnects and rotations repeat trades and liquidations."""
+
+    def __init__(self, capacity: int) -> None:
+        self._order: deque[object] = deque(maxlen=capacity)
+        self._keys: set[object] = set()
+
+    def seen(self, key: object) -> bool:
+        """True if the key was here before; an empty key never was."""
+        if key == "":
+            return False
+        if key in self._keys:
+            return True
+        if len(self._order) == self._order.maxlen:
+            self._keys.discard(self._order[0])
+        self._order.append(key)
+        self._keys.add(key)
+        return False
+
+
 class InstrumentState:
     """Everything known of one instrument."""
 
@@ -57,6 +77,7 @@ class InstrumentState:
         self.last: Trade | None = None
         self.resyncs = 0
         self.gaps = 0
+        self.seen_ids = RecentKeys(4_096)
 
 
 class MarketEngine:
@@ -180,7 +201,7 @@ class MarketEngine:
 
     def _on_trade(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, Trade)
-        if event.kind is not TradeKind.MARKET:
+        if event.kind is not TradeKind.MARKET or state.seen_ids.seen(event.trade_id):
             return []
         state.last = event
         state.density.update(event)
@@ -221,6 +242,8 @@ class MarketEngine:
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, Liquidation)
+        if state.seen_ids.seen((event.event_ns, event.position_side, event.price, event.quantity)):
+            return []
         self.tape.append(event)
         state.density.update(event)
         return [Liquidated(self.base, event)]

@@ -1,0 +1,89 @@
+"""Per-stream staleness: data proves life, pongs and acknowledgements do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from liqfield.model.estimates import StreamHealth
+from liqfield.venues.contract import StreamSpec
+
+FIRST_DATA_S = 15.0  # grace after subscribing; a stream with a long silence gets its own
+
+
+class StreamWatch:
+    """The streams of one connection. Times are in seconds of the caller's monotonic clock."""
+
+    def __init__(self, venue: str, specs: Iterable[StreamSpec]) -> None:
+        self.venue = venue
+        self.specs = {spec.name: spec for spec in specs}
+        self.state = dict.fromkeys(self.specs, "connecting")
+        self.messages = dict.fromkeys(self.specs, 0)
+        self.gaps = dict.fromkeys(self.specs, 0)
+        self.last_ns = dict.fromkeys(self.specs, 0)
+        self._seen_s = dict.fromkeys(self.specs, 0.0)
+        self._names: dict[tuple[str, str], str] = {}
+        for spec in self.specs.values():
+            for kind in spec.kinds:
+                self._names[spec.instrument_id, kind] = spec.name
+
+    def opened(self, now_s: float) -> None:
+        for name in self.specs:
+            self.state[name] = "subscribed"
+            self._seen_s[name] = now_s
+
+    def lost(self) -> None:
+        for name in self.specs:
+            if self.state[name] == "live":
+                self.gaps[name] += 1
+            self.state[name] = "down"
+
+    def seen(self, instrument_id: str, kind: str, received_ns: int, now_s: float) -> None:
+        """A decoded event arrived."""
+        name = self._names.get((instrument_id, kind)) or self._names.get(("", kind))
+        if name is None:
+            return
+        self.messages[name] += 1
+        self.last_ns[name] = received_ns
+        self._seen_s[name] = now_s
+        self.state[name] = "live"
+
+    def newly_stale(self, now_s: float) -> list[StreamSpec]:
+        """Streams that have just become stale; each is reported once until it lives again."""
+        out = []
+        for name, spec in self.specs.items():
+            if self.state[name] not in ("live", "subscribed") or spec.expect_s <= 0.0:
+                continue
+            limit = spec.expect_s * 2.0
+            if self.state[name] == "subscribed":
+                limit = max(limit, FIRST_DATA_S)
+            if now_s - self._seen_s[name] > limit:
+                self.state[name] = "stale"
+                self.gaps[name] += 1
+                out.append(spec)
+        return out
+
+    @property
+    def is_dead(self) -> bool:
+        """Every stream from which data is expected is stale: the connection is worth replacing."""
+        expected = [name for name, spec in self.specs.items() if spec.expect_s > 0.0]
+        return bool(expected) and all(self.state[name] == "stale" for name in expected)
+
+    @property
+    def is_live(self) -> bool:
+        return any(state == "live" for state in self.state.values())
+
+    def health(self, resyncs: Mapping[str, int], detail: str) -> list[StreamHealth]:
+        return [
+            StreamHealth(
+                venue=self.venue,
+                stream=name,
+                state=self.state[name],
+                last_received_ns=self.last_ns[name],
+                messages=self.messages[name],
+                gaps=self.gaps[name],
+                resyncs=resyncs.get(spec.instrument_id, 0) if "BookDelta" in spec.kinds else 0,
+                errors=0,
+                detail="" if self.state[name] == "live" else detail,
+            )
+            for name, spec in self.specs.items()
+        ]
