@@ -82,6 +82,15 @@ class LevelColumn(msgspec.Struct, frozen=True, eq=False):
     cells: ByteArray
 
 
+class StoredTile(msgspec.Struct, frozen=True):
+    """A tile out of the history: `data` is a zstd frame around the layout above, `etag` changes
+    with its content, and a complete one never changes again."""
+
+    data: bytes
+    etag: str
+    is_complete: bool
+
+
 def quantise(usd: FloatArray) -> ByteArray:
     """USD to cells, any shape. Less than half a step below the floor is nothing, above the top is
     the top; not-a-number and negative are nothing."""
@@ -102,9 +111,9 @@ def level_width(level: int) -> float:
     return BIN_WIDTH * LEVEL_FACTORS[level]
 
 
-def level_column(density: LiquidationDensity, level: int) -> LevelColumn:
-    """Sum onto the level's lattice, cut to LEVEL_BINS_MAX around the mark, quantise."""
-    factor, limit = LEVEL_FACTORS[level], LEVEL_BINS_MAX[level]
+def level_sums(density: LiquidationDensity, level: int) -> tuple[int, FloatArray]:
+    """(first lattice bin, float64[6, bins] USD) of the whole grid, summed onto the level."""
+    factor = LEVEL_FACTORS[level]
     first, usd = _on_base_lattice(density)
     if factor > 1:
         before = first % factor
@@ -112,6 +121,13 @@ def level_column(density: LiquidationDensity, level: int) -> LevelColumn:
         padded = np.pad(usd, ((0, 0), (before, after)))
         usd = padded.reshape(PLANES, -1, factor).sum(axis=2)
         first = (first - before) // factor
+    return first, usd
+
+
+def level_column(density: LiquidationDensity, level: int) -> LevelColumn:
+    """Summed onto the level, cut to LEVEL_BINS_MAX around the mark, quantised."""
+    limit = LEVEL_BINS_MAX[level]
+    first, usd = level_sums(density, level)
     if usd.shape[1] > limit:
         mark_bin = math.floor(math.log(density.mark_price) / level_width(level)) - first
         start = min(max(mark_bin - limit // 2, 0), usd.shape[1] - limit)

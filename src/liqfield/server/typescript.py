@@ -66,8 +66,8 @@ def _interface(struct: type[msgspec.Struct], *, optional: bool) -> str:
     if not isinstance(info, StructType):
         raise TypeError(f"{struct.__name__} is not a struct")
     lines = []
-    text = inspect.getdoc(struct) if "__doc__" in vars(struct) else None
-    if text and not text.startswith(f"{struct.__name__}("):
+    text = inspect.cleandoc(vars(struct).get("__doc__") or "")  # its own, not an inherited one
+    if text:
         lines += ["/**", *(f" * {line}".rstrip() for line in text.splitlines()), " */"]
     lines.append(f"export interface {struct.__name__} {{")
     if info.tag_field is not None:

@@ -66,6 +66,7 @@ class Hello(WireStruct, frozen=True, tag="hello"):
     column_s: tuple[int, ...]  # widths of the tile pyramid, seconds
     tile_columns: int
     tile_bins: int
+    dataset: str  # tiles asked for with ?dataset=<this> may be cached for ever
 
 
 class Market(WireStruct, frozen=True, tag="market"):
@@ -201,6 +202,7 @@ class Meta(msgspec.Struct, frozen=True, rename="camel"):
     source: str
     wire_version: int
     server_ms: float
+    dataset: str
 
 
 class Candles(msgspec.Struct, frozen=True, rename="camel"):

@@ -67,7 +67,7 @@ class CandleHistory:
             low = max(first, day * DAY_MINUTES)
             high = min(end, (day + 1) * DAY_MINUTES)
             rows = self._day(base, day, create=False)
-            if rows is not None and high > low:
+            if high > low:
                 piece = rows[low - day * DAY_MINUTES : high - day * DAY_MINUTES]
                 out += _aggregate(piece, low, step)
         return out

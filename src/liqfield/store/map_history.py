@@ -7,6 +7,7 @@ newest wider column known by then, for at most HOLD_S: known at the time, never 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import uuid
@@ -55,7 +56,7 @@ KEEP_S = {
     7200: 1500 * DAY_S,
     43200: 20_000 * DAY_S,
 }
-#: After so many columns an open slab is written too: what a crash can cost is 160 s of 10 s columns.
+#: After so many columns an open slab is written too: a crash costs at most 160 s of 10 s columns.
 _CHECKPOINT = {10: 16, 60: 8, 300: 2, 1800: 1, 7200: 1, 43200: 1}
 HOLD_S = 600
 _OPEN_PER_SERIES = 2
@@ -99,6 +100,7 @@ class MapHistory:
             OrderedDict()
         )
         self._loaded: OrderedDict[SlabKey, tuple[Columns, bool] | None] = OrderedDict()
+        self._newest_ns: dict[tuple[str, str], int] = {}
         self._read_problem = ""
         self.dataset_id = _dataset_id(folder)
 
@@ -123,6 +125,7 @@ class MapHistory:
         if column_s not in COLUMN_S:
             raise ModelError(f"no such column width: {column_s} s, there are {COLUMN_S}")
         column = stored_column(density, at_ns)
+        self._newest_ns[(base, venue)] = max(at_ns, self._newest_ns.get((base, venue), 0))
         for width_s in COLUMN_S[COLUMN_S.index(column_s) :]:
             time_index, i = divmod((at_ns - 1) // (width_s * SECOND_NS), TILE_COLUMNS)
             self._put(SlabKey(base, venue, width_s, time_index), i, column)
@@ -245,7 +248,7 @@ class MapHistory:
 
     def _finished_tile(self, key: SlabKey, level: int, price_index: int) -> StoredTile | None:
         """Straight from the file when the slab is finished and nothing newer is on its way."""
-        if key.time_index in self._open.get((key.base, key.venue, key.column_s), {}):
+        if self._open_slab(key) is not None:
             return None
         if self._writer.get(key) is not None or self._loaded.get(key) is not None:
             return None
@@ -258,9 +261,13 @@ class MapHistory:
             return None
         return _stored_tile(found[1], is_complete=True)
 
+    def _open_slab(self, key: SlabKey) -> _OpenSlab | None:
+        slabs = self._open.get((key.base, key.venue, key.column_s))
+        return None if slabs is None else slabs.get(key.time_index)
+
     def _columns(self, key: SlabKey) -> tuple[Columns, bool]:
         """(columns, complete) from wherever the slab is now; empty ones where there is none."""
-        slab = self._open.get((key.base, key.venue, key.column_s), {}).get(key.time_index)
+        slab = self._open_slab(key)
         if slab is not None:
             return tuple(slab.columns), slab.is_complete
         job = self._writer.get(key)
@@ -309,14 +316,8 @@ class MapHistory:
 
     def _newest_end_ns(self, key: SlabKey) -> int:
         """Nothing is held beyond the newest thing known: the future stays empty."""
-        newest = 0
-        for width_s in COLUMN_S:
-            for slab in self._open.get((key.base, key.venue, width_s), {}).values():
-                for column in reversed(slab.columns):
-                    if column is not None:
-                        newest = max(newest, column.facts.as_of_ns)
-                        break
-        return newest or (1 << 62)
+        newest = self._newest_ns.get((key.base, key.venue))
+        return (1 << 62) if newest is None else newest
 
     def _stacked(self, key: SlabKey, columns: Columns, level: int) -> tuple[int, ByteArray]:
         cached = self._stacks.get((key, level))
@@ -360,8 +361,6 @@ def _dataset_id(folder: Path | None) -> str:
         return path.read_text().strip()
     except OSError:
         name = uuid.uuid4().hex[:12]
-        try:
+        with contextlib.suppress(StoreError):  # the first append will say why it cannot be written
             write_atomic(path, name.encode())
-        except StoreError:
-            pass  # the first append will say that the folder cannot be written
         return name

@@ -100,11 +100,11 @@ def stored_column(density: LiquidationDensity, as_of_ns: int) -> StoredColumn:
     levels = [level_column(density, level) for level in LEVELS]
     facts = ColumnFacts(
         as_of_ns=as_of_ns,
-        mark_price=density.mark_price,
+        mark_price=float(density.mark_price),
         outside_usd=(float(density.outside_usd[0]), float(density.outside_usd[1])),
-        open_interest_usd=density.open_interest_usd,
-        confidence=density.confidence.score,
-        forced_share=density.forced_share,
+        open_interest_usd=float(density.open_interest_usd),
+        confidence=float(density.confidence.score),
+        forced_share=float(density.forced_share),
     )
     return _pack(facts, [(level.first_bin, level.cells) for level in levels])
 

@@ -11,7 +11,6 @@ from collections import OrderedDict
 
 import msgspec
 
-from liqfield.model.errors import StoreError
 from liqfield.store.slab import Columns, SlabKey, encode_slab
 from liqfield.store.slab_files import SlabFiles
 
@@ -84,7 +83,8 @@ class SlabWriter:
                 self.problem = ""
                 if job.keep_from is not None:
                     self._files.prune(job.keep_from)
-            except (StoreError, OSError) as error:
+            except Exception as error:
+                # Whatever it is, the thread must live: a dead writer would lose all later slabs.
                 self.problem = f"{error}; the map's history is kept in memory only until it fits"
             finally:
                 with self._changed:

@@ -1,0 +1,102 @@
+"""REST for the rest: markets, candles, clusters, tape, health, meta."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from litestar import get
+from litestar.exceptions import NotFoundException, ValidationException
+from litestar.params import QueryParameter
+
+from liqfield.server.map_routes import Name
+from liqfield.server.services import Given, Services
+from liqfield.server.wire import (
+    WIRE_VERSION,
+    Candles,
+    Clusters,
+    Health,
+    MarketInfo,
+    Meta,
+    Tape,
+)
+
+ROWS_MAX = 5000
+Interval = Literal[60, 300, 900, 1800, 3600, 14400, 86400]
+Ms = Annotated[float, QueryParameter(ge=0, le=4e12)]
+
+
+@get("/api/v1/meta")
+async def get_meta(services: Given) -> Meta:
+    """Who answers."""
+    return Meta(
+        name="liqfield",
+        version=services.settings.version,
+        source=services.settings.source,
+        wire_version=WIRE_VERSION,
+        server_ms=time.time() * 1e3,
+        dataset=services.maps.dataset_id,
+    )
+
+
+@get("/api/v1/markets")
+async def get_markets(services: Given) -> Sequence[MarketInfo]:
+    """Base assets and the venues that trade them."""
+    return tuple(services.sources.markets())
+
+
+@get("/api/v1/candles/{base:str}")
+async def get_candles(
+    services: Given,
+    base: Name,
+    from_ms: Ms,
+    to_ms: Ms,
+    interval_s: Annotated[Interval, QueryParameter()] = 60,
+) -> Candles:
+    """Candles that start in [from_ms, to_ms), at most 5000."""
+    if (to_ms - from_ms) / (interval_s * 1000) > ROWS_MAX:
+        raise ValidationException(f"more than {ROWS_MAX} candles: ask for wider ones")
+    _known(services, base)
+    return Candles(base, interval_s, tuple(services.candles.rows(base, interval_s, from_ms, to_ms)))
+
+
+@get("/api/v1/clusters/{base:str}")
+async def get_clusters(services: Given, base: Name) -> Clusters:
+    """The newest clusters."""
+    _known(services, base)
+    newest = services.hub.latest(f"clusters:{base}")
+    if not isinstance(newest, Clusters):
+        raise NotFoundException(f"no clusters of {base} yet: the map is still being built")
+    return newest
+
+
+@get("/api/v1/tape/{base:str}")
+async def get_tape(
+    services: Given,
+    base: Name,
+    from_ms: Annotated[float, QueryParameter(ge=0, le=4e12)] = 0.0,
+) -> Tape:
+    """Realised liquidations since `from_ms`, as far back as they are kept."""
+    _known(services, base)
+    newest = services.hub.latest(f"tape:{base}")
+    rows = newest.rows if isinstance(newest, Tape) else ()
+    return Tape(base, tuple(row for row in rows if row.at_ms >= from_ms))
+
+
+@get("/api/v1/health")
+async def get_health(services: Given) -> Health:
+    """Every stream with its state, gaps and errors."""
+    newest = services.hub.latest("health")
+    if not isinstance(newest, Health):
+        raise NotFoundException("no health yet: the feeds are still starting")
+    return newest
+
+
+def _known(services: Services, base: str) -> None:
+    bases = [market.base for market in services.sources.markets()]
+    if base not in bases:
+        raise NotFoundException(f"no market {base!r}: {', '.join(bases)}")
+
+
+ROUTES = (get_meta, get_markets, get_candles, get_clusters, get_tape, get_health)

@@ -1,0 +1,164 @@
+"""One WebSocket client: a hello, what it subscribes to, and its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+
+import msgspec
+from litestar import websocket
+from litestar.exceptions import WebSocketDisconnect
+
+from liqfield.model.tiles import BIN_WIDTH, COLUMN_S, TILE_BINS, TILE_COLUMNS
+from liqfield.server.hub import Mailbox, Payload
+from liqfield.server.services import AnySocket, Given, Services
+from liqfield.server.wire import (
+    WIRE_VERSION,
+    ClientMessage,
+    Hello,
+    Ping,
+    Pong,
+    Problem,
+    ServerMessage,
+    Subscribe,
+    Unsubscribe,
+)
+
+TOPICS_PER_CLIENT = 64
+PROBLEMS_PER_CLIENT = 20
+_decoder = msgspec.json.Decoder(ClientMessage)
+
+
+@websocket("/ws")
+async def live(socket: AnySocket, services: Given) -> None:
+    """Hello, then the newest value of every subscribed topic and its changes."""
+    await socket.accept()
+    session = _Session(socket, services)
+    tasks = {
+        asyncio.create_task(session.send_forever()),
+        asyncio.create_task(session.read_forever()),
+    }
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            with contextlib.suppress(WebSocketDisconnect, OSError):
+                task.result()
+    finally:
+        services.hub.disconnect(session.mailbox)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Session:
+    def __init__(self, socket: AnySocket, services: Services) -> None:
+        self._socket = socket
+        self._services = services
+        self._problems = 0
+        self._replies = 0
+        self.mailbox: Mailbox = services.hub.connect()
+        self._reply("hello", _hello(services))
+
+    async def send_forever(self) -> None:
+        """The only sender. While one send waits for a slow client, newer values replace older."""
+        while True:
+            await self.mailbox.wait()
+            while (data := self.mailbox.pop()) is not None:
+                mode = "binary" if isinstance(data, bytes) else "text"
+                await self._socket.send_data(data, mode=mode)  # type: ignore[arg-type]
+                # One turn of the loop a message: a client with much to read delays nobody.
+                await asyncio.sleep(0)
+
+    async def read_forever(self) -> None:
+        while self._problems < PROBLEMS_PER_CLIENT:
+            data = await self._socket.receive_data(mode="text")
+            try:
+                message = _decoder.decode(data)
+            except msgspec.MsgspecError as error:
+                self._problem("message", f"not a message of this protocol: {error}")
+                continue
+            if isinstance(message, Ping):
+                self._reply("pong", Pong(message.nonce, time.time() * 1e3))
+            elif isinstance(message, Subscribe):
+                self._subscribe(message)
+            elif isinstance(message, Unsubscribe):
+                for topic in message.topics:
+                    self._drop(topic)
+        await self._socket.close(code=1008, reason="too many messages that are not understood")
+
+    def _subscribe(self, message: Subscribe) -> None:
+        for topic in message.topics:
+            why = self._refusal(topic)
+            if why:
+                self._problem("topic", why)
+                continue
+            variant = topic
+            if topic.startswith("ladder:"):
+                self._drop(topic)
+                step, rows = nice_step(message.ladder_step), nice_rows(message.ladder_rows)
+                variant = f"{topic}:{step:g}:{rows}"
+            self._services.hub.subscribe(self.mailbox, variant)
+
+    def _drop(self, topic: str) -> None:
+        for followed in tuple(self.mailbox.topics):
+            if followed == topic or followed.startswith(f"{topic}:"):
+                self._services.hub.unsubscribe(self.mailbox, followed)
+
+    def _refusal(self, topic: str) -> str:
+        """Why the topic cannot be followed, "" when it can."""
+        if len(self.mailbox.topics) >= TOPICS_PER_CLIENT:
+            return f"more than {TOPICS_PER_CLIENT} topics"
+        kind, *names = topic.split(":")
+        if kind == "health" and not names:
+            return ""
+        if kind not in ("market", "candle", "map", "ladder", "clusters", "tape"):
+            return f"no topic {topic[:40]!r}: market, candle, map, ladder, clusters, tape, health"
+        markets = {market.base: market for market in self._services.sources.markets()}
+        if not names or names[0] not in markets:
+            return f"no market in {topic[:40]!r}: {', '.join(markets)}"
+        if kind == "map":
+            venues = ("all", *markets[names[0]].venues)
+            if len(names) != 2 or names[1] not in venues:
+                return f"no venue in {topic[:40]!r}: map:{names[0]}:<{', '.join(venues)}>"
+        elif len(names) != 1:
+            return f"{topic[:40]!r} has too many parts: {kind}:{names[0]}"
+        return ""
+
+    def _problem(self, code: str, text: str) -> None:
+        self._problems += 1
+        self._reply("problem", Problem(code, text))
+
+    def _reply(self, kind: str, message: ServerMessage) -> None:
+        # Answers share the mailbox, so a client that only asks and never reads cannot grow it.
+        self._replies = (self._replies + 1) % 32
+        self.mailbox.put(f"{kind}#{self._replies}", Payload(message))
+
+
+def _hello(services: Services) -> Hello:
+    return Hello(
+        wire_version=WIRE_VERSION,
+        source=services.settings.source,
+        server_ms=time.time() * 1e3,
+        markets=tuple(services.sources.markets()),
+        bin_width=BIN_WIDTH,
+        column_s=COLUMN_S,
+        tile_columns=TILE_COLUMNS,
+        tile_bins=TILE_BINS,
+        dataset=services.maps.dataset_id,
+    )
+
+
+def nice_step(step: float) -> float:
+    """Nearest of 1, 2, 5 x 10^n, so that few ladders serve many readers; 0 = automatic."""
+    if not 1e-9 <= step <= 1e7:
+        return 0.0
+    power = math.floor(math.log10(step))
+    candidates = [m * 10.0**p for p in (power, power + 1) for m in (1, 2, 5)]
+    return float(f"{min(candidates, key=lambda c: abs(math.log(c / step))):.0e}")
+
+
+def nice_rows(rows: int) -> int:
+    """20 to 400, in twenties."""
+    return min(max(-(-rows // 20) * 20, 20), 400)
