@@ -50,7 +50,7 @@ def build_app(
         openapi_config=OpenAPIConfig(
             title="liqfield",
             version=settings.version,
-            path="/api/v1",
+            path="/schema",  # also served as /api/v1/openapi.json
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             use_handler_docstrings=True,
         ),

@@ -28,7 +28,7 @@ async def get_asset(
     """A file of the web app; its page for every address that looks like a screen of it."""
     name = str(path).lstrip("/")
     asset = services.assets.find(name)
-    if asset is None and not name.startswith("api/") and "." not in name.rpartition("/")[2]:
+    if asset is None and not name.startswith(("api/", "..")) and "." not in name.rpartition("/")[2]:
         asset = services.assets.find("")
         if asset is None and not name:
             return Response(

@@ -11,7 +11,7 @@ from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import QueryParameter
 
 from liqfield.server.map_routes import Name
-from liqfield.server.services import Given, Services
+from liqfield.server.services import AnyRequest, Given, Services
 from liqfield.server.wire import (
     WIRE_VERSION,
     Candles,
@@ -99,4 +99,10 @@ def _known(services: Services, base: str) -> None:
         raise NotFoundException(f"no market {base!r}: {', '.join(bases)}")
 
 
-ROUTES = (get_meta, get_markets, get_candles, get_clusters, get_tape, get_health)
+@get("/api/v1/openapi.json", include_in_schema=False)
+async def get_openapi(request: AnyRequest) -> dict[str, object]:
+    """The whole interface, for tools."""
+    return request.app.openapi_schema.to_schema()
+
+
+ROUTES = (get_openapi, get_meta, get_markets, get_candles, get_clusters, get_tape, get_health)

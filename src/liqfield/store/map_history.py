@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import zstandard
 
 from liqfield.model.errors import ModelError, StoreError
 from liqfield.model.estimates import LiquidationDensity
@@ -41,6 +40,7 @@ from liqfield.store.slab import (
     decode_slab,
     stack,
     stored_column,
+    tile_frame,
 )
 from liqfield.store.slab_files import SlabFiles, SlabFolder, SlabMemory
 from liqfield.store.slab_writer import SlabWriter, WriteJob
@@ -161,7 +161,7 @@ class MapHistory:
         )
         if raw is None:
             return None
-        return _stored_tile(zstandard.ZstdCompressor(level=1).compress(raw), is_complete)
+        return _stored_tile(tile_frame(raw), is_complete)
 
     def column(
         self, base: str, venue: str, at_ns: int, column_s: int | None = None, bin_level: int = 0
@@ -250,7 +250,7 @@ class MapHistory:
         """Straight from the file when the slab is finished and nothing newer is on its way."""
         if self._open_slab(key) is not None:
             return None
-        if self._writer.get(key) is not None or self._loaded.get(key) is not None:
+        if self._writer.get(key) is not None:
             return None
         try:
             found = self._files.read_tile(key, level, price_index)
@@ -287,7 +287,9 @@ class MapHistory:
                 return None
             index, columns = decode_slab(data)
         except StoreError as error:
-            self._read_problem = f"{key}: {error}; its columns are shown as missing"
+            self._read_problem = (
+                f"{self._files.name(key)}: {error.why}; its columns are shown as missing"
+            )
             return None
         return columns, index.is_complete
 

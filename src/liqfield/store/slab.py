@@ -170,9 +170,13 @@ def _filled(columns: Columns) -> int:
     return max((i + 1 for i, column in enumerate(columns) if column is not None), default=0)
 
 
+def tile_frame(tile: bytes) -> bytes:
+    """The same tile always gives the same frame: its hash is the tile's ETag."""
+    return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(tile)
+
+
 def encode_slab(key: SlabKey, columns: Columns, *, is_complete: bool) -> bytes:
-    """The file's bytes. Tiles without any mass are left out."""
-    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+    """The file's bytes."""
     frames: list[bytes] = []
     entries: list[TileEntry] = []
     offset = 0
@@ -184,7 +188,7 @@ def encode_slab(key: SlabKey, columns: Columns, *, is_complete: bool) -> bytes:
             )
             if tile is None:
                 continue
-            frame = compressor.compress(tile)
+            frame = tile_frame(tile)
             entries.append(TileEntry(level, price_index, offset, len(frame)))
             frames.append(frame)
             offset += len(frame)

@@ -17,6 +17,10 @@ _HEAD_GUESS = 8192  # the index usually fits: one read
 class SlabFiles(Protocol):
     """Safe to call from the writer's thread and from one reader at once."""
 
+    def name(self, key: SlabKey) -> str:
+        """For messages to people."""
+        ...
+
     def write(self, key: SlabKey, data: bytes, *, is_complete: bool) -> None: ...
 
     def read(self, key: SlabKey) -> bytes | None: ...
@@ -41,6 +45,9 @@ class SlabFolder:
     def path(self, key: SlabKey) -> Path:
         name = f"{key.time_index}.slab"
         return self._folder / key.base / key.venue / str(key.column_s) / name
+
+    def name(self, key: SlabKey) -> str:
+        return str(self.path(key))
 
     def write(self, key: SlabKey, data: bytes, *, is_complete: bool) -> None:
         write_atomic(self.path(key), data, durable=is_complete)
@@ -89,6 +96,9 @@ class SlabMemory:
         self._slabs: OrderedDict[SlabKey, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+
+    def name(self, key: SlabKey) -> str:
+        return f"{key} in memory"
 
     def write(self, key: SlabKey, data: bytes, *, is_complete: bool) -> None:  # noqa: ARG002
         with self._lock:

@@ -30,7 +30,7 @@ def test_drift_fails_with_the_command_that_repairs_it(
 def test_types_are_exact() -> None:
     text = typescript.generate()
     assert '  readonly t: "market";' in text
-    assert "  readonly change24h: number | null;" in text
+    assert "  readonly change24H: number | null;" in text
     assert "  readonly bandUsd: readonly [number, number, number];" in text
     assert "  readonly venueUsd: Readonly<Record<string, number>>;" in text
     assert "  readonly clusters: readonly ClusterRow[];" in text
