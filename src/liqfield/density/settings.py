@@ -31,9 +31,9 @@ class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
                        derived (seeds = standing / life). False: they describe openings
     """
 
-    isolated_share: float = 0.30
-    isolated_median: float = 14.0
-    isolated_sigma: float = 0.8
+    isolated_share: float = 0.40
+    isolated_median: float = 12.0
+    isolated_sigma: float = 1.2
     cross_median: float = 3.5
     cross_sigma: float = 0.8
     menu_share: float = 0.5
@@ -60,10 +60,10 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     law: LeverageLaw = LeverageLaw()
-    churn_volume: float = 0.02
-    churn_move: float = 2.0
+    churn_volume: float = 0.1
+    churn_move: float = 0.5
     stop_exponent: float = 0.7
-    forced_share: float = 0.10
+    forced_share: float = 0.05
     forced_prior: float = 0.002
     level_half_life_h: float = 24.0
     size_median_usd: float = 150e3
@@ -71,7 +71,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     entry_spread: float = 0.03
     lump_usd: float = 60e3
     spread: float = 0.6
-    adapt_law: bool = True
+    adapt_law: bool = False
     step_s: float = 10.0
     bin_width: float = BIN_WIDTH
     bin_count: int = BIN_COUNT
