@@ -1,6 +1,7 @@
 """Fan-out: one server, 200 WebSocket clients in another process, 20 kB at 4 Hz, one client stalled.
 
-Latency is from publishing to the client's recv on the same two cores, so it holds the clients' own work.
+Latency is from publishing to the client's recv on the same two cores, so the clients' work
+is in it.
 Peer: `websockets.broadcast` to the same clients, the shortest path there is in Python.
 """
 

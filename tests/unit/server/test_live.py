@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import time
 
 import msgspec
@@ -12,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from liqfield.server import wire
 from liqfield.server.session import nice_rows, nice_step
-from tests.unit.server.support import receive, running
+from tests.unit.server.support import Running, receive, running
 
 
 def test_hello_then_the_newest_value_then_changes() -> None:
@@ -111,6 +113,7 @@ def test_ladders_are_shared_by_step() -> None:
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
+        (b"\x00\xff binary", "not a message"),
         ("nonsense", "not a message"),
         ('{"t":"launch"}', "launch"),
         ('{"t":"subscribe","topics":["market:DOGE"]}', "BTC, ETH"),
@@ -119,7 +122,7 @@ def test_ladders_are_shared_by_step() -> None:
         ('{"t":"subscribe","topics":["market:BTC:x"]}', "too many parts"),
     ],
 )
-def test_what_is_wrong_is_said_and_the_connection_lives(sent: str, words: str) -> None:
+def test_what_is_wrong_is_said_and_the_connection_lives(sent: str | bytes, words: str) -> None:
     async def scenario() -> None:
         async with running() as server, server.socket() as socket:
             await receive(socket)
@@ -151,8 +154,8 @@ def test_a_too_long_message_ends_the_connection() -> None:
     async def scenario() -> None:
         async with running() as server, server.socket() as socket:
             await receive(socket)
+            await socket.send('{"t":"ping","nonce":' + "1" * 100_000 + "}")
             with pytest.raises(ConnectionClosed):
-                await socket.send('{"t":"ping","nonce":' + "1" * 100_000 + "}")
                 await receive(socket)
 
     asyncio.run(scenario())
@@ -182,3 +185,32 @@ def test_nice_steps_and_rows() -> None:
     ]
     assert nice_step(float("nan")) == 0.0
     assert [nice_rows(r) for r in (-5, 20, 21, 60, 10_000)] == [20, 20, 40, 60, 400]
+
+
+def test_no_rubbish_hurts_the_server_or_its_other_clients() -> None:
+    """30 hostile connections, seeded; a well-behaved client sees nothing of it."""
+    rng = random.Random(5)
+    pieces = ["{", "}", "[", "]", '"t"', ":", '"subscribe"', '"topics"', ",", "1e999", "\x00", "é"]
+
+    async def abuse(server: Running) -> None:
+        async with server.socket() as socket:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(30):
+                    text = "".join(rng.choices(pieces, k=rng.randrange(12)))
+                    await socket.send(text if rng.random() < 0.7 else text.encode())
+
+    async def scenario() -> None:
+        async with running() as server, server.socket() as calm:
+            await receive(calm)
+            await calm.send('{"t":"subscribe","topics":["market:BTC"]}')
+            for i in range(10):
+                await asyncio.gather(*(abuse(server) for _ in range(3)))
+                server.hub.publish("market:BTC", wire.Pong(i, 0.0))
+                assert await receive(calm) == wire.Pong(i, 0.0)
+            for _ in range(200):
+                if server.hub.clients == 1:
+                    break
+                await asyncio.sleep(0.01)
+            assert server.hub.clients == 1
+
+    asyncio.run(scenario())
