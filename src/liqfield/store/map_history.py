@@ -2,7 +2,7 @@
 
 A column is the map as known at its END; a wider column is the last narrower one inside it. What is
 missing at a narrow width (the back-filled past is coarse, a restart leaves a hole) is held from the
-newest wider column known by then, for at most HOLD_S: known at the time, never from the future.
+newest map known by then, for at most HOLD_S: known at the time, never from the future.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import re
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -50,8 +50,8 @@ DAY_S = 86_400
 #: How long each width is kept: what a screen of that width can show, and some more.
 KEEP_S = {
     10: 2 * DAY_S,
-    60: 8 * DAY_S,
-    300: 35 * DAY_S,
+    60: 3 * DAY_S,
+    300: 21 * DAY_S,
     1800: 400 * DAY_S,
     7200: 1500 * DAY_S,
     43200: 20_000 * DAY_S,
@@ -170,9 +170,10 @@ class MapHistory:
         for width_s in COLUMN_S if column_s is None else (column_s,):
             time_index, i = divmod(at_ns // (width_s * SECOND_NS), TILE_COLUMNS)
             key = SlabKey(base, venue, width_s, time_index)
-            found = self._columns(key)[0][i]
-            if found is None and column_s is not None:
-                found = self._held(base, venue, key.start_ns + (i + 1) * width_s * SECOND_NS)
+            columns = self._columns(key)[0]
+            if columns[i] is None and column_s is not None:
+                columns = self._with_held(key, columns)
+            found = columns[i]
             if found is not None:
                 return _map_column(key, i, found, bin_level)
         return None
@@ -294,27 +295,32 @@ class MapHistory:
         return columns, index.is_complete
 
     def _with_held(self, key: SlabKey, columns: Columns) -> Columns:
-        out = list(columns)
+        """Missing columns filled with the newest map known by their end, as the module says."""
         width_ns = key.column_s * SECOND_NS
+        over_ns = self._newest_end_ns(key)
+        before = SlabKey(key.base, key.venue, key.column_s, key.time_index - 1)
+        carried = next((c for c in reversed(self._columns(before)[0]) if c is not None), None)
+        out = list(columns)
         for i, column in enumerate(columns):
-            end_ns = key.start_ns + (i + 1) * width_ns
-            if column is None:
-                out[i] = self._held(key.base, key.venue, end_ns, key.column_s)
-        newest = self._newest_end_ns(key)
-        return tuple(
-            column if key.start_ns + i * width_ns < newest else None for i, column in enumerate(out)
-        )
+            start_ns = key.start_ns + i * width_ns
+            if column is not None:
+                carried = column
+            elif start_ns < over_ns:
+                end_ns = start_ns + width_ns
+                known = [c for c in (carried, *self._wider(key, end_ns)) if c is not None]
+                fresh = [c for c in known if 0 <= end_ns - c.facts.as_of_ns <= HOLD_S * SECOND_NS]
+                out[i] = max(fresh, key=lambda c: c.facts.as_of_ns, default=None)
+        return tuple(out)
 
-    def _held(self, base: str, venue: str, end_ns: int, than_s: int = 0) -> StoredColumn | None:
-        """The newest map known by `end_ns` among wider columns, not older than HOLD_S."""
+    def _wider(self, key: SlabKey, end_ns: int) -> Iterator[StoredColumn | None]:
+        """The wider columns that end by `end_ns` or run over it."""
         for width_s in COLUMN_S:
-            if width_s <= than_s or width_s > HOLD_S:
-                continue
-            time_index, i = divmod(end_ns // (width_s * SECOND_NS) - 1, TILE_COLUMNS)
-            found = self._columns(SlabKey(base, venue, width_s, time_index))[0][i]
-            if found is not None and end_ns - found.facts.as_of_ns <= HOLD_S * SECOND_NS:
-                return found
-        return None
+            if key.column_s < width_s <= HOLD_S:
+                running = end_ns // (width_s * SECOND_NS)
+                for column in (running - 1, running):
+                    time_index, i = divmod(column, TILE_COLUMNS)
+                    wide = SlabKey(key.base, key.venue, width_s, time_index)
+                    yield self._columns(wide)[0][i]
 
     def _newest_end_ns(self, key: SlabKey) -> int:
         """Nothing is held beyond the newest thing known: the future stays empty."""
