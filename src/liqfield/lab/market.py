@@ -40,6 +40,7 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.margin import MarginTier
 
 COARSE_ROWS = 720
+_X_FUNDING, _X_HIGH, _X_LOW = map(ms.tape_column, (ms.X_FUNDING, ms.X_HIGH, ms.X_LOW))
 _EVENT_KINDS = {
     1: "wall_placed",
     3: "absorber",
@@ -65,14 +66,13 @@ class LabMarket:
                 first_ns - warm_ns,
                 seed * 1_000_003 + 7_919 * b + 1,
                 fine=True,
-                tape_steps=COARSE_ROWS,
             )
             self._states.append(state)
             self._warm(b, state, first_ns)
             for v in range(len(spec.venues)):
-                fill_book(state, v)
-                collect_changes(state, v)
-                state.n[v, ms.CHANGES] = 0
+                fill_book(state.xf[v], state.xi[v])
+                collect_changes(state.xi[v])
+                state.xi[v, ms.CHANGES] = 0
         self.advance(spec.start_ns)
 
     def _setup(self, spec: MarketSpec, seed: int) -> None:
@@ -104,7 +104,7 @@ class LabMarket:
     @property
     def now_ns(self) -> int:
         """The market's clock."""
-        return int(self._states[0].now[0])
+        return int(self._states[0].clock[1])
 
     def tiers(self, instrument_id: str) -> tuple[MarginTier, ...]:
         """The margin tiers of an instrument, ascending."""
@@ -114,14 +114,12 @@ class LabMarket:
         step_ns = round(self.spec.coarse_step_s * 1e9)
         if MINUTE_NS % step_ns:
             raise ValueError(f"coarse_step_s {self.spec.coarse_step_s} does not divide a minute")
-        for v in range(len(self.spec.venues)):
-            state.f[v, ms.MID] = state.f[v, ms.LAST]
         rows: list[FloatArray] = []
-        begin = int(state.now[0])
-        while state.now[0] < until_ns:
-            steps = min(COARSE_ROWS, (until_ns - int(state.now[0])) // step_ns)
-            done = run(state, steps, step_ns, False, self.seed)
-            rows.append(state.tape[:, :done].copy())
+        begin = int(state.clock[1])
+        while state.clock[1] < until_ns:
+            steps = min(COARSE_ROWS, (until_ns - int(state.clock[1])) // step_ns)
+            done = run(*state, steps, step_ns, False, self.seed)
+            rows.append(np.stack([state.tape(v, done) for v in range(len(self.spec.venues))]))
             for v in range(len(self.spec.venues)):
                 key = self._ids[(b, v)]
                 self._prints[key].append(self._take_prints(state, v))
@@ -135,9 +133,9 @@ class LabMarket:
 
     @staticmethod
     def _share_of_longs(state: State, v: int) -> float:
-        is_open = state.pi[v, :, ms.LOTS] > 0
-        longs = np.count_nonzero(is_open & (state.pi[v, :, ms.SIGN] > 0))
-        return float(longs / max(1, np.count_nonzero(is_open)))
+        is_open = state.column(v, ms.LOTS, ms.SLOTS) > 0
+        longs = np.count_nonzero(is_open & (state.column(v, ms.SIGN, ms.SLOTS) > 0))
+        return float(longs) / max(1, int(np.count_nonzero(is_open)))
 
     def advance(self, until_ns: int) -> dict[str, InstrumentStep]:
         """Run whole fine steps up to until_ns; report everything since the last call."""
@@ -146,10 +144,10 @@ class LabMarket:
         for b, state in enumerate(self._states):
             parts: list[list[InstrumentStep]] = [[] for _ in self.spec.venues]
             while True:
-                steps = max(0, (until_ns - int(state.now[0])) // step_ns)
-                begin = int(state.now[0])
+                steps = max(0, (until_ns - int(state.clock[1])) // step_ns)
+                begin = int(state.clock[1])
                 # At most 5 s at once: the change buffer must hold all that can differ.
-                done = run(state, min(steps, 50), step_ns, True, self.seed)
+                done = run(*state, min(steps, 50), step_ns, True, self.seed)
                 for v in range(len(self.spec.venues)):
                     parts[v].append(self._drain(b, v, done, begin, step_ns))
                 if steps - done <= 0:
@@ -159,112 +157,110 @@ class LabMarket:
         return out
 
     def _take_prints(self, state: State, v: int) -> Prints:
-        n = int(state.n[v, ms.PRINTS])
-        state.n[v, ms.PRINTS] = 0
-        whole, real = state.pr_i[v, :n], state.pr_f[v, :n]
+        n = int(state.xi[v, ms.PRINTS])
+        state.xi[v, ms.PRINTS] = 0
         return Prints(
-            event_ns=whole[:, ms.P_NS].copy(),
-            position_side=whole[:, ms.P_SIDE].astype(np.int8),
-            quantity=whole[:, ms.P_LOTS] * state.par[v, ms.LOT],
-            fill_price=real[:, ms.P_FILL].copy(),
-            bankruptcy_price=real[:, ms.P_BANKRUPT].copy(),
-            trigger_price=real[:, ms.P_TRIGGER].copy(),
-            mark_price=real[:, ms.P_MARK].copy(),
-            is_takeover=whole[:, ms.P_TAKEOVER] == 1,
+            event_ns=state.column(v, ms.P_NS, n).copy(),
+            position_side=state.column(v, ms.P_SIDE, n).astype(np.int8),
+            quantity=state.base_coins(v, ms.P_LOTS, n),
+            fill_price=state.real(v, ms.P_FILL, n).copy(),
+            bankruptcy_price=state.real(v, ms.P_BANKRUPT, n).copy(),
+            trigger_price=state.real(v, ms.P_TRIGGER, n).copy(),
+            mark_price=state.real(v, ms.P_MARK, n).copy(),
+            is_takeover=state.column(v, ms.P_TAKEOVER, n) == 1,
         )
 
-    def _take_trades(self, state: State, v: int) -> Trades:
-        n = int(state.n[v, ms.TRADES])
-        state.n[v, ms.TRADES] = 0
-        rows = state.tr[v, :n]
-        ticks = rows[:, ms.T_TICK].copy()
+    @staticmethod
+    def _take_trades(state: State, v: int, item: Instrument) -> Trades:
+        n = int(state.xi[v, ms.TRADES])
+        state.xi[v, ms.TRADES] = 0
+        ticks = state.column(v, ms.T_TICK, n).copy()
         return Trades(
-            event_ns=rows[:, ms.T_NS].copy(),
+            event_ns=state.column(v, ms.T_NS, n).copy(),
             price_ticks=ticks,
-            price=_prices(self.instruments_at(state, v), ticks),
-            quantity=rows[:, ms.T_LOTS] * state.par[v, ms.LOT],
-            is_buy=rows[:, ms.T_BUY] == 1,
-            trade_id=rows[:, ms.T_ID].copy(),
-            kind=rows[:, ms.T_KIND].astype(np.int8),
-            taker_effect=rows[:, ms.T_TAKER].astype(np.int8),
-            maker_effect=rows[:, ms.T_MAKER].astype(np.int8),
+            price=_prices(item, ticks),
+            quantity=state.base_coins(v, ms.T_LOTS, n),
+            is_buy=state.column(v, ms.T_BUY, n) == 1,
+            trade_id=state.column(v, ms.T_ID, n).copy(),
+            kind=state.column(v, ms.T_KIND, n).astype(np.int8),
+            taker_effect=state.column(v, ms.T_TAKER, n).astype(np.int8),
+            maker_effect=state.column(v, ms.T_MAKER, n).astype(np.int8),
         )
-
-    def instruments_at(self, state: State, v: int) -> Instrument:
-        """The instrument behind a state and venue index."""
-        b = next(k for k, other in enumerate(self._states) if other is state)
-        return self.instruments[b * len(self.spec.venues) + v]
 
     def _drain(self, b: int, v: int, done: int, begin: int, step_ns: int) -> InstrumentStep:
         state, key = self._states[b], self._ids[(b, v)]
-        f, n = state.f[v], state.n[v]
-        changes = state.changes[v, : int(n[ms.CHANGES])]
+        f, n = state.xf[v], state.xi[v]
+        count = int(n[ms.CHANGES])
+        ticks = state.column(v, ms.CH_TICK, count)
         n[ms.CHANGES] = 0
-        trades, prints = self._take_trades(state, v), self._take_prints(state, v)
+        item = self.instruments[b * len(self.spec.venues) + v]
+        trades, prints = self._take_trades(state, v, item), self._take_prints(state, v)
         if len(prints):
             self._prints[key].append(prints)
-        rows = state.tape[v, :done]
+        rows = state.tape(v, done)
         settled: float | None = None
         for k in range(done):
             end = begin + (k + 1) * step_ns
             if end % (5 * MINUTE_NS) == 0:
                 self._long_share[key] = self._share_of_longs(state, v)
             self._keepers[key].add_row(rows[k], end, self._long_share[key])
-            if rows[k, ms.X_FUNDING] == rows[k, ms.X_FUNDING]:
-                settled = float(rows[k, ms.X_FUNDING])
+            if rows[k, _X_FUNDING] == rows[k, _X_FUNDING]:
+                settled = float(rows[k, _X_FUNDING])
         if done:
-            high, low = float(rows[:, ms.X_HIGH].max()), float(rows[:, ms.X_LOW].min())
-            self._events += self._cascades[key].add(prints, high, low, int(state.now[0]))
+            high, low = float(rows[:, _X_HIGH].max()), float(rows[:, _X_LOW].min())
+            self._events += self._cascades[key].add(prints, high, low, int(state.clock[1]))
         self._note_agents(state, v, key)
         bid, ask = int(n[ms.BEST_BID]), int(n[ms.BEST_ASK])
-        mask, lot = state.lots.shape[1] - 1, float(state.par[v, ms.LOT])
+        mask, lot = int(n[ms.WIDTH]) - 1, float(f[ms.LOT])
         return InstrumentStep(
             instrument_id=key,
-            at_ns=int(state.now[0]),
+            at_ns=int(state.clock[1]),
             trades=trades,
             book=BookChanges(
-                price_ticks=np.abs(changes[:, 0]),
-                quantity=changes[:, 1] * lot,
-                is_bid=changes[:, 0] > 0,
+                price_ticks=np.abs(ticks),
+                quantity=state.base_coins(v, ms.CH_LOTS, count),
+                is_bid=ticks > 0,
             ),
             liquidations=prints,
             mark=float(f[ms.MARK]),
-            index=math.exp(float(state.base[ms.F])),
+            index=math.exp(float(state.base[ms.B_INDEX])),
             last=float(f[ms.LAST]),
             bid_ticks=bid,
-            bid_quantity=abs(int(state.lots[v, bid & mask])) * lot,
+            bid_quantity=abs(int(n[ms.BOOK + (bid & mask)])) * lot,
             ask_ticks=ask,
-            ask_quantity=abs(int(state.lots[v, ask & mask])) * lot,
+            ask_quantity=abs(int(n[ms.BOOK + (ask & mask)])) * lot,
             funding_rate=float(f[ms.FUNDING]),
             next_funding_ns=int(n[ms.NEXT_FUNDING]),
             settled_funding_rate=settled,
             open_interest_base=self._oi_lots(state, v) * lot,
-            insurance_fund_usd=fund_equity(state, v),
+            insurance_fund_usd=fund_equity(f, n),
         )
 
     @staticmethod
     def _oi_lots(state: State, v: int) -> int:
-        n = state.n[v]
+        n = state.xi[v]
         return int(n[ms.SUM_LONG]) + max(int(n[ms.MM]), 0) + max(int(n[ms.FUND]), 0)
 
     def _note_agents(self, state: State, v: int, key: str) -> None:
-        count = int(state.n[v, ms.EVENTS])
+        count = int(state.xi[v, ms.EVENTS])
         if not count:
             return
-        state.n[v, ms.EVENTS] = 0
-        tick, lot = float(state.par[v, ms.TICK]), float(state.par[v, ms.LOT])
-        for row in state.ev[v, :count].tolist():
-            price = row[ms.E_TICK] * tick
+        state.xi[v, ms.EVENTS] = 0
+        size, lot = float(state.xf[v, ms.TICK]), float(state.xf[v, ms.LOT])
+        names = (ms.E_KIND, ms.E_START, ms.E_END, ms.E_TICK, ms.E_LOTS, ms.E_BID)
+        columns = [state.column(v, name, count).tolist() for name in names]
+        for kind, start, end, tick, lots, is_bid in zip(*columns, strict=True):
+            price = tick * size
             self._events.append(
                 AgentEvent(
-                    kind=_EVENT_KINDS[row[ms.E_KIND]],
+                    kind=_EVENT_KINDS[kind],
                     instrument_id=key,
-                    start_ns=row[ms.E_START],
-                    end_ns=row[ms.E_END] if row[ms.E_KIND] != 1 else 0,
+                    start_ns=start,
+                    end_ns=end if kind != 1 else 0,
                     price_from=price,
                     price_to=price,
-                    quantity=row[ms.E_LOTS] * lot,
-                    is_bid=row[ms.E_BID] == 1,
+                    quantity=lots * lot,
+                    is_bid=is_bid == 1,
                 )
             )
 
@@ -272,9 +268,9 @@ class LabMarket:
         """The ladder as last reported, best first."""
         b, v = self._at[instrument_id]
         state = self._states[b]
-        shown, lot = state.shown[v], float(state.par[v, ms.LOT])
-        width = shown.size
-        first = int(state.n[v, ms.CENTRE]) - width // 2
+        width, lot = int(state.xi[v, ms.WIDTH]), float(state.xf[v, ms.LOT])
+        shown = state.column(v, ms.SHOWN, width)
+        first = int(state.xi[v, ms.CENTRE]) - width // 2
         ticks = first + np.arange(width, dtype=np.int64)
         lots = shown[ticks & (width - 1)]
         bids, asks = np.flatnonzero(lots > 0)[::-1], np.flatnonzero(lots < 0)
@@ -296,12 +292,12 @@ class LabMarket:
     def insurance_fund_usd(self, instrument_id: str) -> float:
         """USD, the fund's open position at mark included."""
         b, v = self._at[instrument_id]
-        return fund_equity(self._states[b], v)
+        return fund_equity(self._states[b].xf[v], self._states[b].xi[v])
 
     def mark(self, instrument_id: str) -> float:
         """USD."""
         b, v = self._at[instrument_id]
-        return float(self._states[b].f[v, ms.MARK])
+        return float(self._states[b].xf[v, ms.MARK])
 
     def true_density(self, instrument_id: str, grid: PriceGrid) -> tuple[FloatArray, FloatArray]:
         """(float64[2, bins], float64[2]): USD at mark by liquidation price; beyond or without."""
@@ -314,16 +310,15 @@ class LabMarket:
     def shock(self, base: str, log_return: float, seconds: float) -> None:
         """Script a move of the index: for fault injection and demonstrations."""
         b = next(k for k, spec in enumerate(self.spec.bases) if spec.base == base)
-        self._states[b].base[ms.SHOCK_LEFT] = seconds
-        self._states[b].base[ms.SHOCK] = log_return / seconds
+        self._states[b].base[ms.B_SHOCK_LEFT] = seconds
+        self._states[b].base[ms.B_SHOCK] = log_return / seconds
 
     def digest(self) -> str:
         """SHA-256 over everything that decides the future."""
         sha = hashlib.sha256()
         for state in self._states:
-            for name, array in state._asdict().items():
-                if name not in ("tape", "changes"):
-                    sha.update(np.ascontiguousarray(array).tobytes())
+            for array in state:
+                sha.update(np.ascontiguousarray(array).tobytes())
         return sha.hexdigest()
 
     def to_bytes(self) -> bytes:
@@ -338,7 +333,7 @@ class LabMarket:
             for name, array in msgspec.structs.asdict(keeper.get()).items():
                 arrays[f"history.{key}.{name}"] = array
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
     @classmethod

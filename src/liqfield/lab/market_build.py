@@ -28,14 +28,17 @@ def _set_law(state: State, row: int, law: LeverageLaw) -> None:
         raise ValueError(f"leverage family {law.family!r} is none of {', '.join(FAMILIES)}")
     if len(law.menu) != len(law.menu_weights) or not 0 < len(law.menu) <= 16:
         raise ValueError("menu and menu_weights must have the same length, 1 to 16")
-    state.law[row] = (FAMILIES.index(law.family), law.median, law.spread, law.isolated_share)
+    first = ms.LAW + 4 * row
+    family = FAMILIES.index(law.family)
+    state.xf[:, first : first + 4] = (family, law.median, law.spread, law.isolated_share)
     total, running = sum(law.menu_weights), 0.0
-    state.menu[row, 0, :] = law.menu[-1]
-    state.menu[row, 1, :] = 1.0
+    atoms, sums = ms.MENU_ATOM + row * ms.ATOMS, ms.MENU_SUM + row * ms.ATOMS
+    state.xf[:, atoms : atoms + ms.ATOMS] = law.menu[-1]
+    state.xf[:, sums : sums + ms.ATOMS] = 1.0
     for k, (atom, weight) in enumerate(zip(law.menu, law.menu_weights, strict=True)):
         running += weight / total
-        state.menu[row, 0, k] = atom
-        state.menu[row, 1, k] = running if k + 1 < len(law.menu) else 1.0
+        state.xf[:, atoms + k] = atom
+        state.xf[:, sums + k] = running if k + 1 < len(law.menu) else 1.0
 
 
 def _set_venue(
@@ -44,7 +47,7 @@ def _set_venue(
     spec = instrument(venue, base.base)
     lot = spec.lot * spec.quantity_factor
     table = tiers(venue, base.base)
-    par = state.par[v]
+    par = state.xf[v]
     par[ms.TICK], par[ms.LOT], par[ms.STYLE] = spec.tick_usd, lot, VENUES.index(venue)
     par[ms.BY_QUANTITY] = float(table[0].by_quantity)
     par[ms.FEE] = 0.0005 if venue == "okx" else 0.0
@@ -58,15 +61,13 @@ def _set_venue(
     par[ms.TURNOVER], par[ms.N_TARGET] = base.turnover_per_day, 0.3 * slots
     par[ms.MARK_TAU] = MARK_TAU_S[venue]
     par[ms.WALLS_PER_S], par[ms.ABSORB_PER_S] = 1.0 / 75.0, 1.0 / 150.0
-    par[ms.TAKER_SHARE], par[ms.TIERS], par[ms.BASIS0] = law.taker_share, len(table), 0.00005
+    par[ms.TAKER_SHARE], par[ms.BASIS0] = law.taker_share, 0.00005
+    par[ms.CROSS_NOISE] = law.cross_noise
+    state.xi[v, ms.TIER_COUNT] = len(table)
     for k, tier in enumerate(table):
-        state.tiers[v, k] = (
-            tier.floor,
-            tier.cap,
-            tier.max_leverage,
-            tier.maintenance_rate,
-            tier.deduction,
-        )
+        par[ms.TIER_FLOOR + k], par[ms.TIER_CAP + k] = tier.floor, tier.cap
+        par[ms.TIER_LEVERAGE + k] = tier.max_leverage
+        par[ms.TIER_RATE + k], par[ms.TIER_CUT + k] = tier.maintenance_rate, tier.deduction
 
 
 def build_state(
@@ -78,30 +79,31 @@ def build_state(
     seed: int,
     *,
     fine: bool,
-    tape_steps: int,
 ) -> State:
     """One base on its venues, positions seeded, clock at start_ns (a whole minute)."""
     window = window_ticks(base, venues) if fine else 2
-    state = allocate(len(venues), slots, window, tape_steps, fine=fine, seed=seed)
-    state.now[0] = start_ns
+    state = allocate(len(venues), slots, window, fine=fine, seed=seed)
+    state.clock[1] = start_ns
+    state.xi[:, ms.NOW] = start_ns
     b = state.base
-    b[ms.F] = b[ms.LAST_F] = b[ms.START_F] = math.log(base.price)
-    b[ms.SIGMA] = 0.85 * base.daily_volatility  # order flow and shocks add the rest
-    b[ms.VAR] = b[ms.SIGMA] ** 2 / 86_400.0
-    b[ms.BETA], b[ms.JUMP_PER_DAY] = 0.7, base.jumps_per_day
-    b[ms.JUMP_SD], b[ms.VOLVOL], b[ms.STRESS] = 0.22 * base.daily_volatility, 0.45, 1.0
+    b[ms.B_INDEX] = b[ms.B_LAST] = math.log(base.price)
+    b[ms.B_SIGMA] = 0.85 * base.daily_volatility  # order flow and shocks add the rest
+    b[ms.B_VAR] = b[ms.B_SIGMA] ** 2 / 86_400.0
+    b[ms.B_BETA], b[ms.B_JUMPS_PER_DAY] = 0.7, base.jumps_per_day
+    b[ms.B_JUMP_SD], b[ms.B_VOLVOL], b[ms.B_STRESS] = 0.22 * base.daily_volatility, 0.45, 1.0
     _set_law(state, 0, law.taker)
     _set_law(state, 1, law.maker)
     total_share = sum(OI_SHARE[venue] for venue in venues)
     for v, venue in enumerate(venues):
         _set_venue(state, v, base, venue, law, slots, OI_SHARE[venue] / total_share)
-        f, n, par = state.f[v], state.n[v], state.par[v]
-        f[ms.M] = b[ms.F]
+        f = par = state.xf[v]
+        f[ms.M] = f[ms.INDEX] = b[ms.B_INDEX]
+        f[ms.SIGMA], f[ms.STRESS], f[ms.VAR] = b[ms.B_SIGMA], 1.0, b[ms.B_VAR]
         f[ms.MID] = f[ms.LAST] = f[ms.MARK] = base.price
         f[ms.FUND_USD] = 0.004 * base.open_interest_usd * OI_SHARE[venue]
         interval = round(par[ms.FUND_H] * H_NS)
-        n[ms.NEXT_FUNDING] = (start_ns // interval + 1) * interval
-        churn = 1.0 / par[ms.HOLD_S] + par[ms.CHURN_VOL] * 0.8 * math.sqrt(b[ms.VAR] / 300.0)
+        state.xi[v, ms.NEXT_FUNDING] = (start_ns // interval + 1) * interval
+        churn = 1.0 / par[ms.HOLD_S] + par[ms.CHURN_VOL] * 0.8 * math.sqrt(b[ms.B_VAR] / 300.0)
         f[ms.CLOSE_RATE] = 2.0 * par[ms.OI_TARGET] * churn
-        seed_positions(state, v)
+        seed_positions(state.xf[v], state.xi[v])
     return state

@@ -8,6 +8,8 @@ from liqfield.lab import market_state as ms
 from liqfield.lab.market_types import History
 from liqfield.model.events import FloatArray, IntArray
 
+(_X_LAST, _X_HIGH, _X_LOW, _X_MARK, _X_INDEX, _X_LOTS, _X_BUY, _X_OI) = range(8)
+_X_FUNDING = ms.tape_column(ms.X_FUNDING)
 MINUTE_NS = 60_000_000_000
 FIVE_NS = 300_000_000_000
 
@@ -29,21 +31,21 @@ class HistoryKeeper:
         n = rows.shape[0] // per
         x = rows[: n * per].reshape(n, per, -1)
         out = np.empty((n, 14))
-        last, mark, index = x[:, :, ms.X_LAST], x[:, :, ms.X_MARK], x[:, :, ms.X_INDEX]
+        last, mark, index = x[:, :, _X_LAST], x[:, :, _X_MARK], x[:, :, _X_INDEX]
         out[:, 0], out[:, 3] = last[:, 0], last[:, -1]
-        out[:, 1] = np.maximum(x[:, :, ms.X_HIGH].max(1), last.max(1))
-        out[:, 2] = np.minimum(x[:, :, ms.X_LOW].min(1), last.min(1))
+        out[:, 1] = np.maximum(x[:, :, _X_HIGH].max(1), last.max(1))
+        out[:, 2] = np.minimum(x[:, :, _X_LOW].min(1), last.min(1))
         for column, path in ((4, mark), (8, index)):
             out[:, column], out[:, column + 3] = path[:, 0], path[:, -1]
             out[:, column + 1], out[:, column + 2] = path.max(1), path.min(1)
-        out[:, 12] = x[:, :, ms.X_LOTS].sum(1) * self._lot
-        out[:, 13] = x[:, :, ms.X_BUY].sum(1) * self._lot
+        out[:, 12] = x[:, :, _X_LOTS].sum(1) * self._lot
+        out[:, 13] = x[:, :, _X_BUY].sum(1) * self._lot
         ends = start_ns + MINUTE_NS * np.arange(1, n + 1, dtype=np.int64)
         self._candle_ns.append(ends)
         self._candles.append(out)
         for k in np.flatnonzero(ends % FIVE_NS == 0):
-            self._oi.append((int(ends[k]), float(x[k, -1, ms.X_OI]) * self._lot, long_share))
-        settled = rows[:, ms.X_FUNDING]
+            self._oi.append((int(ends[k]), float(x[k, -1, _X_OI]) * self._lot, long_share))
+        settled = rows[:, _X_FUNDING]
         for k in np.flatnonzero(~np.isnan(settled)):
             self._funding.append((start_ns + (int(k) + 1) * step_ns, float(settled[k])))
 
@@ -60,7 +62,7 @@ class HistoryKeeper:
         c[9], c[10], c[11] = max(c[9], index), min(c[10], index), index
         c[12] += lots * lot
         c[13] += buy * lot
-        settled = float(row[ms.X_FUNDING])
+        settled = float(row[_X_FUNDING])
         if settled == settled:
             self._funding.append((end_ns, settled))
         if end_ns % MINUTE_NS == 0:

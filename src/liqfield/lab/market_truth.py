@@ -24,30 +24,31 @@ def positions_of(state: State, v: int) -> npt.NDArray[Any]:
 
     Both sides sum to the open interest exactly (in lots).
     """
-    lot = float(state.par[v, ms.LOT])
-    slots = np.flatnonzero(state.pi[v, :, ms.LOTS])
+    lot = float(state.xf[v, ms.LOT])
+    count = int(state.xi[v, ms.SLOT_COUNT])
+    slots = np.flatnonzero(state.column(v, ms.LOTS, count))
     pools = [
-        (account, int(state.n[v, column]))
+        (account, int(state.xi[v, column]))
         for account, column in ((MAKERS_ACCOUNT, ms.MM), (FUND_ACCOUNT, ms.FUND))
-        if state.n[v, column] != 0
+        if state.xi[v, column] != 0
     ]
     out = np.zeros(slots.size + len(pools), POSITION_DTYPE)
-    body, pi, pf = out[: slots.size], state.pi[v, slots], state.pf[v, slots]
-    body["account"] = pi[:, ms.ACCOUNT]
-    body["side"] = pi[:, ms.SIGN] < 0
-    body["entry"] = pf[:, ms.ENTRY]
-    body["quantity"] = pi[:, ms.LOTS] * lot
-    body["margin"] = pf[:, ms.MARGIN]
+    body, xf, xi = out[: slots.size], state.xf[v], state.xi[v]
+    body["account"] = xi[ms.ACCOUNT + slots]
+    body["side"] = xi[ms.SIGN + slots] < 0
+    body["entry"] = xf[ms.ENTRY + slots]
+    body["quantity"] = xi[ms.LOTS + slots] * lot
+    body["margin"] = xf[ms.MARGIN + slots]
     body["leverage"] = body["entry"] * body["quantity"] / np.maximum(body["margin"], 1e-9)
-    body["leverage_setting"] = pf[:, ms.SETTING]
-    body["is_cross"] = (pi[:, ms.FLAGS] & ms.CROSS) != 0
-    body["liquidation_price"] = pf[:, ms.LP]
-    body["opened_ns"] = pi[:, ms.OPENED]
+    body["leverage_setting"] = xf[ms.SETTING + slots]
+    body["is_cross"] = (xi[ms.FLAGS + slots] & ms.CROSS) != 0
+    body["liquidation_price"] = xf[ms.LP + slots]
+    body["opened_ns"] = xi[ms.OPENED + slots]
     for k, (account, lots) in enumerate(pools):
         row = out[slots.size + k]
         row["account"], row["side"] = account, int(lots < 0)
         row["entry"] = row["liquidation_price"] = 0.0
-        row["entry"], row["quantity"] = state.f[v, ms.MARK], abs(lots) * lot
+        row["entry"], row["quantity"] = xf[ms.MARK], abs(lots) * lot
         row["leverage"], row["leverage_setting"], row["is_cross"] = 0.1, 1.0, True
         row["margin"] = row["entry"] * row["quantity"] / 0.1
     return out

@@ -87,6 +87,7 @@ class PositionLaw(msgspec.Struct, frozen=True):
                      (2: a 1 % move replaces 2 % of OI); 0 = churn is constant
     stop_share       share of positions that carry a stop; they leave before their liquidation price
     taker_share      share of opens and closes done by market orders
+    cross_noise      daily log-sd of the collateral behind cross positions (other markets, top-ups)
     stop_place       where between entry (0) and liquidation price (1) the stops sit on average
     """
 
@@ -100,6 +101,7 @@ class PositionLaw(msgspec.Struct, frozen=True):
     top_up_share: float = 0.1
     size_log_sd: float = 1.3
     taker_share: float = 0.5
+    cross_noise: float = 0.12
 
 
 class MarketSpec(msgspec.Struct, frozen=True):

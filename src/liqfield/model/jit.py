@@ -23,3 +23,12 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 def checked_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """As `kernel`, with bounds checks: for code that walks over bytes from outside."""
     return cast("Callable[P, R]", numba.njit(cache=True, boundscheck=True)(function))
+
+
+def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Callable from other kernels only: no wrapper, no cache of its own, so it compiles faster.
+
+    It is compiled into, and cached with, the kernels that call it.
+    """
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast("Callable[P, R]", numba.njit(**options)(function))
