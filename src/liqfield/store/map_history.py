@@ -61,7 +61,7 @@ _CHECKPOINT = {10: 16, 60: 8, 300: 2, 1800: 1, 7200: 1, 43200: 1}
 HOLD_S = 600
 _OPEN_PER_SERIES = 2
 _STACKS = 12  # decoded slabs kept for the next price tile of the same view: about 1 MB each
-_SLABS = 64  # unfinished slabs read back from disk
+_SLABS = 24  # unfinished slabs read back from disk
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,15}")
 _EMPTY: Columns = (None,) * TILE_COLUMNS
 
@@ -222,12 +222,14 @@ class MapHistory:
             self._save(key, slab)
 
     def _roll(self, key: SlabKey, slabs: OrderedDict[int, _OpenSlab]) -> None:
-        """Open the slab; save those before it, which are finished when every column is filled."""
-        for time_index, slab in slabs.items():
+        """Open the slab; save those before it. A finished one is let go: it never changes."""
+        for time_index, slab in tuple(slabs.items()):
             if time_index < key.time_index and not slab.is_complete:
                 slab.is_complete = None not in slab.columns
                 if slab.unsaved or slab.is_complete:
                     self._save(SlabKey(key.base, key.venue, key.column_s, time_index), slab)
+                if slab.is_complete:
+                    del slabs[time_index]
         while len(slabs) >= _OPEN_PER_SERIES:
             oldest, slab = slabs.popitem(last=False)
             if slab.unsaved:

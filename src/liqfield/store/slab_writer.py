@@ -1,7 +1,8 @@
 """Writes slabs behind the caller's back: compressing and disk must not hold up the engine.
 
 The queue holds the newest state of each slab only, so it is bounded by the number of open series;
-what cannot be written is said in `problem`, and the history goes on in memory.
+what cannot be written is said in `problem`, kept for readers up to FAILED_KEPT slabs, and tried again
+after the next write that succeeds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import msgspec
 
 from liqfield.store.slab import Columns, SlabKey, encode_slab
 from liqfield.store.slab_files import SlabFiles
+
+FAILED_KEPT = 64
 
 
 class WriteJob(msgspec.Struct, frozen=True, eq=False):
@@ -29,6 +32,7 @@ class SlabWriter:
     def __init__(self, files: SlabFiles) -> None:
         self._files = files
         self._jobs: OrderedDict[SlabKey, WriteJob] = OrderedDict()
+        self._failed: OrderedDict[SlabKey, WriteJob] = OrderedDict()
         self._writing: tuple[SlabKey, WriteJob] | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -40,6 +44,7 @@ class SlabWriter:
         """Never waits. A newer state of the same slab replaces the older one."""
         with self._changed:
             self._jobs[key] = job
+            self._failed.pop(key, None)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="slab-writer", daemon=True)
                 self._thread.start()
@@ -52,7 +57,7 @@ class SlabWriter:
                 return self._jobs[key]
             if self._writing is not None and self._writing[0] == key:
                 return self._writing[1]
-            return None
+            return self._failed.get(key)
 
     def flush(self) -> None:
         """Wait until everything queued is written (or has failed)."""
@@ -81,12 +86,29 @@ class SlabWriter:
                 self._files.write(key, data, is_complete=job.is_complete)
                 self.bytes_written += len(data)
                 self.problem = ""
+                self._retry()
                 if job.keep_from is not None:
                     self._files.prune(job.keep_from)
             except Exception as error:
                 # Whatever it is, the thread must live: a dead writer would lose all later slabs.
-                self.problem = f"{error}; the map's history is kept in memory only until it fits"
+                self.problem = (
+                    f"{error}; the map's newest history is kept in memory until it can be written"
+                )
+                self._keep(key, job)
             finally:
                 with self._changed:
                     self._writing = None
                     self._changed.notify_all()
+
+    def _keep(self, key: SlabKey, job: WriteJob) -> None:
+        with self._changed:
+            if key not in self._jobs:  # a newer state will be tried anyway
+                self._failed[key] = job
+            while len(self._failed) > FAILED_KEPT:
+                self._failed.popitem(last=False)
+
+    def _retry(self) -> None:
+        with self._changed:
+            for key, job in self._failed.items():
+                self._jobs.setdefault(key, job)
+            self._failed.clear()

@@ -238,7 +238,20 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_map_goes_on(tmp_path: P
     assert "file" in history.problem
     assert history.column("BTC", "all", (T0 + 5) * SECOND) is not None
     assert tile(history)[0].filled_columns == 20
+    # A finished slab that could not be written is still shown, and written when there is room.
+    for i in range(20, 70):
+        append(history, T0 + 10 * (i + 1))
+    history.flush()
+    assert tile(history)[2]
+    blocked.unlink()
+    for i in range(70, 90):
+        append(history, T0 + 10 * (i + 1))
     history.close()
+    assert history.problem == ""
+    again = MapHistory(blocked / "map")
+    assert tile(again)[2]
+    assert tile(again, start_s=T0 + 640)[0].filled_columns == 26
+    again.close()
 
 
 def test_old_narrow_columns_are_forgotten(tmp_path: Path) -> None:
