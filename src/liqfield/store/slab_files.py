@@ -55,7 +55,7 @@ class SlabFolder:
     def read(self, key: SlabKey) -> bytes | None:
         try:
             return self.path(key).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise StoreError(str(self.path(key)), str(error.strerror)) from error
@@ -75,7 +75,7 @@ class SlabFolder:
                     return index, None
                 file.seek(end + entry[0])
                 return index, file.read(entry[1])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except StoreError as error:
             raise StoreError(str(path), error.why) from error

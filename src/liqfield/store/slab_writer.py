@@ -1,8 +1,8 @@
 """Writes slabs behind the caller's back: compressing and disk must not hold up the engine.
 
 The queue holds the newest state of each slab only, so it is bounded by the number of open series;
-what cannot be written is said in `problem`, kept for readers up to FAILED_KEPT slabs, and tried again
-after the next write that succeeds.
+what cannot be written is said in `problem`, kept for readers up to FAILED_KEPT slabs, and tried
+again after the next write that succeeds.
 """
 
 from __future__ import annotations
