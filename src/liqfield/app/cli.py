@@ -1,8 +1,147 @@
-"""The command line."""
+"""The command line: demo, live, replay, inspect. Errors are one line in words."""
 
 from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import webbrowser
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+
+from liqfield import __version__
+from liqfield.app.demo import run_demo
+from liqfield.app.inspect import inspect as inspect_files
+from liqfield.app.settings import Settings, load
+from liqfield.app.terminal import Terminal
+from liqfield.model.errors import LiqfieldError
+from liqfield.store.foreign import open_recording
+
+app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
+
+Markets = Annotated[str | None, Parameter(help="base assets, comma-separated: BTC,ETH,SOL")]
+Venues = Annotated[str | None, Parameter(help="venues, comma-separated")]
+File = Annotated[Path | None, Parameter(help="TOML file of settings")]
+Port = Annotated[int | None, Parameter(help="0 picks a free port")]
+
+
+@app.command
+def demo(
+    *,
+    port: Port = None,
+    host: str | None = None,
+    markets: Markets = None,
+    venues: Venues = None,
+    settings: File = None,
+    seed: int = 7,
+    browser: bool = True,
+) -> None:
+    """The terminal on the built-in market, offline: real sockets, real protocols, known truth."""
+    chosen = load(
+        settings,
+        overrides={"port": port, "host": host, "markets": markets, "venues": venues},
+    )
+    _run(chosen, "demo", None, lambda terminal: run_demo(terminal, seed), browser=browser)
+
+
+@app.command
+def live(
+    *,
+    port: Port = None,
+    host: str | None = None,
+    markets: Markets = None,
+    venues: Venues = None,
+    settings: File = None,
+    browser: bool = True,
+) -> None:
+    """The terminal on the venues' public feeds: no account, no key."""
+    chosen = load(
+        settings,
+        overrides={"port": port, "host": host, "markets": markets, "venues": venues},
+    )
+    folder = chosen.data_path
+    _run(chosen, "live", folder, lambda terminal: terminal.feed(), browser=browser)
+
+
+@app.command
+def replay(
+    *files: Path,
+    speed: float | None = None,
+    venue: str = "",
+    port: Port = None,
+    host: str | None = None,
+    settings: File = None,
+    browser: bool = True,
+) -> None:
+    """The terminal on recordings: ours, or the line formats of others."""
+    chosen = load(settings, overrides={"port": port, "host": host, "speed": speed})
+    chosen = msgspec.structs.replace(chosen, markets=())
+
+    async def source(terminal: Terminal) -> None:
+        for path in files:
+            await terminal.replay(open_recording(path, venue), chosen.speed)
+        terminal.progress = "the recording has ended"
+        await asyncio.Event().wait()
+
+    _run(chosen, "replay", None, source, browser=browser)
+
+
+@app.command
+def inspect(*files: Path, venue: str = "") -> None:
+    """What is in a recording, as JSON: frames, events, unknown kinds, gaps, book checks."""
+    report = inspect_files(files, venue)
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+def _run(
+    settings: Settings,
+    source: str,
+    folder: Path | None,
+    feed: Callable[[Terminal], Awaitable[None]],
+    *,
+    browser: bool,
+) -> None:
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(_serve(settings, source, folder, feed, browser=browser))
+
+
+async def _serve(
+    settings: Settings,
+    source: str,
+    folder: Path | None,
+    feed: Callable[[Terminal], Awaitable[None]],
+    *,
+    browser: bool,
+) -> None:
+    terminal = Terminal(settings, source, folder)
+    async with terminal.serve() as address:
+        print(f"liqfield {source}: {address.url}", flush=True)
+        if browser and settings.open_browser and sys.stdout.isatty():
+            webbrowser.open(address.url)
+        task = asyncio.ensure_future(feed(terminal))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def main() -> None:
     """Entry point of `liqfield`."""
-    raise SystemExit("not wired yet")
+    try:
+        app()
+    except LiqfieldError as error:
+        raise SystemExit(f"liqfield: {error}") from error
+    except ExceptionGroup as group:
+        ours, rest = group.split(LiqfieldError)
+        if rest is not None or ours is None:
+            raise
+        raise SystemExit(f"liqfield: {ours.exceptions[0]}") from group

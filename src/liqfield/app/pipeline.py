@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -52,7 +52,7 @@ class Pipeline:
         venues: Mapping[str, Venue],
         *,
         recorder: Recorder | None = None,
-        on_events: Callable[[Frame, Iterable[Event]], None] | None = None,
+        on_events: Callable[[Frame, Sequence[Event]], None] | None = None,
     ) -> None:
         self.engine = engine
         self.frames: Counter[str] = Counter()
@@ -60,7 +60,7 @@ class Pipeline:
         self.failures: deque[DecodeFailure] = deque(maxlen=100)
         self.decode_errors = 0
         self.step_ns: deque[int] = deque(maxlen=4096)  # per frame: decode and step together
-        self._venues = venues
+        self.venues = venues
         self._recorder = recorder
         self._on_events = on_events
 
@@ -80,7 +80,7 @@ class Pipeline:
     def _frame(self, frame: Frame) -> list[Output]:
         started_ns = time.perf_counter_ns()
         outputs: list[Output] = []
-        venue = self._venues.get(frame.venue)
+        venue = self.venues.get(frame.venue)
         self.frames[f"{frame.venue} {frame.source.partition('?')[0]}"] += 1
         if venue is None:
             self.engine.unknown[f"venue {frame.venue}"] += 1

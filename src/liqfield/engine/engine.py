@@ -10,7 +10,7 @@ from liqfield.engine.market import MarketEngine
 from liqfield.engine.outputs import Output
 from liqfield.model.events import Event, Gap, Listing, Notice, Unknown
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import BookRule
+from liqfield.model.sides import BookRule, ContractKind
 
 
 class Engine:
@@ -48,13 +48,28 @@ class Engine:
     def list(self, instrument: Instrument) -> None:
         """Add an instrument to the catalogue, and follow it if its base asset is followed."""
         self.instruments[instrument.id] = instrument
-        if not (instrument.is_perpetual and instrument.is_trading):
-            return
-        if self._bases is not None and instrument.base not in self._bases:
-            return
+        if self._bases is None:
+            self._follow(instrument)
+        elif instrument.is_perpetual and instrument.is_trading and instrument.base in self._bases:
+            rivals = [
+                other
+                for other in self.instruments.values()
+                if other.venue == instrument.venue
+                and other.base == instrument.base
+                and other.is_perpetual
+                and other.is_trading
+            ]
+            best = max(rivals, key=lambda other: (_rank(other), other is instrument, other.id))
+            if best is instrument:
+                self._follow(instrument)
+
+    def _follow(self, instrument: Instrument) -> None:
         market = self.markets.get(instrument.base)
         if market is None:
             market = self.markets[instrument.base] = MarketEngine(instrument.base, self._rules)
+        if self._bases is not None:
+            for other in market.drop_venue(instrument.venue, keep=instrument.id):
+                self._market_of.pop(other, None)
         market.add(instrument)
         self._market_of[instrument.id] = market
 
@@ -64,3 +79,10 @@ class Engine:
         for base in sorted(self.markets):
             sha.update(self.markets[base].digest().encode())
         return sha.hexdigest()
+
+
+def _rank(instrument: Instrument) -> int:
+    """Of a venue's contracts on one asset the deepest: linear in USDT, then other dollars."""
+    if instrument.kind is ContractKind.INVERSE:
+        return 0
+    return 2 if instrument.settle == "USDT" else 1

@@ -117,6 +117,17 @@ class MarketEngine:
             fresh.density = state.density
             self.instruments[instrument.id] = fresh
 
+    def drop_venue(self, venue: str, *, keep: str) -> list[str]:
+        """Forget other contracts of a venue on this asset; returns their ids."""
+        others = [
+            key
+            for key, state in self.instruments.items()
+            if state.instrument.venue == venue and key != keep
+        ]
+        for key in others:
+            del self.instruments[key]
+        return others
+
     def step(self, event: MarketEvent) -> list[Output]:
         """Fold one event; returns what is due because of it."""
         state = self.instruments.get(event.instrument_id)
@@ -161,17 +172,15 @@ class MarketEngine:
         return tuple(density for density in found if density is not None)
 
     def reference(self) -> InstrumentState | None:
-        """The instrument whose price stands for the market: the largest open interest in USD."""
-        best: InstrumentState | None = None
-        best_usd = -1.0
-        for key in sorted(self.instruments):
-            state = self.instruments[key]
-            if state.mark is None and state.last is None:
-                continue
-            oi = state.open_interest.quantity if state.open_interest else 0.0
-            if oi > best_usd:
-                best, best_usd = state, oi
-        return best
+        """The instrument whose price stands for the market: the first venue's that is followed.
+
+        A fixed choice, so that a chart never changes its source from one candle to the next.
+        """
+        for venue in self._rules:
+            for key in sorted(self.instruments):
+                if self.instruments[key].instrument.venue == venue:
+                    return self.instruments[key]
+        return None
 
     def digest(self) -> str:
         """A hash over the state that readers can see: equal runs have equal digests."""

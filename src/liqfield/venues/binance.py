@@ -822,19 +822,18 @@ class Binance:
         return polls
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
-        """5-minute candles of both prices, open interest and funding; 500 rows a page."""
+        """1-minute candles, 5-minute marks and open interest, funding."""
         s, out = instrument.symbol, []
-        page_ms = 500 * 300_000
-        at, end = start_ns // MS, end_ns // MS
-        while at < end:
-            upto = min(at + page_ms, end)
-            span = f"symbol={s}&startTime={at}&endTime={upto}"
-            for path in ("/fapi/v1/markPriceKlines", "/fapi/v1/klines"):
-                query = f"{path}?{span}&interval=5m&limit=500"
-                out.append(HttpRequest(NAME, query, "", 5.0, "weight", instrument.id))
-            query = f"/futures/data/openInterestHist?{span}&period=5m&limit=500"
-            out.append(HttpRequest(NAME, query, "", 1.0, "data", instrument.id))
-            at = upto
+        start, end = start_ns // MS, end_ns // MS
+        for path, pool, weight, unit_ms, rows, tail in (
+            ("/fapi/v1/markPriceKlines", "weight", 5.0, 300_000, 500, "interval=5m"),
+            ("/fapi/v1/klines", "weight", 10.0, 60_000, 1500, "interval=1m"),
+            ("/futures/data/openInterestHist", "data", 1.0, 300_000, 500, "period=5m"),
+        ):
+            for at in range(start, end, rows * unit_ms):
+                upto = min(at + rows * unit_ms, end)
+                query = f"{path}?symbol={s}&startTime={at}&endTime={upto}&{tail}&limit={rows}"
+                out.append(HttpRequest(NAME, query, "", weight, pool, instrument.id))
         span = f"symbol={s}&startTime={start_ns // MS}&endTime={end}"
         query = f"/fapi/v1/fundingRate?{span}&limit=1000"
         out.append(HttpRequest(NAME, query, "", 1.0, "data", instrument.id))

@@ -677,17 +677,18 @@ class Bybit:
         )
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
-        """5-minute candles of both prices (1000 rows) and open interest (200 rows)."""
+        """1-minute candles, 5-minute marks (1000 rows) and open interest (200 rows), funding."""
         s, out = instrument.symbol, []
         begin, end = start_ns // MS, end_ns // MS
         for path, keys, rows in (
             ("/v5/market/mark-price-kline", ("start", "end", "interval=5"), 1000),
-            ("/v5/market/kline", ("start", "end", "interval=5"), 1000),
+            ("/v5/market/kline", ("start", "end", "interval=1"), 1000),
             ("/v5/market/open-interest", ("startTime", "endTime", "intervalTime=5min"), 200),
         ):
             at = begin
+            unit_ms = 60_000 if keys[2] == "interval=1" else 300_000
             while at < end:
-                upto = min(at + rows * 300_000, end)
+                upto = min(at + rows * unit_ms, end)
                 query = (
                     f"{path}?category=linear&symbol={s}&{keys[0]}={at}&{keys[1]}={upto}"
                     f"&{keys[2]}&limit={rows}"

@@ -479,12 +479,12 @@ class Hyperliquid:
         return ()
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
-        """5-minute candles (5,000 at most) and hourly funding; past open interest is not public."""
+        """1-minute candles (5,000 at most) and hourly funding; past open interest is not public."""
         begin, end = start_ns // MS, end_ns // MS
         coin = instrument.symbol
         candles = {
             "type": "candleSnapshot",
-            "req": {"coin": coin, "interval": "5m", "startTime": begin, "endTime": end},
+            "req": {"coin": coin, "interval": "1m", "startTime": begin, "endTime": end},
         }
         funding = {"type": "fundingHistory", "coin": coin, "startTime": begin, "endTime": end}
         return tuple(

@@ -634,14 +634,15 @@ class Okx:
         )
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
-        """5-minute candles and open interest, 100 rows a page, walking back from the end."""
+        """1-minute candles, 5-minute marks and open interest, 100 rows a page, walking back."""
         s, out = instrument.symbol, []
         begin, end = start_ns // MS, end_ns // MS
-        for path in ("/api/v5/market/history-mark-price-candles", "/api/v5/market/history-candles"):
+        for path, bar in (("history-mark-price-candles", "5m"), ("history-candles", "1m")):
             at = end
             while at > begin:
-                back = max(begin, at - 100 * 300_000)
-                query = f"{path}?instId={s}&bar=5m&after={at}&before={back - 1}&limit=100"
+                back = max(begin, at - 100 * _SPANS_MS[bar])
+                span = f"after={at}&before={back - 1}&limit=100"
+                query = f"/api/v5/market/{path}?instId={s}&bar={bar}&{span}"
                 out.append(HttpRequest(NAME, query, "", 1.0, "market", instrument.id))
                 at = back
         at = end

@@ -1,0 +1,250 @@
+"""From the engine to its readers: map history, candles, and the hub's topics at their own pace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from liqfield.app.pipeline import Pipeline
+from liqfield.book.composite import BookSource, compose
+from liqfield.context.funding import VenueFunding, rate_8h, weighted_8h
+from liqfield.density.clusters import ClusterSettings, find_clusters
+from liqfield.density.combine import combine
+from liqfield.engine.market import DAY_NS, InstrumentState, MarketEngine
+from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.model.estimates import Cluster, LiquidationDensity, StreamHealth
+from liqfield.model.events import FloatArray
+from liqfield.model.requests import NeedSnapshot
+from liqfield.server import encode
+from liqfield.server.hub import Hub
+from liqfield.server.tiles import live_tile
+from liqfield.server.wire import Health, Market, MarketInfo, TapeRow
+from liqfield.store.candle_history import CandleHistory
+from liqfield.store.map_history import MapHistory
+
+MINUTE_NS = 60_000_000_000
+GROWTH_NS = 600_000_000_000  # clusters are compared with those of ten minutes ago
+BOOK_ROWS = 4_000  # of the finest step, around the mid
+
+
+class Publisher:
+    """Implements server.sources.Sources; everything here runs on the event loop and never waits."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        hub: Hub,
+        maps: MapHistory,
+        candles: CandleHistory,
+        *,
+        cluster_min_usd: float,
+        health: Callable[[], Sequence[StreamHealth]],
+        need_snapshot: Callable[[NeedSnapshot], None],
+        notes: Callable[[], Sequence[str]],
+    ) -> None:
+        self.pipeline = pipeline
+        self.hub = hub
+        self._engine = pipeline.engine
+        self._maps = maps
+        self._candles = candles
+        self._clusters = ClusterSettings(min_usd=cluster_min_usd)
+        self._health = health
+        self._need_snapshot = need_snapshot
+        self._notes = notes
+        self._past: dict[str, list[tuple[int, tuple[Cluster, ...]]]] = {}
+        self._pooled: dict[str, LiquidationDensity] = {}
+        self._revision = 0
+
+    # ---- what the server asks -----------------------------------------------------------------
+
+    def markets(self) -> Sequence[MarketInfo]:
+        """Followed markets in the order in which they were listed."""
+        return [
+            MarketInfo(
+                base,
+                tuple(s.instrument.venue for s in market.instruments.values()),
+                min((s.instrument.tick_decimals for s in market.instruments.values()), default=2),
+            )
+            for base, market in self._engine.markets.items()
+        ]
+
+    def density(self, base: str, venue: str) -> LiquidationDensity | None:
+        market = self._engine.markets.get(base)
+        if market is None:
+            return None
+        if venue == "all":
+            return combine(market.densities())
+        for key, state in market.instruments.items():
+            if state.instrument.venue == venue:
+                return market.instruments[key].density.get()
+        return None
+
+    # ---- what the engine hands out ------------------------------------------------------------
+
+    def consume(self, outputs: Sequence[Output]) -> None:
+        """Route the engine's outputs in order."""
+        tapes: dict[str, list[TapeRow]] = {}
+        for output in outputs:
+            if isinstance(output, NeedSnapshot):
+                self._need_snapshot(output)
+            elif isinstance(output, ColumnDue):
+                self._column(output)
+            elif isinstance(output, CandleClosed):
+                self._candle(output)
+            elif isinstance(output, Liquidated):
+                venue = output.print.instrument_id.partition(":")[0]
+                row = encode.tape_row(output.print, venue)
+                tapes.setdefault(output.base, []).append(row)
+        for base, rows in tapes.items():
+            self.hub.publish_tape(base, rows)
+
+    def _column(self, due: ColumnDue) -> None:
+        column_s = due.column_ns // 1_000_000_000
+        for density in due.densities:
+            venue = density.instrument_id.partition(":")[0]
+            self._maps.append(due.base, venue, due.at_ns, density, column_s)
+        pooled = combine(due.densities)
+        if pooled is not None:
+            self._maps.append(due.base, "all", due.at_ns, pooled, column_s)
+
+    def _candle(self, closed: CandleClosed) -> None:
+        reference = self._engine.markets[closed.base].reference()
+        candle = closed.candle
+        if (
+            reference is not None
+            and candle.instrument_id == reference.instrument.id
+            and candle.interval_ns == MINUTE_NS
+        ):
+            self._candles.append(closed.base, candle)
+
+    # ---- paced topics -------------------------------------------------------------------------
+
+    def fast(self) -> None:
+        """About ten times a second: the ladders that somebody looks at."""
+        for base, market in self._engine.markets.items():
+            for want in self.hub.ladders(base):
+                self._ladder(market, want.topic, want.step, want.rows)
+
+    def slow(self, now_ns: int) -> None:
+        """About once a second: map, clusters, top bar, candle, health."""
+        self._revision += 1
+        for base, market in self._engine.markets.items():
+            densities = market.densities()
+            pooled = combine(densities)
+            if pooled is not None:
+                self._pooled[base] = pooled
+                self._live_maps(base, densities, pooled)
+                found = self._find_clusters(base, densities, pooled.at_ns)
+                message = encode.clusters(base, pooled.at_ns, pooled.mark_price, found)
+                self.hub.publish(f"clusters:{base}", message)
+            self._top_bar(base, market)
+            reference = market.reference()
+            running = reference.candles.get() if reference is not None else None
+            if running is not None:
+                self.hub.publish(f"candle:{base}", encode.candle_row(base, running))
+        self.hub.publish("health", self._health_message(now_ns))
+
+    def _live_maps(
+        self, base: str, densities: Sequence[LiquidationDensity], pooled: LiquidationDensity
+    ) -> None:
+        wanted = set(self.hub.followed(f"map:{base}:"))
+        for density, venue in [
+            (pooled, "all"),
+            *((d, d.instrument_id.partition(":")[0]) for d in densities),
+        ]:
+            topic = f"map:{base}:{venue}"
+            if topic in wanted or venue == "all":
+                self.hub.publish(topic, live_tile(base, venue, density, self._revision))
+
+    def _find_clusters(
+        self, base: str, densities: Sequence[LiquidationDensity], at_ns: int
+    ) -> tuple[Cluster, ...]:
+        past = self._past.setdefault(base, [])
+        while len(past) > 1 and at_ns - past[1][0] >= GROWTH_NS:
+            past.pop(0)
+        then_ns, before = past[0] if past else (at_ns, ())
+        found = find_clusters(densities, self._clusters, before, (at_ns - then_ns) / 1e9)
+        if not past or at_ns - past[-1][0] >= MINUTE_NS:
+            past.append((at_ns, found))
+        return found
+
+    def _ladder(self, market: MarketEngine, topic: str, step: float, rows: int) -> None:
+        sources = [
+            BookSource(s.instrument.venue, s.sync, s.instrument.tick_usd)
+            for s in market.instruments.values()
+        ]
+        # Finer than the rows on screen, so that grouping stays exact; wide enough for them.
+        view = compose(market.base, sources, at_ns=market.clock_ns, step=step, rows=rows * 2 + 8)
+        if view is None:
+            return
+
+        def volume(width: float, first: int, count: int) -> tuple[FloatArray, FloatArray]:
+            return market.recent.rows(width, first, count, market.clock_ns - MINUTE_NS)
+
+        pooled = self._pooled.get(market.base)
+        self.hub.publish(topic, encode.ladder(view, pooled, volume, view.step, rows))
+
+    def _top_bar(self, base: str, market: MarketEngine) -> None:
+        reference = market.reference()
+        if reference is None:
+            return
+        price = reference.last.price if reference.last else 0.0
+        mark = reference.mark.price if reference.mark else price
+        if mark <= 0.0:
+            return
+        states = list(market.instruments.values())
+        funding = [
+            VenueFunding(s.instrument.venue, rate_8h(s.funding), s.funding.next_funding_ns, _usd(s))
+            for s in states
+            if s.funding is not None
+        ]
+        void = [s.instrument.venue for s in states if s.sync.ladder is None]
+        state, detail = "live", ""
+        if void:
+            state = "down" if len(void) == len(states) else "gap"
+            detail = f"no book of {', '.join(void)}"
+        self.hub.publish(
+            f"market:{base}",
+            Market(
+                base=base,
+                at_ms=market.clock_ns / 1e6,
+                price=price or mark,
+                mark=mark,
+                change_24h=_change(reference, price or mark, market.clock_ns),
+                open_interest_usd=sum(_usd(s) for s in states),
+                funding_8h=weighted_8h(funding),
+                state=state,
+                detail=detail,
+            ),
+        )
+
+    def _health_message(self, now_ns: int) -> Health:
+        p = self.pipeline
+        steps = np.array(p.step_ns) if p.step_ns else np.zeros(1)
+        notes = [*self._notes()]
+        notes += [problem for problem in (self._maps.problem, self._candles.problem) if problem]
+        notes += [failure.why[:200] for failure in list(p.failures)[-3:]]
+        return Health(
+            at_ms=now_ns / 1e6,
+            streams=tuple(encode.stream_row(row, now_ns) for row in self._health()),
+            unknown=dict(self._engine.unknown.most_common(50)),
+            decode_errors=p.decode_errors,
+            dropped=sum(n for key, n in p.gaps.items() if key.endswith("overflow")),
+            step_us_p99=float(np.quantile(steps, 0.99)) / 1e3,
+            notes=tuple(notes),
+        )
+
+
+def _usd(state: InstrumentState) -> float:
+    price = state.mark.price if state.mark else 0.0
+    return state.open_interest.quantity * price if state.open_interest else 0.0
+
+
+def _change(state: InstrumentState, price: float, now_ns: int) -> float | None:
+    """Against the close nearest to 24 h ago; None where memory does not reach within an hour."""
+    then = now_ns - DAY_NS
+    best = min(state.closes, key=lambda row: abs(row[0] - then), default=None)
+    if best is None or abs(best[0] - then) > 60 * MINUTE_NS or best[1] <= 0.0:
+        return None
+    return price / best[1] - 1.0

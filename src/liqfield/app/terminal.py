@@ -1,0 +1,250 @@
+"""The running terminal: one engine task, its feeds or its recording, and the server in front."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from liqfield import __version__
+from liqfield.app.pipeline import Pipeline
+from liqfield.app.publish import Publisher
+from liqfield.app.settings import Settings
+from liqfield.engine.engine import Engine
+from liqfield.feeds.intake import Intake
+from liqfield.feeds.venue_feed import VenueFeed
+from liqfield.model.errors import StoreError
+from liqfield.model.estimates import StreamHealth
+from liqfield.model.events import Event, Frame, Record
+from liqfield.model.requests import NeedSnapshot
+from liqfield.server.app import build_app
+from liqfield.server.hub import Hub
+from liqfield.server.serve import Address, serving
+from liqfield.server.sources import ServerSettings
+from liqfield.store.candle_history import CandleHistory
+from liqfield.store.frames import RecordWriter
+from liqfield.store.map_history import MapHistory
+from liqfield.venues import registry
+
+log = structlog.get_logger()
+PREPARE_S = 45.0  # venues that have not answered by then join later, without holding up the rest
+
+
+class Terminal:
+    """Build with settings; `serve()` is the server, `feed()` or `replay()` the source."""
+
+    def __init__(self, settings: Settings, source: str, folder: Path | None) -> None:
+        self.settings = settings
+        self.venues = registry.make(settings.venues)
+        rules = {name: venue.book_rule for name, venue in self.venues.items()}
+        bases = frozenset(settings.markets) if settings.markets else None
+        self.recorder: RecordWriter | None = None
+        self.problems: list[str] = []
+        self.progress = ""
+        if folder is not None and settings.record and source != "replay":
+            self._open_recorder(folder / "frames")
+        self.pipeline = Pipeline(
+            Engine(rules, bases),
+            self.venues,
+            recorder=_Recorder(self) if self.recorder else None,
+            on_events=self._seen,
+        )
+        self.intake = Intake()
+        self.feeds: dict[str, VenueFeed] = {}
+        self.hub = Hub()
+        self.maps = MapHistory(folder / "map" if folder else None)
+        self.candles = CandleHistory(folder / "candles" if folder else None)
+        self.publisher = Publisher(
+            self.pipeline,
+            self.hub,
+            self.maps,
+            self.candles,
+            cluster_min_usd=settings.cluster_min_usd,
+            health=self._health,
+            need_snapshot=self._need_snapshot,
+            notes=self._notes,
+        )
+        self._app = build_app(
+            self.hub,
+            self.publisher,
+            self.maps,
+            self.candles,
+            ServerSettings(version=__version__, source=source),
+        )
+
+    # ---- server -------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def serve(self) -> AsyncIterator[Address]:
+        """Listens and publishes while the block runs."""
+        async with serving(self._app, self.settings.host, self.settings.port) as address:
+            pace = asyncio.create_task(self._pace())
+            try:
+                yield address
+            finally:
+                pace.cancel()
+                await asyncio.gather(pace, return_exceptions=True)
+                self.close()
+
+    async def _pace(self) -> None:
+        beat = 0
+        while True:
+            self.publisher.fast()
+            if beat % 10 == 0:
+                self.publisher.slow(time.time_ns())
+            beat += 1
+            await asyncio.sleep(0.1)
+
+    def close(self) -> None:
+        """Flush everything that is kept."""
+        if self.recorder is not None:
+            with contextlib.suppress(StoreError):
+                self.recorder.close()
+        self.candles.flush()
+        self.maps.close()
+
+    # ---- live ---------------------------------------------------------------------------------
+
+    async def feed(self, endpoints: Mapping[str, tuple[str, str]] | None = None) -> None:
+        """Follow the venues until cancelled. endpoints: venue -> (rest_url, ws_url) overrides."""
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+            for name, venue in self.venues.items():
+                rest_url, ws_url = (endpoints or {}).get(name, ("", ""))
+                self.feeds[name] = VenueFeed(
+                    venue, self.intake.put, session=session, rest_url=rest_url, ws_url=ws_url
+                )
+            group.create_task(self._consume())
+            ready = [group.create_task(self._start(feed)) for feed in self.feeds.values()]
+            # History of all venues is folded together when the first of them goes live.
+            await asyncio.wait(ready, timeout=PREPARE_S)
+            for feed, task in zip(self.feeds.values(), ready, strict=True):
+                group.create_task(self._run(feed, task))
+
+    async def _start(self, feed: VenueFeed) -> None:
+        name = feed.venue.name
+        await feed.prepare(self.settings.markets)
+        await self._drained()
+        feed.follow(
+            [
+                state.instrument
+                for market in self.pipeline.engine.markets.values()
+                for state in market.instruments.values()
+                if state.instrument.venue == name
+            ]
+        )
+
+        def on_progress(done: int, total: int) -> None:
+            self.progress = f"back-fill {name}: {done} of {total} requests"
+
+        await feed.backfill(self.settings.backfill_h * 3600.0, on_progress)
+        await self._drained()
+        self.progress = ""
+
+    async def _run(self, feed: VenueFeed, ready: asyncio.Task[None]) -> None:
+        await ready
+        await feed.run()
+
+    async def _drained(self) -> None:
+        """Until everything queued so far has been folded."""
+        while len(self.intake):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+
+    async def _consume(self) -> None:
+        """The engine task: drains the queue in batches and never blocks the loop for long."""
+        while True:
+            records = await self.intake.drain(256)
+            self.publisher.consume(self.pipeline.consume(records))
+            await asyncio.sleep(0)
+
+    # ---- replay -------------------------------------------------------------------------------
+
+    async def replay(self, records: Iterator[Record], speed: float) -> None:
+        """Fold a recording; speed 1 = as recorded, 0 = as fast as possible."""
+        first_ns, started_s = 0, time.monotonic()
+        batch: list[Record] = []
+        for record in records:
+            first_ns = first_ns or record.received_ns
+            batch.append(record)
+            due_s = (record.received_ns - first_ns) / 1e9 / speed if speed > 0.0 else 0.0
+            ahead_s = due_s - (time.monotonic() - started_s)
+            if ahead_s > 0.02 or len(batch) >= 512:
+                self._infer(batch)
+                self.publisher.consume(self.pipeline.consume(batch))
+                batch = []
+                await asyncio.sleep(max(ahead_s, 0.0))
+        self._infer(batch)
+        self.publisher.consume(self.pipeline.consume(batch))
+
+    def _infer(self, records: Sequence[Record]) -> None:
+        infer_instruments(self.pipeline, records)
+
+    # ---- small parts --------------------------------------------------------------------------
+
+    def _open_recorder(self, folder: Path) -> None:
+        try:
+            self.recorder = RecordWriter(folder)
+        except StoreError as error:
+            self.problems.append(str(error))
+            log.warning("not recording", why=str(error))
+
+    def _seen(self, frame: Frame, events: Sequence[Event]) -> None:
+        feed = self.feeds.get(frame.venue)
+        if feed is None:
+            return
+        for event in events:
+            instrument_id = getattr(event, "instrument_id", "")
+            feed.seen(frame.source, instrument_id, type(event).__name__, frame.received_ns)
+
+    def _need_snapshot(self, need: NeedSnapshot) -> None:
+        feed = self.feeds.get(need.instrument_id.partition(":")[0])
+        if feed is not None:
+            feed.request_snapshot(need)
+
+    def _health(self) -> list[StreamHealth]:
+        return [row for feed in self.feeds.values() for row in feed.health()]
+
+    def _notes(self) -> list[str]:
+        notes = [*self.problems]
+        if self.progress:
+            notes.append(self.progress)
+        if self.intake.dropped:
+            notes.append(f"{self.intake.dropped} frames dropped: the program was too slow")
+        return notes
+
+
+class _Recorder:
+    """Stops at the first failure of the disk, says so, and lets the terminal go on."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def append(self, record: Record) -> None:
+        recorder = self._terminal.recorder
+        if recorder is None:
+            return
+        try:
+            recorder.append(record)
+        except StoreError as error:
+            self._terminal.recorder = None
+            self._terminal.problems.append(str(error))
+            log.error("recording stopped", why=str(error))
+
+
+def infer_instruments(pipeline: Pipeline, records: Sequence[Record]) -> None:
+    """Recordings without an instrument list: take the tick from the prices as written."""
+    engine = pipeline.engine
+    for record in records:
+        if not isinstance(record, Frame) or not record.source.startswith("ws:/recorded"):
+            continue
+        venue = pipeline.venues.get(record.venue)
+        if venue is None or any(i.venue == record.venue for i in engine.instruments.values()):
+            continue
+        guess = venue.infer_instrument(record)
+        if guess is not None:
+            engine.list(guess)

@@ -1,0 +1,51 @@
+"""`python -m liqfield.lab`: the venue servers as a process of their own.
+
+Prints one JSON line, {"binance": [rest_url, ws_url], ...}, when they listen, and ends when standard
+input closes: a terminal that dies never leaves its market running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+import msgspec
+
+from liqfield.lab.market import LabMarket
+from liqfield.lab.market_setup import BASES, demo_spec
+from liqfield.lab.servers.servers import LabServers
+
+
+async def _serve(servers: LabServers) -> None:
+    endpoints = await servers.start()
+    print(json.dumps(endpoints), flush=True)
+    loop = asyncio.get_running_loop()
+    running = asyncio.create_task(servers.run())
+    closed = loop.run_in_executor(None, sys.stdin.read)
+    try:
+        await asyncio.wait([running, closed], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await servers.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="liqfield.lab")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--markets", default="BTC,ETH,SOL")
+    parser.add_argument("--history-h", type=float, default=24.0)
+    args = parser.parse_args()
+    bases = tuple(name for name in args.markets.split(",") if name in BASES)
+    start_ns = time.time_ns() // 1_000_000_000 * 1_000_000_000
+    spec = msgspec.structs.replace(demo_spec(start_ns, bases), history_h=args.history_h)
+    asyncio.run(_serve(LabServers(LabMarket(spec, args.seed))))
+
+
+if __name__ == "__main__":
+    main()
