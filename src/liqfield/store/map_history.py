@@ -125,7 +125,7 @@ class MapHistory:
         if column_s not in COLUMN_S:
             raise ModelError(f"no such column width: {column_s} s, there are {COLUMN_S}")
         column = stored_column(density, at_ns)
-        self._newest_ns[(base, venue)] = max(at_ns, self._newest_ns.get((base, venue), 0))
+        self._newest_ns[(base, venue)] = max(at_ns, self._known_until_ns(base, venue))
         for width_s in COLUMN_S[COLUMN_S.index(column_s) :]:
             time_index, i = divmod((at_ns - 1) // (width_s * SECOND_NS), TILE_COLUMNS)
             self._put(SlabKey(base, venue, width_s, time_index), i, column)
@@ -299,7 +299,7 @@ class MapHistory:
     def _with_held(self, key: SlabKey, columns: Columns) -> Columns:
         """Missing columns filled with the newest map known by their end, as the module says."""
         width_ns = key.column_s * SECOND_NS
-        over_ns = self._newest_end_ns(key)
+        until_ns = self._known_until_ns(key.base, key.venue)
         before = SlabKey(key.base, key.venue, key.column_s, key.time_index - 1)
         carried = next((c for c in reversed(self._columns(before)[0]) if c is not None), None)
         out = list(columns)
@@ -307,7 +307,7 @@ class MapHistory:
             start_ns = key.start_ns + i * width_ns
             if column is not None:
                 carried = column
-            elif start_ns < over_ns:
+            elif start_ns < until_ns:
                 end_ns = start_ns + width_ns
                 known = [c for c in (carried, *self._wider(key, end_ns)) if c is not None]
                 fresh = [c for c in known if 0 <= end_ns - c.facts.as_of_ns <= HOLD_S * SECOND_NS]
@@ -324,10 +324,13 @@ class MapHistory:
                     wide = SlabKey(key.base, key.venue, width_s, time_index)
                     yield self._columns(wide)[0][i]
 
-    def _newest_end_ns(self, key: SlabKey) -> int:
+    def _known_until_ns(self, base: str, venue: str) -> int:
         """Nothing is held beyond the newest thing known: the future stays empty."""
-        newest = self._newest_ns.get((key.base, key.venue))
-        return (1 << 62) if newest is None else newest
+        if (base, venue) not in self._newest_ns:
+            newest = [self._files.newest(base, venue, width_s) for width_s in COLUMN_S]
+            stored = [c for key in newest if key for c in self._columns(key)[0] if c is not None]
+            self._newest_ns[(base, venue)] = max((c.facts.as_of_ns for c in stored), default=0)
+        return self._newest_ns[(base, venue)]
 
     def _stacked(self, key: SlabKey, columns: Columns, level: int) -> tuple[int, ByteArray]:
         cached = self._stacks.get((key, level))

@@ -31,6 +31,10 @@ class SlabFiles(Protocol):
         """(index, zstd frame or None where the slab has no such tile); None without the slab."""
         ...
 
+    def newest(self, base: str, venue: str, column_s: int) -> SlabKey | None:
+        """The latest slab of a series."""
+        ...
+
     def prune(self, key: SlabKey) -> None:
         """Forget the slabs of the same series that are older than `key`."""
         ...
@@ -82,10 +86,20 @@ class SlabFolder:
         except OSError as error:
             raise StoreError(str(path), str(error.strerror)) from error
 
+    def newest(self, base: str, venue: str, column_s: int) -> SlabKey | None:
+        keys = [SlabKey(base, venue, column_s, i) for i in self._indices(base, venue, column_s)]
+        return max(keys, default=None)
+
     def prune(self, key: SlabKey) -> None:
-        for path in self.path(key).parent.glob("*.slab"):
-            if path.stem.lstrip("-").isdigit() and int(path.stem) < key.time_index:
-                path.unlink(missing_ok=True)
+        for time_index in self._indices(key.base, key.venue, key.column_s):
+            if time_index < key.time_index:
+                old = SlabKey(key.base, key.venue, key.column_s, time_index)
+                self.path(old).unlink(missing_ok=True)
+
+    def _indices(self, base: str, venue: str, column_s: int) -> list[int]:
+        folder = self.path(SlabKey(base, venue, column_s, 0)).parent
+        names = [path.stem for path in folder.glob("*.slab")]
+        return [int(name) for name in names if name.lstrip("-").isdigit()]
 
 
 class SlabMemory:
@@ -123,6 +137,12 @@ class SlabMemory:
             return index, None
         start = index_bytes(data) + entry[0]
         return index, data[start : start + entry[1]]
+
+    def newest(self, base: str, venue: str, column_s: int) -> SlabKey | None:
+        series = (base, venue, column_s)
+        with self._lock:
+            keys = [k for k in self._slabs if (k.base, k.venue, k.column_s) == series]
+        return max(keys, default=None)
 
     def prune(self, key: SlabKey) -> None:
         with self._lock:
