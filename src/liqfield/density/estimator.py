@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
+from liqfield.density.fit import fit_law
 from liqfield.density.flow import FlowBuffer, MovePath
 from liqfield.density.intervals import gamma_interval
-from liqfield.density.level import Level, is_finite_positive, tilt_of
-from liqfield.density.settings import PRIOR_TIERS, DensitySettings
+from liqfield.density.level import Level, is_finite_positive
+from liqfield.density.settings import PRIOR_TIERS, DensitySettings, LeverageLaw
 from liqfield.density.state import DensityState
 from liqfield.density.trust import Trust
 from liqfield.model.estimates import LiquidationDensity
@@ -42,7 +43,6 @@ DAY_H = 24.0
 MARK_STALE_NS = 600_000_000_000
 LAW_NS = HOUR_NS
 SCORE_NS = 300_000_000_000
-REFIT_NS = 6 * HOUR_NS
 AHEAD_NS = 5_000_000_000
 MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
@@ -61,11 +61,13 @@ class DensityEstimator:
     ) -> None:
         self.instrument = instrument
         self.settings = settings or DensitySettings()
+        self.law = self.settings.law  # the law in force: the prior until prints have spoken
         self.clock_ns = 0
         self.mark = 0.0
         self.open_interest = 0.0
         self.state: DensityState | None = None
         self.level = Level(self.settings.forced_share, self.settings.level_half_life_h)
+        self.fitted_forced = (self.settings.forced_share, self.settings.forced_share)
         self.trust = Trust()
         # what the mark swept since the last call of `take_swept`, coins x mark [2, classes]
         self.swept_usd: FloatArray = np.zeros((2, laws.CLASSES))
@@ -291,18 +293,15 @@ class DensityEstimator:
         self._table_for = self._tiers
 
     def _make_law(self) -> None:
-        s = self.settings
         if self._table_for != self._tiers:
             self._make_table()
-        self._standing = laws.class_shares(s.law, laws.top_leverage(self._tiers))
+        law = self.law
+        self._standing = laws.class_shares(law, laws.top_leverage(self._tiers))
         seeds = laws.seed_shares(
-            s.law, self._standing, self._distance, self._turnover, self._variance
+            law, self._standing, self._distance, self._turnover, self._variance
         )
-        if s.adapt_law:
-            seeds = seeds * tilt_of(self.level.theta)
-            seeds /= seeds.sum()
         self._weights = np.stack(
-            (laws.tilted(seeds, s.law.taker_tilt), laws.tilted(seeds, -s.law.taker_tilt))
+            (laws.tilted(seeds, law.taker_tilt), laws.tilted(seeds, -law.taker_tilt))
         )
         self._law_ns = self.clock_ns
 
@@ -401,15 +400,40 @@ class DensityEstimator:
         if abs(off) > state.grid.count // 16:
             state.shift(off)
         if self.clock_ns - self._score_ns >= SCORE_NS:
-            self.level.interval((self.clock_ns - self._score_ns) / HOUR_NS)
+            hours = (self.clock_ns - self._score_ns) / HOUR_NS
+            self.level.interval(hours, self._standing, state.masses())
             self._score_ns = self.clock_ns
-        if self.clock_ns - self._refit_ns >= REFIT_NS:
+        if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:
             self._refit_ns = self.clock_ns
-            ratio = self.level.refit() if self.settings.adapt_law else None
-            if ratio is not None:
-                state.reweigh(ratio)
+            if self.settings.fit_law:
+                self._refit()
         if self.clock_ns - self._law_ns >= LAW_NS:
             self._make_law()
+
+    def _refit(self) -> None:
+        """Ask the prints for the law; what stands is reweighted with it."""
+        s = self.settings
+        shares = self.forced_shares()
+        top = laws.top_leverage(self._tiers)
+        fit = fit_law(
+            self.level.evidence,
+            s.law,
+            self.law,
+            (float(shares[0]), float(shares[1])),
+            s.forced_share,
+            s.forced_log_sd,
+            top,
+        )
+        if fit is None:
+            return
+        before = self._standing
+        self.law = fit.law
+        self.fitted_forced = fit.forced
+        self._make_law()
+        assert self.state is not None
+        ratio = self._standing / np.maximum(before, 1e-9)
+        self.state.reweigh(np.clip(ratio, 0.01, 100.0))
+        self.level.rebase(fit.forced)
 
     def _hours(self) -> float:
         # Hours since 2020: single precision keeps a few seconds.
@@ -478,7 +502,7 @@ class DensityEstimator:
         """A hash of the whole state: equal runs have equal digests."""
         sha = hashlib.blake2b(digest_size=16)
         sha.update(repr((self.clock_ns, self.mark, self.open_interest, self._frontier)).encode())
-        sha.update(repr(self.level.theta.tolist()).encode())
+        sha.update(repr(self.law).encode())
         if self.state is not None:
             sha.update(self.state.digest())
         return sha.digest()
@@ -513,6 +537,8 @@ class DensityEstimator:
                 "path": self._path.points(),
                 "level": self.level.dump(),
                 "trust": self.trust.dump(),
+                "law": msgspec.structs.asdict(self.law),
+                "forced": list(self.fitted_forced),
                 "weights": self._weights.tobytes() if self.state else b"",
                 "state": self.state.checkpoint() if self.state else b"",
                 "tiers": [list(msgspec.structs.astuple(tier)) for tier in self._tiers],
@@ -531,6 +557,8 @@ class DensityEstimator:
         self._path.load(data["path"])
         self.level.load(data["level"])
         self.trust.load(data["trust"])
+        self.law = LeverageLaw(**data["law"])
+        self.fitted_forced = (float(data["forced"][0]), float(data["forced"][1]))
         self._tiers = tuple(MarginTier(*tier) for tier in data["tiers"])
         self.state = None
         if data["state"]:

@@ -1,84 +1,55 @@
-"""Level and law from prints: what share of the swept mass was really seen as forced orders.
+"""What prints say: the forced share by side, the size of positions, and evidence for the law.
 
-Level: gamma-Poisson with forgetting. Law: two numbers tilt the classes,
-    ln g(L) = a z + b (z^2 - 1),  z = ln(L / 10),
-by penalised quasi-likelihood over the intervals in which the mark swept something. Bins that the
-mark never traversed never enter: they are no evidence.
+Level: gamma-Poisson with forgetting. Evidence: of every interval in which the mark swept
+something, what each class gave and what was printed. Bins never traversed never enter: they are no evidence.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 
-from liqfield.density.law import CLASS_LEVERAGE, CLASSES
+from liqfield.density.law import CLASSES
 from liqfield.model.events import FloatArray, Liquidation
 from liqfield.model.sides import Coverage, PositionSide
 
-Z: FloatArray = np.log(CLASS_LEVERAGE / 10.0)
-FEATURES: FloatArray = np.stack((Z, Z * Z - 1.0))
-MAX_TILT = 1.5
-KEEP = 4000
+KEEP = 3000
 SEEN = 1024
-# Share of the forced notional that a feed shows; fitted levels absorb what these miss.
-VISIBLE = {
-    Coverage.COMPLETE: 1.0,
-    Coverage.LARGEST_PER_SECOND: 0.6,
-    Coverage.LATEST_PER_SECOND: 0.4,
-    Coverage.SAMPLED: 0.35,
-}
+# Share of the forced notional that a sampled feed shows: not published, a stated guess.
+SAMPLED_SHARE = 0.35
+LATEST_PENALTY = 0.7
 
 
-def tilt_of(theta: FloatArray) -> FloatArray:
-    """float64[classes] from theta[2]."""
-    tilt: FloatArray = np.exp(np.clip(theta @ FEATURES, -4.0, 4.0))
-    return tilt
+class Evidence(NamedTuple):
+    """One side of one interval, per unit of the law's share of each class.
 
-
-def fit_tilt(swept: FloatArray, seen: FloatArray, penalty: float, start: FloatArray) -> FloatArray:
-    """theta[2] that best explains seen[T] by swept[T, classes] under the untilted law.
-
-    Gamma quasi-likelihood of the mean phi x (swept @ g) with the level phi profiled out: sums of
-    liquidations scatter in proportion to their size, so a Poisson weight lets one crash decide.
+    swept: USD [classes]; standing: share of the side [classes]; seen: USD of prints.
     """
-    theta = start.copy()
-    floor = max(float(seen.mean()) * 0.05, 1e-12)
-    y = seen + floor
-    for _ in range(12):
-        parts = swept * tilt_of(theta)
-        mean = parts.sum(axis=1)
-        ok = mean > 0.0
-        if ok.sum() < 8:
-            return start
-        share = parts[ok] / mean[ok, None]
-        slope = share @ FEATURES.T
-        level = float(np.exp(np.mean(np.log(y[ok]) - np.log(mean[ok] + 1e-300))))
-        residual = np.log(y[ok]) - np.log(level * mean[ok])
-        centred = slope - slope.mean(axis=0)
-        hessian = centred.T @ centred + penalty * np.eye(2)
-        step = np.linalg.solve(hessian, centred.T @ residual - penalty * theta)
-        theta = np.clip(theta + np.clip(step, -0.5, 0.5), -MAX_TILT, MAX_TILT)
-        if float(np.abs(step).max()) < 1e-4:
-            break
-    return theta
+
+    side: int
+    swept: FloatArray
+    standing: FloatArray
+    seen: float
 
 
 class Level:
-    """Forced share by side, the tilt of the law, and the granularity of prints."""
+    """Forced share by side, the granularity of prints, and the evidence for the law."""
 
     def __init__(self, prior_share: float, half_life_h: float) -> None:
         self._prior = prior_share
         self._half_life_h = half_life_h
         self.seen = np.zeros(2)  # USD, forgetting
         self.swept = np.zeros(2)  # USD, forgetting
-        self.theta: FloatArray = np.zeros(2)
         self.prints = 0
+        self._last_second = 0
+        self._follow = 0.1  # share of printed seconds that are followed by another
         self.size_1 = self.size_2 = 0.0  # forgetting sums of USD and USD squared
         self._open_swept = np.zeros((2, CLASSES))
         self._open_seen = np.zeros(2)
-        self._records: deque[tuple[FloatArray, float]] = deque(maxlen=KEEP)
+        self.evidence: deque[Evidence] = deque(maxlen=KEEP)
         self._known: dict[tuple[int, str, float, float], None] = {}
 
     def print(self, event: Liquidation, notional_usd: float) -> bool:
@@ -90,7 +61,7 @@ class Level:
         if len(self._known) > SEEN:
             self._known.pop(next(iter(self._known)))
         side = 0 if event.position_side is PositionSide.LONG else 1
-        usd = notional_usd / VISIBLE[event.coverage]
+        usd = notional_usd / self._visible(event)
         self._open_seen[side] += usd
         self.seen[side] += usd
         self.prints += 1
@@ -98,36 +69,60 @@ class Level:
         self.size_2 = 0.999 * self.size_2 + notional_usd * notional_usd
         return True
 
+    def _visible(self, event: Liquidation) -> float:
+        """Share of the forced notional that the feed shows now.
+
+        One print a second: with a Poisson number of orders of mean mu a second, the next second
+        prints with 1 - exp(-mu), so the share of prints with a follower tells mu; the largest of
+        the orders is more than its share 1/n of the sum.
+        """
+        if event.coverage is Coverage.COMPLETE:
+            return 1.0
+        if event.coverage is Coverage.SAMPLED:
+            return SAMPLED_SHARE
+        second = event.event_ns // 1_000_000_000
+        gap = second - self._last_second
+        self._last_second = second
+        if gap > 0:
+            self._follow += 0.01 * ((1.0 if gap == 1 else 0.0) - self._follow)
+        mu = -math.log(1.0 - min(self._follow, 0.98))
+        shown = ((1.0 - math.exp(-mu)) / mu) ** 0.6 if mu > 1e-6 else 1.0
+        return shown * (LATEST_PENALTY if event.coverage is Coverage.LATEST_PER_SECOND else 1.0)
+
     def sweep(self, swept_usd: FloatArray) -> None:
         """Mass swept by the mark, USD [2, classes]."""
         self._open_swept += swept_usd
         self.swept += swept_usd.sum(axis=1)
 
-    def interval(self, dt_h: float) -> None:
-        """End of a scoring interval."""
+    def interval(self, dt_h: float, shares: FloatArray, standing: FloatArray) -> None:
+        """End of a scoring interval. shares: the law's class shares in force [classes].
+
+        standing: coins by side and class [2, classes].
+        """
         keep = 0.5 ** (dt_h / self._half_life_h)
         self.seen *= keep
         self.swept *= keep
         if self.prints:
-            tilt = tilt_of(self.theta)
+            unit = 1.0 / np.maximum(shares, 1e-9)
             for side in range(2):
-                if self._open_swept[side].sum() > 0.0:
-                    self._records.append((self._open_swept[side] / tilt, self._open_seen[side]))
+                total = float(standing[side].sum())
+                if self._open_swept[side].sum() > 0.0 and total > 0.0:
+                    self.evidence.append(
+                        Evidence(
+                            side,
+                            self._open_swept[side] * unit,
+                            standing[side] / total * unit,
+                            float(self._open_seen[side]),
+                        )
+                    )
         self._open_swept[:] = 0.0
         self._open_seen[:] = 0.0
 
-    def refit(self, penalty: float = 40.0) -> FloatArray | None:
-        """New tilt / old tilt [classes] when there is evidence enough, else None."""
-        if len(self._records) < 48:
-            return None
-        swept = np.array([record[0] for record in self._records])
-        seen = np.array([record[1] for record in self._records])
-        if np.count_nonzero(seen) < 24:
-            return None
-        old = tilt_of(self.theta)
-        self.theta = fit_tilt(swept, seen, penalty, self.theta)
-        ratio: FloatArray = tilt_of(self.theta) / old
-        return ratio
+    def rebase(self, forced: tuple[float, float]) -> None:
+        """A new law is in force: what was swept under the old one would have been other."""
+        for side in range(2):
+            if self.seen[side] > 0.0:
+                self.swept[side] = self.seen[side] / forced[side]
 
     def share(self, prior_usd: float) -> FloatArray:
         """Forced share by side, float64[2], in (0, 1]."""
@@ -147,12 +142,14 @@ class Level:
         return {
             "seen": self.seen.tolist(),
             "swept": self.swept.tolist(),
-            "theta": self.theta.tolist(),
             "prints": self.prints,
             "sizes": [self.size_1, self.size_2],
+            "pace": [self._last_second, self._follow],
             "open_swept": self._open_swept.tobytes(),
             "open_seen": self._open_seen.tolist(),
-            "records": [(swept.tobytes(), seen) for swept, seen in self._records],
+            "evidence": [
+                [e.side, e.swept.tobytes(), e.standing.tobytes(), e.seen] for e in self.evidence
+            ],
             "known": [list(key) for key in self._known],
         }
 
@@ -160,14 +157,18 @@ class Level:
         """The inverse of `dump`."""
         self.seen = np.array(data["seen"])
         self.swept = np.array(data["swept"])
-        self.theta = np.array(data["theta"])
         self.prints = int(data["prints"])  # type: ignore[call-overload]
         self.size_1, self.size_2 = data["sizes"]  # type: ignore[misc]
+        self._last_second, self._follow = data["pace"]  # type: ignore[misc]
         self._open_swept = np.frombuffer(data["open_swept"]).reshape(2, CLASSES).copy()  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])
-        self._records.clear()
-        for swept, seen in data["records"]:  # type: ignore[attr-defined]
-            self._records.append((np.frombuffer(swept).copy(), float(seen)))
+        self.evidence.clear()
+        for side, swept, standing, seen in data["evidence"]:  # type: ignore[attr-defined]
+            self.evidence.append(
+                Evidence(
+                    side, np.frombuffer(swept).copy(), np.frombuffer(standing).copy(), float(seen)
+                )
+            )
         self._known = {
             (int(a), str(b), float(c), float(d)): None
             for a, b, c, d in data["known"]  # type: ignore[attr-defined]

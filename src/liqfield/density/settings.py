@@ -31,9 +31,9 @@ class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
                        derived (seeds = standing / life). False: they describe openings
     """
 
-    isolated_share: float = 0.40
+    isolated_share: float = 0.30
     isolated_median: float = 12.0
-    isolated_sigma: float = 1.2
+    isolated_sigma: float = 1.0
     cross_median: float = 3.5
     cross_sigma: float = 0.8
     menu_share: float = 0.5
@@ -49,21 +49,23 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     churn_volume       positions replaced per unit of traded volume (coins per coin)
     churn_move         positions replaced per unit of |5-minute log return|, as a share of OI
     stop_exponent      ln of the share that leaves between half of the margin and liquidation
-    forced_share       prior share of the notional at a swept level that is force-closed
-    forced_prior       weight of that prior, as a share of OI swept
+    forced_share       prior share of the swept notional that is force-closed (stop-outs are before)
+    forced_log_sd      width of that prior, natural log; wide where venues differ in scope
+    forced_prior       weight of the prior against prints, as a share of OI swept
     level_half_life_h  memory of the fitted level
     size_median_usd, size_sigma   notional-weighted log-normal law of position size (tiers)
     entry_spread       log-price spread of entries assumed for open interest met at the start
     lump_usd           granularity: mean notional of one position, weighted by notional
     spread             relative standard deviation of the law's error per bin
-    adapt_law          tilt the law by the likelihood of prints
+    fit_law            refit the law by the likelihood of prints, every refit_h hours
     """
 
     law: LeverageLaw = LeverageLaw()
-    churn_volume: float = 0.1
+    churn_volume: float = 0.08
     churn_move: float = 0.5
-    stop_exponent: float = 0.7
-    forced_share: float = 0.05
+    stop_exponent: float = 0.35
+    forced_share: float = 0.75
+    forced_log_sd: float = 0.3
     forced_prior: float = 0.002
     level_half_life_h: float = 24.0
     size_median_usd: float = 150e3
@@ -71,7 +73,8 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     entry_spread: float = 0.03
     lump_usd: float = 60e3
     spread: float = 0.6
-    adapt_law: bool = False
+    fit_law: bool = True
+    refit_h: float = 12.0
     step_s: float = 10.0
     bin_width: float = BIN_WIDTH
     bin_count: int = BIN_COUNT
