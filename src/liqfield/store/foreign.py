@@ -86,14 +86,18 @@ def read_container(
     if reports is not None:
         reports.append(report)
     decoder = msgspec.json.Decoder(_Line)
-    paths: dict[str, str] = {}
-    name = venue
+    rows: list[_Line] = []
     for line in _text_lines(path):
         try:
-            row = decoder.decode(line)
+            rows.append(decoder.decode(line))
         except msgspec.DecodeError as error:
             report.why, report.torn_bytes = f"line cannot be read: {error}", len(line)
-            return
+            break
+    # The container groups its lines by connection; the order of consumption is that of arrival.
+    rows.sort(key=lambda row: row.ts)
+    paths: dict[str, str] = {}
+    name = venue
+    for row in rows:
         received_ns = round(row.ts * 1e9)
         url = row.url or row.addr
         if url and not name:

@@ -170,7 +170,7 @@ def space_test(
     """
     total = int(counts.sum())
     p = np.maximum(rates, 1e-12)
-    p /= p.sum()
+    p /= float(p.sum())
     score = np.log(p)
     observed = float((counts * score).sum())
     drawn = random.multinomial(total, p, size=simulations)
