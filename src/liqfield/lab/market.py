@@ -23,7 +23,13 @@ from liqfield.lab.market_liquidation import fund_equity
 from liqfield.lab.market_setup import instrument, tiers
 from liqfield.lab.market_state import State
 from liqfield.lab.market_step import run
-from liqfield.lab.market_truth import CascadeLog, density_of, positions_of
+from liqfield.lab.market_truth import (
+    CascadeLog,
+    density_of,
+    join_prints,
+    positions_of,
+    take_prints,
+)
 from liqfield.lab.market_types import (
     AgentEvent,
     Book,
@@ -122,7 +128,7 @@ class LabMarket:
             rows.append(np.stack([state.tape(v, done) for v in range(len(self.spec.venues))]))
             for v in range(len(self.spec.venues)):
                 key = self._ids[(b, v)]
-                self._prints[key].append(self._take_prints(state, v))
+                self._prints[key].append(take_prints(state, v))
         if not rows:
             return
         tape = np.concatenate(rows, axis=1)
@@ -156,20 +162,6 @@ class LabMarket:
                 out[self._ids[(b, v)]] = steps_of[0] if len(steps_of) == 1 else _join(steps_of)
         return out
 
-    def _take_prints(self, state: State, v: int) -> Prints:
-        n = int(state.xi[v, ms.PRINTS])
-        state.xi[v, ms.PRINTS] = 0
-        return Prints(
-            event_ns=state.column(v, ms.P_NS, n).copy(),
-            position_side=state.column(v, ms.P_SIDE, n).astype(np.int8),
-            quantity=state.base_coins(v, ms.P_LOTS, n),
-            fill_price=state.real(v, ms.P_FILL, n).copy(),
-            bankruptcy_price=state.real(v, ms.P_BANKRUPT, n).copy(),
-            trigger_price=state.real(v, ms.P_TRIGGER, n).copy(),
-            mark_price=state.real(v, ms.P_MARK, n).copy(),
-            is_takeover=state.column(v, ms.P_TAKEOVER, n) == 1,
-        )
-
     @staticmethod
     def _take_trades(state: State, v: int, item: Instrument) -> Trades:
         n = int(state.xi[v, ms.TRADES])
@@ -194,7 +186,7 @@ class LabMarket:
         ticks = state.column(v, ms.CH_TICK, count)
         n[ms.CHANGES] = 0
         item = self.instruments[b * len(self.spec.venues) + v]
-        trades, prints = self._take_trades(state, v, item), self._take_prints(state, v)
+        trades, prints = self._take_trades(state, v, item), take_prints(state, v)
         if len(prints):
             self._prints[key].append(prints)
         rows = state.tape(v, done)
@@ -375,20 +367,6 @@ def _join(steps: Sequence[InstrumentStep]) -> InstrumentStep:
         book=_join_changes([s.book for s in steps]),
         liquidations=join_prints([s.liquidations for s in steps]),
         settled_funding_rate=settled[-1] if settled else None,
-    )
-
-
-def join_prints(parts: Sequence[Prints]) -> Prints:
-    """Prints one after another."""
-    if not parts:
-        none = np.zeros(0)
-        ints, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-        return Prints(ints, np.zeros(0, np.int8), none, none, none, none, none, flags)
-    return Prints(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in Prints.__struct_fields__
-        )
     )
 
 

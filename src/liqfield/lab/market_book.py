@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from liqfield.lab import market_state as ms
-from liqfield.lab.market_positions import normal, uniform
+from liqfield.lab.market_positions import normal, uniform, whole
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel, kernel
 
@@ -85,7 +85,7 @@ def collect_changes(xi: IntArray) -> None:
 
 
 @inner_kernel
-def move_window(xf: FloatArray, xi: IntArray, tick: int) -> None:
+def move_window(xi: IntArray, tick: int) -> None:
     """Keep the ring around the price; levels that leave it are deleted, visibly."""
     width = xi[ms.WIDTH]
     old = xi[ms.CENTRE]
@@ -99,7 +99,7 @@ def move_window(xf: FloatArray, xi: IntArray, tick: int) -> None:
             continue
         cell = t & (width - 1)
         if xi[ms.SHOWN + cell] != 0:
-            report_change(xi, t, xi[ms.SHOWN + cell], 0)
+            report_change(xi, t, xi[ms.SHOWN + cell], whole(0))
         xi[ms.BOOK + cell] = 0
         xi[ms.SHOWN + cell] = 0
     xi[ms.CENTRE] = tick
@@ -155,27 +155,27 @@ def requote(xf: FloatArray, xi: IntArray, share: float) -> None:
     ask = max(math.ceil(price / tick_size + half - 0.5), bid + 1)
     xf[ms.MID] = 0.5 * (bid + ask) * tick_size
     old_bid, old_ask = xi[ms.BEST_BID], xi[ms.BEST_ASK]
-    move_window(xf, xi, bid)
+    move_window(xi, bid)
     for tick in range(old_ask, min(ask, old_ask + xi[ms.WIDTH])):
         if level(xi, tick) < 0:
-            set_level(xi, tick, 0)
+            set_level(xi, tick, whole(0))
     for tick in range(max(bid + 1, old_bid - xi[ms.WIDTH]), old_bid + 1):
         if level(xi, tick) > 0:
-            set_level(xi, tick, 0)
-    place(xf, xi, ask, 0, -1)
-    place(xf, xi, bid, 0, 1)
+            set_level(xi, tick, whole(0))
+    place(xf, xi, ask, whole(0), whole(-1))
+    place(xf, xi, bid, whole(0), whole(1))
     for k in range(1, NEAR):
         if level(xi, ask + k) == 0 or uniform(xi) < share:
-            place(xf, xi, ask + k, k, -1)
+            place(xf, xi, ask + k, k, whole(-1))
         if level(xi, bid - k) == 0 or uniform(xi) < share:
-            place(xf, xi, bid - k, k, 1)
+            place(xf, xi, bid - k, k, whole(1))
     reach = math.log(xi[ms.WIDTH] * 0.36 / NEAR)
     for _ in range(FAR):
         k = int(NEAR * math.exp(reach * uniform(xi)))
         span = 1 << int(math.log2(1.0 + k / GAP_TICKS))
         for j in range(k, k + span):  # one populated tick is here on average
-            place(xf, xi, ask + j, j, -1)
-            place(xf, xi, bid - j, j, 1)
+            place(xf, xi, ask + j, j, whole(-1))
+            place(xf, xi, bid - j, j, whole(1))
     xi[ms.BEST_BID] = bid
     xi[ms.BEST_ASK] = ask
 
@@ -191,8 +191,8 @@ def fill_book(xf: FloatArray, xi: IntArray) -> None:
     xi[ms.BEST_BID] = tick
     xi[ms.BEST_ASK] = tick + 1
     for k in range(1, int(xi[ms.WIDTH] * 0.36)):
-        place(xf, xi, tick + 1 + k, k, -1)
-        place(xf, xi, tick - k, k, 1)
+        place(xf, xi, tick + 1 + k, k, whole(-1))
+        place(xf, xi, tick - k, k, whole(1))
     requote(xf, xi, 1.0)
 
 
@@ -258,7 +258,7 @@ def start_wall(
         xi[ms.W_TOTAL + k] = lots  # of an absorber: the hidden budget
         set_level(xi, tick, now + sign * shown)
         if kind != 3:
-            log_event(xi, 1, k, lots)
+            log_event(xi, whole(1), k, lots)
         return
 
 
@@ -272,7 +272,7 @@ def whales(xf: FloatArray, xi: IntArray, seconds: float) -> None:
     rate = xf[ms.ABSORB_PER_S] * (1.0 + min(xf[ms.STRESS] - 1.0, 4.0))
     if uniform(xi) < rate * seconds:
         size = xf[ms.D10] * 0.9 * math.exp(0.5 * normal(xi))
-        start_wall(xf, xi, 3, 0.0002 * math.exp(0.7 * normal(xi)), size, 240.0)
+        start_wall(xf, xi, whole(3), 0.0002 * math.exp(0.7 * normal(xi)), size, 240.0)
     tick_size = xf[ms.TICK]
     for k in range(ms.WALLS):
         kind = xi[ms.W_KIND + k]
@@ -296,10 +296,10 @@ def whales(xf: FloatArray, xi: IntArray, seconds: float) -> None:
             elif is_over or left == 0:
                 taken = xi[ms.W_TAKEN + k] + missing
                 xi[ms.W_TAKEN + k] = 0
-                end_wall(xi, k, 3, taken)
+                end_wall(xi, k, whole(3), taken)
         elif left == 0:
-            end_wall(xi, k, 5, xi[ms.W_TOTAL + k])
+            end_wall(xi, k, whole(5), xi[ms.W_TOTAL + k])
         elif kind == 2 and away < 0.00025 and left == xi[ms.W_TOTAL + k]:
-            end_wall(xi, k, 4, left)
+            end_wall(xi, k, whole(4), left)
         elif is_over:
-            end_wall(xi, k, 6, left)
+            end_wall(xi, k, whole(6), left)

@@ -8,7 +8,7 @@ large, pause, then all; backstop when deep under). An empty fund means auto-dele
 from __future__ import annotations
 
 from liqfield.lab import market_state as ms
-from liqfield.lab.market_positions import refresh, tier_index
+from liqfield.lab.market_positions import refresh, tier_index, uniform, whole
 from liqfield.lab.market_trade import close_fill, trade, write_trade
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel, kernel
@@ -32,7 +32,10 @@ def write_print(
     row = xi[ms.PRINTS]
     if row >= ms.PRINT_ROWS:
         return
-    xi[ms.P_NS + row] = xi[ms.NOW] + min(xi[ms.ORDERS] * 1_300_000, 98_000_000)
+    if xi[ms.STEP_NS] > 1_000_000_000:  # a coarse step stands for many moments
+        xi[ms.P_NS + row] = xi[ms.NOW] + int(uniform(xi) * xi[ms.STEP_NS])
+    else:
+        xi[ms.P_NS + row] = xi[ms.NOW] + min(xi[ms.ORDERS] * 1_300_000, 98_000_000)
     xi[ms.P_SIDE + row] = 0 if xi[ms.SIGN + i] > 0 else 1
     xi[ms.P_LOTS + row] = lots
     xi[ms.P_TAKEOVER + row] = take
@@ -67,10 +70,10 @@ def deleverage(
         if best < 0 or left == 0:
             break
         n = min(left, xi[ms.LOTS + best])
-        close_fill(xf, xi, best, n, price, False)
+        close_fill(xf, xi, best, n, price, whole(0))
         if is_fine:
             tick = round(price / xf[ms.TICK])
-            write_trade(xi, xi[ms.NOW], tick, n, -sign, ADL, 1, 1)
+            write_trade(xi, xi[ms.NOW], tick, n, -sign, whole(ADL), whole(1), whole(1))
         left -= n
     return lots - left
 
@@ -89,8 +92,8 @@ def take_over(
     xf[ms.FUND_USD] -= sign * rest * xf[ms.LOT] * bankrupt
     if is_fine and rest > 0:
         tick = max(1, round(bankrupt / xf[ms.TICK]))
-        write_trade(xi, xi[ms.NOW], tick, rest, -sign, INSURANCE, 1, 0)
-    close_fill(xf, xi, i, lots, bankrupt, True)
+        write_trade(xi, xi[ms.NOW], tick, rest, -sign, whole(INSURANCE), whole(1), whole(0))
+    close_fill(xf, xi, i, lots, bankrupt, whole(1))
 
 
 @inner_kernel
@@ -130,22 +133,22 @@ def liquidate(xf: FloatArray, xi: IntArray, i: int, is_fine: bool) -> None:
     maintenance = quantity * mark * xf[ms.TIER_RATE + k] - xf[ms.TIER_CUT + k]
     is_backstop = style == 3 and equity < maintenance * 2.0 / 3.0
     if equity <= 0.0 or is_backstop or (pause == 0 and (style == 1 or style == 2)):
-        write_print(xf, xi, i, lots, 0.0, bankrupt, trigger, 1)
+        write_print(xf, xi, i, lots, 0.0, bankrupt, trigger, whole(1))
         take_over(xf, xi, i, lots, bankrupt, is_fine)
         return
-    filled, average = trade(xf, xi, -sign, n, bankrupt, LIQUIDATION, 1, is_fine)
-    write_print(xf, xi, i, n, average, bankrupt, trigger, 0)
+    filled, average = trade(xf, xi, -sign, n, bankrupt, whole(LIQUIDATION), whole(1), is_fine)
+    write_print(xf, xi, i, n, average, bankrupt, trigger, whole(0))
     if filled > 0:
         fee = min(CLEARANCE * average, max(sign * (average - bankrupt), 0.0)) * filled * lot
         xf[ms.FUND_USD] += fee
-        close_fill(xf, xi, i, filled, average, True)
+        close_fill(xf, xi, i, filled, average, whole(1))
     if xi[ms.LOTS + i] == 0:
         return
     xi[ms.FLAGS + i] |= ms.STAGED
     if pause == 0 or filled == 0 or xf[ms.MARGIN + i] <= 0.0:
         rest = xi[ms.LOTS + i]
         if pause > 0:
-            write_print(xf, xi, i, rest, 0.0, bankrupt, trigger, 1)
+            write_print(xf, xi, i, rest, 0.0, bankrupt, trigger, whole(1))
         take_over(xf, xi, i, rest, bankrupt, is_fine)
         return
     xi[ms.HOLD + i] = xi[ms.NOW] + pause * 1_000_000_000
@@ -163,9 +166,9 @@ def fire(xf: FloatArray, xi: IntArray, i: int, is_fine: bool) -> None:
     if stop > 0.0 and sign * (mark - stop) <= 0.0:
         most = max(1, int(0.5 * xf[ms.D10]))
         lots = min(xi[ms.LOTS + i], most)
-        filled, average = trade(xf, xi, -sign, lots, 0.0, 0, 1, is_fine)
+        filled, average = trade(xf, xi, -sign, lots, 0.0, whole(0), whole(1), is_fine)
         if filled > 0:
-            close_fill(xf, xi, i, filled, average, False)
+            close_fill(xf, xi, i, filled, average, whole(0))
         return
     entry, leverage = xf[ms.ENTRY + i], xf[ms.LEVERAGE + i]
     xf[ms.MARGIN + i] += 0.5 * entry * xi[ms.LOTS + i] * xf[ms.LOT] / leverage

@@ -26,6 +26,12 @@ def uniform(xi: IntArray) -> float:
 
 
 @inner_kernel
+def whole(number: int) -> int:
+    """The number as a plain integer: a literal argument would compile its own copy of a callee."""
+    return np.int64(number)  # type: ignore[return-value]
+
+
+@inner_kernel
 def normal(xi: IntArray) -> float:
     """Standard normal by Box and Muller (the second half is thrown away: no hidden state)."""
     return math.sqrt(-2.0 * math.log(uniform(xi))) * math.cos(6.283185307179586 * uniform(xi))
@@ -108,6 +114,8 @@ def solve_liquidation(
         value = quantity * price
         over = 0.0 if k == last else value - xf[ms.TIER_CAP + k]
         miss = max(xf[ms.TIER_FLOOR + k] - value, over, 0.0) / max(value, 1e-12)
+        if miss == 0.0:
+            return float(price)
         if miss < best_miss:
             best, best_miss = price, miss
     return best if best_miss <= 1e-9 else 0.0
@@ -223,11 +231,11 @@ def add(xf: FloatArray, xi: IntArray, i: int, lots: int, price: float) -> None:
 
 
 @inner_kernel
-def reduce(xf: FloatArray, xi: IntArray, i: int, lots: int, price: float, is_forced: bool) -> None:
+def reduce(xf: FloatArray, xi: IntArray, i: int, lots: int, price: float, forced: int) -> None:
     """Take lots off; a forced reduction realises its loss from the margin, a free one does not."""
     before = xi[ms.LOTS + i]
     sign = xi[ms.SIGN + i]
-    if is_forced:
+    if forced == 1:
         xf[ms.MARGIN + i] += sign * lots * xf[ms.LOT] * (price - xf[ms.ENTRY + i])
     else:
         xf[ms.MARGIN + i] *= (before - lots) / before
@@ -264,7 +272,7 @@ def seed_positions(xf: FloatArray, xi: IntArray) -> None:
                 price - (xf[ms.TRIG_LONG + i] if sign > 0 else xf[ms.TRIG_SHORT + i])
             )
             if distance < 0.003 * price:
-                reduce(xf, xi, i, lots, price, False)
+                reduce(xf, xi, i, lots, price, whole(0))
                 continue
             total += lots
     xi[ms.MM] = xi[ms.SUM_SHORT] - xi[ms.SUM_LONG]

@@ -9,7 +9,15 @@ import numpy as np
 from liqfield.lab import market_state as ms
 from liqfield.lab.market_book import collect_changes, mix, requote, whales
 from liqfield.lab.market_liquidation import sweep
-from liqfield.lab.market_positions import create, draw_intent, normal, poisson, refresh, uniform
+from liqfield.lab.market_positions import (
+    create,
+    draw_intent,
+    normal,
+    poisson,
+    refresh,
+    uniform,
+    whole,
+)
 from liqfield.lab.market_trade import (
     close_fill,
     displacement,
@@ -26,7 +34,7 @@ from liqfield.model.jit import inner_kernel, kernel
 QUOTE_TAU_S = 3.0  # makers return to the index
 INDEX_TAU_S = 6.0  # the spot market follows the perpetuals
 REFILL_TAU_S = 5.0  # consumed depth comes back (coarse mode)
-ROTATION_S = 60.0  # every position is looked at once a minute
+ROTATION_S = 180.0  # every position is looked at that often
 PATIENCE_NS = 45_000_000_000  # then a passive order crosses the spread
 VARIANCE_TAU_S = 150.0
 
@@ -100,10 +108,10 @@ def take_open(xf: FloatArray, xi: IntArray, sign: int, is_fine: bool) -> None:
     xf[ms.MEAN_LOTS] += 0.002 * (lots - xf[ms.MEAN_LOTS])
     side = 0 if sign > 0 else 1
     if is_maker:
-        push_intent(xf, xi, side, -1, lots, flags, leverage, setting)
+        push_intent(xf, xi, side, whole(-1), lots, flags, leverage, setting)
         return
     slice_lots = min(lots, max(1, int(0.12 * xf[ms.D10])))
-    filled, average = trade(xf, xi, sign, slice_lots, 0.0, 0, 0, is_fine)
+    filled, average = trade(xf, xi, sign, slice_lots, 0.0, whole(0), whole(0), is_fine)
     if filled == 0:
         return
     i = create(xf, xi, sign, flags, leverage, setting, xi[ms.NOW])
@@ -111,7 +119,9 @@ def take_open(xf: FloatArray, xi: IntArray, sign: int, is_fine: bool) -> None:
         xi[ms.MM] += sign * filled
         return
     open_fill(xf, xi, i, filled, average)
-    if lots > filled and push_intent(xf, xi, side, -1, lots - filled, flags, leverage, setting):
+    if lots > filled and push_intent(
+        xf, xi, side, whole(-1), lots - filled, flags, leverage, setting
+    ):
         k = (xi[ms.Q_HEAD + side] + xi[ms.Q_COUNT + side] - 1) % ms.QUEUE
         xi[ms.Q_SLOT + side * ms.QUEUE + k] = i
         xi[ms.Q_ACCOUNT + side * ms.QUEUE + k] = xi[ms.ACCOUNT + i]
@@ -125,12 +135,12 @@ def take_close(xf: FloatArray, xi: IntArray, i: int, is_fine: bool) -> None:
     slice_lots = min(lots, max(1, int(0.12 * xf[ms.D10])))
     if uniform(xi) < xf[ms.TAKER_SHARE]:
         account = xi[ms.ACCOUNT + i]
-        filled, average = trade(xf, xi, -sign, slice_lots, 0.0, 0, 1, is_fine)
+        filled, average = trade(xf, xi, -sign, slice_lots, 0.0, whole(0), whole(1), is_fine)
         if filled > 0:
-            close_fill(xf, xi, i, filled, average, False)
+            close_fill(xf, xi, i, filled, average, whole(0))
         if xi[ms.ACCOUNT + i] != account:
             return
-    if xi[ms.LOTS + i] > 0 and push_intent(xf, xi, side, i, xi[ms.LOTS + i], 0, 0.0, 0.0):
+    if xi[ms.LOTS + i] > 0 and push_intent(xf, xi, side, i, xi[ms.LOTS + i], whole(0), 0.0, 0.0):
         xi[ms.WAIT + i] = 1
 
 
@@ -154,11 +164,11 @@ def work_intents(xf: FloatArray, xi: IntArray, is_fine: bool) -> None:
             is_late = xi[ms.NOW] - xi[ms.Q_NS + side * ms.QUEUE + k] > PATIENCE_NS
             if not is_late and xi[ms.Q_COUNT + side] < ms.QUEUE // 2:
                 break
-            cross_intent(xf, xi, side, k)
+            cross_intent(xf, xi, side, k, is_fine)
 
 
 @inner_kernel
-def cross_intent(xf: FloatArray, xi: IntArray, side: int, k: int) -> None:
+def cross_intent(xf: FloatArray, xi: IntArray, side: int, k: int, is_fine: bool) -> None:
     """The oldest passive order of a side becomes a market order, a slice at a time."""
     sign = 1 - 2 * side
     slot, account = xi[ms.Q_SLOT + side * ms.QUEUE + k], xi[ms.Q_ACCOUNT + side * ms.QUEUE + k]
@@ -173,10 +183,10 @@ def cross_intent(xf: FloatArray, xi: IntArray, side: int, k: int) -> None:
     n = min(left, max(1, int(0.12 * xf[ms.D10])))
     if n == 0:
         return
-    filled, average = trade(xf, xi, sign, n, 0.0, 0, 1 if is_close else 0, True)
+    filled, average = trade(xf, xi, sign, n, 0.0, whole(0), whole(1 if is_close else 0), is_fine)
     if filled > 0:
         if is_close:
-            close_fill(xf, xi, slot, filled, average, False)
+            close_fill(xf, xi, slot, filled, average, whole(0))
         else:
             if not is_alive:
                 slot = create(xf, xi, sign, flags, leverage, setting, xi[ms.NOW])
@@ -186,7 +196,9 @@ def cross_intent(xf: FloatArray, xi: IntArray, side: int, k: int) -> None:
             open_fill(xf, xi, slot, filled, average)
             account = xi[ms.ACCOUNT + slot]
     if left > filled:
-        push_intent(xf, xi, side, slot if is_close else -1, left - filled, flags, leverage, setting)
+        push_intent(
+            xf, xi, side, whole(slot if is_close else -1), left - filled, flags, leverage, setting
+        )
         if not is_close and filled > 0:
             j = (xi[ms.Q_HEAD + side] + xi[ms.Q_COUNT + side] - 1) % ms.QUEUE
             xi[ms.Q_SLOT + side * ms.QUEUE + j] = slot
@@ -263,11 +275,11 @@ def ordinary_volume(xf: FloatArray, xi: IntArray, seconds: float, is_fine: bool)
         buys = int(lots * share)
         half = xf[ms.HALF_SPREAD]
         if uniform(xi) < 0.5:
-            note(xf, xi, buys, xf[ms.MID] * (1.0 + half), 1)
-            note(xf, xi, lots - buys, xf[ms.MID] * (1.0 - half), -1)
+            note(xf, xi, buys, xf[ms.MID] * (1.0 + half), whole(1))
+            note(xf, xi, lots - buys, xf[ms.MID] * (1.0 - half), whole(-1))
         else:
-            note(xf, xi, lots - buys, xf[ms.MID] * (1.0 - half), -1)
-            note(xf, xi, buys, xf[ms.MID] * (1.0 + half), 1)
+            note(xf, xi, lots - buys, xf[ms.MID] * (1.0 - half), whole(-1))
+            note(xf, xi, buys, xf[ms.MID] * (1.0 + half), whole(1))
         return
     mean = 9_000.0 / (xf[ms.MID] * xf[ms.LOT])
     for _ in range(min(poisson(xi, volume / mean), 25)):
@@ -275,12 +287,12 @@ def ordinary_volume(xf: FloatArray, xi: IntArray, seconds: float, is_fine: bool)
             xf[ms.FLOW_SIGN] = 1.0 if uniform(xi) < 0.5 else -1.0
         sign = 1 if xf[ms.FLOW_SIGN] >= 0.0 else -1
         lots = max(1, int(mean * math.exp(1.5 * normal(xi) - 1.125)))
-        filled, _price = trade(xf, xi, sign, lots, 0.0, 0, 2, True)
+        filled, _price = trade(xf, xi, sign, lots, 0.0, whole(0), whole(2), is_fine)
         xi[ms.MM] += sign * filled
 
 
 @inner_kernel
-def press_walls(xf: FloatArray, xi: IntArray) -> None:
+def press_walls(xf: FloatArray, xi: IntArray, is_fine: bool) -> None:
     """A reference beyond a standing wall: arbitrage buys into it; makers stay behind it."""
     tick_size = xf[ms.TICK]
     for k in range(ms.WALLS):
@@ -293,7 +305,7 @@ def press_walls(xf: FloatArray, xi: IntArray) -> None:
             continue
         lots = max(1, int(xf[ms.D10] * min((over / 0.001) ** 1.16 * 0.5, 0.3)))
         limit = xi[ms.W_TICK + k] * tick_size * (1.0 + sign * 1e-9)
-        filled, _price = trade(xf, xi, sign, lots, limit, 0, 2, True)
+        filled, _price = trade(xf, xi, sign, lots, limit, whole(0), whole(2), is_fine)
         xi[ms.MM] += sign * filled
         if xi[ms.W_LEFT + k] > 0:
             xf[ms.M] = edge
@@ -347,7 +359,7 @@ def work_off(xf: FloatArray, xi: IntArray, seconds: float, is_fine: bool) -> Non
         return
     sign = -1 if held > 0 else 1
     lots = max(1, int(abs(held) * (1.0 - math.exp(-seconds / 8.0))))
-    filled, average = trade(xf, xi, sign, min(lots, abs(held)), 0.0, 1, 1, is_fine)
+    filled, average = trade(xf, xi, sign, min(lots, abs(held)), 0.0, whole(1), whole(1), is_fine)
     xi[ms.FUND] += sign * filled
     xf[ms.FUND_USD] -= sign * filled * xf[ms.LOT] * average
 
@@ -368,12 +380,12 @@ def step_venue(xf: FloatArray, xi: IntArray, seconds: float, is_fine: bool) -> N
     pull = 1.0 - math.exp(-seconds / QUOTE_TAU_S)
     xf[ms.M] += (xf[ms.INDEX] + xf[ms.BASIS] - xf[ms.M]) * pull
     if is_fine:
-        press_walls(xf, xi)
+        press_walls(xf, xi, is_fine)
         whales(xf, xi, seconds)
         requote(xf, xi, 1.0 - math.exp(-seconds / 1.5))
     else:
         xf[ms.C] *= math.exp(-seconds / REFILL_TAU_S)
-        xf[ms.MID] = middle(xf, xi, False)
+        xf[ms.MID] = middle(xf, xi, is_fine)
     ordinary_volume(xf, xi, seconds, is_fine)
     work_intents(xf, xi, is_fine)
     openings(xf, xi, seconds, is_fine)
@@ -434,6 +446,7 @@ def run(
             xf, xi = all_xf[v], all_xi[v]
             xi[ms.NOW] = clock[1]
             xi[ms.ROW] = s
+            xi[ms.STEP_NS] = step_ns
             show_base(xf, base)
             step_venue(xf, xi, seconds, is_fine)
             premium += (math.log(xf[ms.MID]) - base[ms.B_INDEX] - xf[ms.BASIS]) / venues

@@ -11,7 +11,7 @@ import math
 
 from liqfield.lab import market_state as ms
 from liqfield.lab.market_book import DEPTH_POWER, TEN_BP, level, set_level
-from liqfield.lab.market_positions import add, create, reduce
+from liqfield.lab.market_positions import add, create, reduce, whole
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel
 
@@ -28,13 +28,11 @@ def open_fill(xf: FloatArray, xi: IntArray, i: int, lots: int, price: float) -> 
 
 
 @inner_kernel
-def close_fill(
-    xf: FloatArray, xi: IntArray, i: int, lots: int, price: float, is_forced: bool
-) -> None:
+def close_fill(xf: FloatArray, xi: IntArray, i: int, lots: int, price: float, forced: int) -> None:
     """A closing execution of a known position."""
     is_long = xi[ms.SIGN + i] > 0
-    reduce(xf, xi, i, lots, price, is_forced)
-    if is_forced:
+    reduce(xf, xi, i, lots, price, forced)
+    if forced == 1:
         column = ms.X_FORCED_L if is_long else ms.X_FORCED_S
     else:
         column = ms.X_CLOSE_L if is_long else ms.X_CLOSE_S
@@ -93,7 +91,7 @@ def fill_intent(
         if n == 0:
             pop_intent(xi, side)
             return 0, 0
-        close_fill(xf, xi, slot, n, price, False)
+        close_fill(xf, xi, slot, n, price, whole(0))
         done = 2
     else:
         if account == 0 or xi[ms.ACCOUNT + slot] != account:
@@ -262,7 +260,7 @@ def trade_fine(
             price = tick * tick_size
             set_level(xi, tick, -sign * (available - n))
             hit_walls(xi, tick, available - n)
-            maker = assign(xf, xi, 1 if sign > 0 else 0, n, price)
+            maker = assign(xf, xi, whole(1 if sign > 0 else 0), n, price)
             write_trade(xi, ns, tick, n, sign, kind, effect, maker)
             note(xf, xi, n, price, sign)
             left -= n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,37 @@ def density_of(
         mass[side] = np.bincount(index, usd[inside], grid.count)
         outside[side] = usd[~inside].sum()
     return mass, outside
+
+
+def take_prints(state: State, v: int) -> Prints:
+    """Empty a venue's list of forced orders, in time order."""
+    n = int(state.xi[v, ms.PRINTS])
+    state.xi[v, ms.PRINTS] = 0
+    order = np.argsort(state.column(v, ms.P_NS, n), kind="stable")
+    return Prints(
+        event_ns=state.column(v, ms.P_NS, n)[order],
+        position_side=state.column(v, ms.P_SIDE, n)[order].astype(np.int8),
+        quantity=state.base_coins(v, ms.P_LOTS, n)[order],
+        fill_price=state.real(v, ms.P_FILL, n)[order],
+        bankruptcy_price=state.real(v, ms.P_BANKRUPT, n)[order],
+        trigger_price=state.real(v, ms.P_TRIGGER, n)[order],
+        mark_price=state.real(v, ms.P_MARK, n)[order],
+        is_takeover=state.column(v, ms.P_TAKEOVER, n)[order] == 1,
+    )
+
+
+def join_prints(parts: Sequence[Prints]) -> Prints:
+    """Prints one after another."""
+    if not parts:
+        none = np.zeros(0)
+        ints, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+        return Prints(ints, np.zeros(0, np.int8), none, none, none, none, none, flags)
+    return Prints(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in Prints.__struct_fields__
+        )
+    )
 
 
 class CascadeLog:

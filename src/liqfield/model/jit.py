@@ -28,7 +28,8 @@ def checked_kernel(function: Callable[P, R]) -> Callable[P, R]:
 def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Callable from other kernels only: no wrapper, no cache of its own, so it compiles faster.
 
-    It is compiled into, and cached with, the kernels that call it.
+    It is compiled into, and cached with, the kernels that call it. Division by zero gives inf or
+    nan, as in numpy, not an exception.
     """
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
     return cast("Callable[P, R]", numba.njit(**options)(function))

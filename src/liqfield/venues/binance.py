@@ -123,7 +123,7 @@ class _Mark(_Message, tag="markPriceUpdate"):
     p: float
     T: int
     i: float = 0.0
-    r: float | str = ""
+    r: str = ""
     st: int = 1
 
 
@@ -260,7 +260,7 @@ class _Premium(msgspec.Struct):
     symbol: str
     markPrice: float  # noqa: N815
     indexPrice: float  # noqa: N815
-    lastFundingRate: float | str  # noqa: N815
+    lastFundingRate: str  # noqa: N815
     nextFundingTime: int  # noqa: N815
     time: int
 
@@ -512,9 +512,9 @@ class Binance:
         events: list[Event] = [MarkPrice(of.id, at, got, positive(m.p) * of.price_factor)]
         if m.i > 0.0:
             events.append(IndexPrice(of.id, at, got, positive(m.i) * of.price_factor))
-        if isinstance(m.r, float) and m.T > 0:
+        if m.r and m.T > 0:
             hours = of.funding_interval_h
-            events.append(FundingRate(of.id, at, got, finite(m.r), hours, m.T * MS))
+            events.append(FundingRate(of.id, at, got, finite(float(m.r)), hours, m.T * MS))
         return events
 
     def _on_force(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:

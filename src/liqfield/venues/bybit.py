@@ -105,17 +105,17 @@ class _Ticker(msgspec.Struct):
     """Absent = unchanged; an empty string = no value."""
 
     symbol: str
-    markPrice: float | str = ""  # noqa: N815
-    indexPrice: float | str = ""  # noqa: N815
-    openInterest: float | str = ""  # noqa: N815
-    singleOpenInterest: float | str = ""  # noqa: N815
-    fundingRate: float | str = ""  # noqa: N815
-    nextFundingTime: int | str = ""  # noqa: N815
-    fundingIntervalHour: float | str = ""  # noqa: N815
-    bid1Price: float | str = ""  # noqa: N815
-    bid1Size: float | str = ""  # noqa: N815
-    ask1Price: float | str = ""  # noqa: N815
-    ask1Size: float | str = ""  # noqa: N815
+    markPrice: str = ""  # noqa: N815
+    indexPrice: str = ""  # noqa: N815
+    openInterest: str = ""  # noqa: N815
+    singleOpenInterest: str = ""  # noqa: N815
+    fundingRate: str = ""  # noqa: N815
+    nextFundingTime: str = ""  # noqa: N815
+    fundingIntervalHour: str = ""  # noqa: N815
+    bid1Price: str = ""  # noqa: N815
+    bid1Size: str = ""  # noqa: N815
+    ask1Price: str = ""  # noqa: N815
+    ask1Size: str = ""  # noqa: N815
 
 
 class _TickerMessage(msgspec.Struct):
@@ -194,8 +194,8 @@ class _ContractList(msgspec.Struct):
 
 class _OiRow(msgspec.Struct):
     timestamp: int
-    openInterest: float  # noqa: N815
-    singleOpenInterest: float | str = ""  # noqa: N815
+    openInterest: str  # noqa: N815
+    singleOpenInterest: str = ""  # noqa: N815
 
 
 class _OiList(msgspec.Struct):
@@ -249,7 +249,7 @@ class _RiskRow(msgspec.Struct):
     riskLimitValue: float  # noqa: N815
     maintenanceMargin: float  # noqa: N815
     maxLeverage: float  # noqa: N815
-    mmDeduction: float | str = ""  # noqa: N815
+    mmDeduction: str = ""  # noqa: N815
 
 
 class _RiskList(msgspec.Struct):
@@ -410,22 +410,22 @@ class Bybit:
         got, p = frame.received_ns, of.price_factor
         events: list[Event] = []
         mark = 0.0
-        if isinstance(t.markPrice, float):
-            mark = positive(t.markPrice) * p
+        if t.markPrice:
+            mark = positive(float(t.markPrice)) * p
             events.append(MarkPrice(of.id, at, got, mark))
-        if isinstance(t.indexPrice, float):
-            events.append(IndexPrice(of.id, at, got, positive(t.indexPrice) * p))
+        if t.indexPrice:
+            events.append(IndexPrice(of.id, at, got, positive(float(t.indexPrice)) * p))
         one_side = _one_side(t.openInterest, t.singleOpenInterest)
         if one_side is not None and (of.kind is ContractKind.LINEAR or mark > 0.0):
             events.append(OpenInterest(of.id, at, got, of.quantity_base(one_side, mark)))
-        if isinstance(t.fundingRate, float):
+        if t.fundingRate:
             hours = of.funding_interval_h
-            if isinstance(t.fundingIntervalHour, float):
-                hours = positive(t.fundingIntervalHour)
-            due = t.nextFundingTime * MS if isinstance(t.nextFundingTime, int) else 0
-            events.append(FundingRate(of.id, at, got, finite(t.fundingRate), hours, due))
+            if t.fundingIntervalHour:
+                hours = positive(float(t.fundingIntervalHour))
+            due = int(t.nextFundingTime) * MS if t.nextFundingTime else 0
+            events.append(FundingRate(of.id, at, got, finite(float(t.fundingRate)), hours, due))
         quote = (t.bid1Price, t.bid1Size, t.ask1Price, t.ask1Size)
-        if all(isinstance(x, float) for x in quote):
+        if all(quote):
             bid, bid_size, ask, ask_size = (not_negative(float(x)) for x in quote)
             if bid > 0.0 and ask > 0.0:
                 book = _Book(t.symbol, [(bid, bid_size)], [(ask, ask_size)], 0)
@@ -740,12 +740,12 @@ def _connection(name: str, topics: Sequence[str], instruments: Sequence[Instrume
     return Connection(NAME, name, path, f"ws:{path}#{name}", send, streams, ping)
 
 
-def _one_side(both: float | str, single: float | str) -> float | None:
+def _one_side(both: str, single: str) -> float | None:
     """Open interest of one side, venue units; None where the message says nothing."""
-    if isinstance(single, float):
-        return not_negative(single)
-    if isinstance(both, float):
-        return not_negative(both) / 2.0
+    if single:
+        return not_negative(float(single))
+    if both:
+        return not_negative(float(both)) / 2.0
     return None
 
 
@@ -777,8 +777,8 @@ def _tiers(rows: Sequence[_RiskRow]) -> tuple[MarginTier, ...]:
     computed = deductions(floors, rates)
     tiers = []
     for r, floor, rate, computed_one in zip(ordered, floors, rates, computed, strict=True):
-        stated = isinstance(r.mmDeduction, float) and r.mmDeduction > 0.0
-        deduction = float(r.mmDeduction) if stated else computed_one
+        stated = float(r.mmDeduction or 0.0)
+        deduction = stated if stated > 0.0 else computed_one
         leverage = positive(r.maxLeverage)
         tiers.append(MarginTier(floor, positive(r.riskLimitValue), leverage, rate, deduction))
     return tuple(tiers)

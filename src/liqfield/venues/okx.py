@@ -107,23 +107,23 @@ class _Oi(msgspec.Struct):
     instId: str  # noqa: N815
     oi: float
     ts: int
-    oiCcy: float | str = ""  # noqa: N815
-    oiUsd: float | str = ""  # noqa: N815
+    oiCcy: str = ""  # noqa: N815
+    oiUsd: str = ""  # noqa: N815
 
 
 class _Funding(msgspec.Struct):
     instId: str  # noqa: N815
     fundingTime: int  # noqa: N815
-    fundingRate: float | str = ""  # noqa: N815
-    nextFundingTime: int | str = ""  # noqa: N815
-    ts: int | str = ""
+    fundingRate: str = ""  # noqa: N815
+    nextFundingTime: str = ""  # noqa: N815
+    ts: str = ""
 
 
 class _FundingPast(msgspec.Struct):
     instId: str  # noqa: N815
     fundingTime: int  # noqa: N815
-    realizedRate: float | str = ""  # noqa: N815
-    fundingRate: float | str = ""  # noqa: N815
+    realizedRate: str = ""  # noqa: N815
+    fundingRate: str = ""  # noqa: N815
 
 
 class _LiquidationDetail(msgspec.Struct):
@@ -142,10 +142,10 @@ class _Liquidation(msgspec.Struct):
 class _Ticker(msgspec.Struct):
     instId: str  # noqa: N815
     ts: int
-    bidPx: float | str = ""  # noqa: N815
-    bidSz: float | str = ""  # noqa: N815
-    askPx: float | str = ""  # noqa: N815
-    askSz: float | str = ""  # noqa: N815
+    bidPx: str = ""  # noqa: N815
+    bidSz: str = ""  # noqa: N815
+    askPx: str = ""  # noqa: N815
+    askSz: str = ""  # noqa: N815
 
 
 class _Instrument(msgspec.Struct):
@@ -153,11 +153,11 @@ class _Instrument(msgspec.Struct):
     instId: str  # noqa: N815
     tickSz: str = ""  # noqa: N815
     lotSz: str = "0"  # noqa: N815
-    ctVal: float | str = ""  # noqa: N815
-    ctMult: float | str = ""  # noqa: N815
+    ctVal: str = ""  # noqa: N815
+    ctMult: str = ""  # noqa: N815
     ctType: str = ""  # noqa: N815
     settleCcy: str = ""  # noqa: N815
-    lever: float | str = ""
+    lever: str = ""
     state: str = ""
 
 
@@ -371,7 +371,7 @@ class Okx:
             if coins is None:
                 events.append(Unknown(NAME, frame.received_ns, "open interest without coins"))
                 continue
-            usd = r.oiUsd if isinstance(r.oiUsd, float) else 0.0
+            usd = float(r.oiUsd or 0.0)
             price = not_negative(usd) / coins if coins > 0.0 else 0.0
             events.append(OpenInterest(of.id, r.ts * MS, frame.received_ns, coins, price))
         return events
@@ -385,13 +385,14 @@ class Okx:
             if isinstance(of, Unknown):
                 events.append(of)
                 continue
-            if not isinstance(r.fundingRate, float):
+            if not r.fundingRate:
                 continue  # announced without a rate
             hours = of.funding_interval_h
-            if isinstance(r.nextFundingTime, int) and r.nextFundingTime > r.fundingTime:
-                hours = (r.nextFundingTime - r.fundingTime) / 3_600_000
-            at = r.ts * MS if isinstance(r.ts, int) else frame.received_ns
-            rate = finite(r.fundingRate)
+            following = int(r.nextFundingTime or 0)
+            if following > r.fundingTime:
+                hours = (following - r.fundingTime) / 3_600_000
+            at = int(r.ts) * MS if r.ts else frame.received_ns
+            rate = finite(float(r.fundingRate))
             due = r.fundingTime * MS
             events.append(FundingRate(of.id, at, frame.received_ns, rate, hours, due))
         return events
@@ -434,7 +435,7 @@ class Okx:
                 events.append(of)
                 continue
             quote = (r.bidPx, r.bidSz, r.askPx, r.askSz)
-            if all(isinstance(x, float) for x in quote):
+            if all(quote):
                 bid, bid_size, ask, ask_size = (float(x) for x in quote)
                 row = (bid, bid_size, ask, ask_size)
                 events.append(_quote(of, r.ts * MS, frame, row, 0))
@@ -484,11 +485,10 @@ class Okx:
             of = self._find(r.instId, frame, known)
             if isinstance(of, Unknown):
                 return [of]
-            rate = r.realizedRate if isinstance(r.realizedRate, float) else r.fundingRate
-            if isinstance(rate, float):
+            if rate := r.realizedRate or r.fundingRate:
                 at, hours = r.fundingTime * MS, of.funding_interval_h
-                got = frame.received_ns
-                events.append(FundingRate(of.id, at, got, finite(rate), hours, at, is_settled=True))
+                paid, got = finite(float(rate)), frame.received_ns
+                events.append(FundingRate(of.id, at, got, paid, hours, at, is_settled=True))
         return events
 
     def _tiers(
@@ -701,10 +701,10 @@ def _quote(
     )
 
 
-def _oi_coins(of: Instrument, contracts: float, coins: float | str) -> float | None:
+def _oi_coins(of: Instrument, contracts: float, coins: str) -> float | None:
     """The venue's own coin figure, or contracts times their size."""
-    if isinstance(coins, float):
-        return not_negative(coins)
+    if coins:
+        return not_negative(float(coins))
     if of.kind is ContractKind.INVERSE:
         return None
     return not_negative(contracts) * of.quantity_factor
@@ -713,8 +713,8 @@ def _oi_coins(of: Instrument, contracts: float, coins: float | str) -> float | N
 def _instrument(row: _Instrument) -> Instrument:
     mantissa, decimals = tick_parts(row.tickSz)
     parts = row.instId.split("-")
-    value = row.ctVal if isinstance(row.ctVal, float) else 1.0
-    multiple = row.ctMult if isinstance(row.ctMult, float) else 1.0
+    value = float(row.ctVal or 1.0)
+    multiple = float(row.ctMult or 1.0)
     base, factor = base_and_factor(parts[0])
     inverse = row.ctType == "inverse"
     return Instrument(
@@ -730,7 +730,7 @@ def _instrument(row: _Instrument) -> Instrument:
         price_factor=1.0 / factor,
         quantity_factor=value * multiple * (1.0 if inverse else factor),
         lot=float(row.lotSz or 0.0),
-        max_leverage=row.lever if isinstance(row.lever, float) else 0.0,
+        max_leverage=float(row.lever or 0.0),
         is_trading=row.state == "live",
         is_perpetual=row.instType == "SWAP",
     )
