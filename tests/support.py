@@ -1,0 +1,63 @@
+"""What several suites share: one small catalogue of instruments over all venues."""
+
+from __future__ import annotations
+
+from liqfield.model.instrument import Instrument
+from liqfield.model.sides import ContractKind
+
+
+def _linear(
+    venue: str,
+    symbol: str,
+    base: str,
+    tick: tuple[int, int],
+    factor: float = 1.0,
+    quantity_factor: float = 0.0,
+    quote: str = "USDT",
+) -> Instrument:
+    return Instrument(
+        id=f"{venue}:{symbol}",
+        venue=venue,
+        symbol=symbol,
+        base=base,
+        quote=quote,
+        settle=quote,
+        tick_mantissa=tick[0],
+        tick_decimals=tick[1],
+        price_factor=1.0 / factor,
+        quantity_factor=quantity_factor or factor,
+        max_leverage=50.0,
+        funding_interval_h=1.0 if venue == "hyperliquid" else 8.0,
+    )
+
+
+def _inverse(symbol: str, base: str, usd: float) -> Instrument:
+    return Instrument(
+        id=f"okx:{symbol}",
+        venue="okx",
+        symbol=symbol,
+        base=base,
+        quote="USD",
+        settle=base,
+        kind=ContractKind.INVERSE,
+        tick_decimals=3,
+        quantity_factor=usd,
+    )
+
+
+INSTRUMENTS: dict[str, Instrument] = {
+    of.id: of
+    for of in (
+        _linear("binance", "BTCUSDT", "BTC", (1, 1)),
+        _linear("binance", "ETHUSDT", "ETH", (1, 2)),
+        _linear("binance", "1000PEPEUSDT", "PEPE", (1, 7), 1000.0),
+        _linear("bybit", "BTCUSDT", "BTC", (1, 1)),
+        _linear("bybit", "ETHUSDT", "ETH", (1, 2)),
+        _linear("bybit", "SOLUSDT", "SOL", (1, 2)),
+        _linear("bybit", "1000PEPEUSDT", "PEPE", (1, 7), 1000.0),
+        _linear("okx", "BTC-USDT-SWAP", "BTC", (1, 1), 1.0, 0.01),
+        _inverse("BTC-USD-SWAP", "BTC", 100.0),
+        _linear("hyperliquid", "BTC", "BTC", (1, 1), quote="USDC"),
+        _linear("hyperliquid", "kPEPE", "PEPE", (1, 6), 1000.0, quote="USDC"),
+    )
+}
