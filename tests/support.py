@@ -31,10 +31,10 @@ def _linear(
     )
 
 
-def _inverse(symbol: str, base: str, usd: float) -> Instrument:
+def _inverse(venue: str, symbol: str, base: str, usd: float) -> Instrument:
     return Instrument(
-        id=f"okx:{symbol}",
-        venue="okx",
+        id=f"{venue}:{symbol}",
+        venue=venue,
         symbol=symbol,
         base=base,
         quote="USD",
@@ -55,8 +55,9 @@ INSTRUMENTS: dict[str, Instrument] = {
         _linear("bybit", "ETHUSDT", "ETH", (1, 2)),
         _linear("bybit", "SOLUSDT", "SOL", (1, 2)),
         _linear("bybit", "1000PEPEUSDT", "PEPE", (1, 7), 1000.0),
+        _inverse("bybit", "BTCUSD", "BTC", 1.0),
         _linear("okx", "BTC-USDT-SWAP", "BTC", (1, 1), 1.0, 0.01),
-        _inverse("BTC-USD-SWAP", "BTC", 100.0),
+        _inverse("okx", "BTC-USD-SWAP", "BTC", 100.0),
         _linear("hyperliquid", "BTC", "BTC", (1, 1), quote="USDC"),
         _linear("hyperliquid", "kPEPE", "PEPE", (1, 6), 1000.0, quote="USDC"),
     )
