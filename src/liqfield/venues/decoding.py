@@ -112,9 +112,12 @@ class Reader:
         return DecodeError(self.venue, channel, frame.payload, why)
 
     def guard(self, frame: Frame, channel: str, build: Callable[[], T]) -> T:
-        """Run a builder; a value that cannot be true becomes a DecodeError."""
+        """Run a builder; a value that cannot be true becomes a DecodeError that shows the frame."""
         try:
             return build()
+        except DecodeError as error:
+            # Builders read inner parts: what is shown is how the whole message begins.
+            raise DecodeError(self.venue, error.channel, frame.payload, error.why) from error
         except (ValueError, KeyError, IndexError, OverflowError, TypeError) as error:
             raise DecodeError(self.venue, channel, frame.payload, str(error)) from error
 
