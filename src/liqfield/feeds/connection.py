@@ -61,7 +61,7 @@ class ConnectionSupervisor:
         """Connect, watch, reconnect: for ever."""
         while True:
             try:
-                socket = await self._connect(self._deliver)
+                socket = await open_socket(self._url, self._deliver, session=self._session)
             except OSError as error:
                 self.detail = f"cannot connect: {error}"
                 await asyncio.sleep(self._backoff.next_s())
@@ -87,13 +87,13 @@ class ConnectionSupervisor:
 
     # ---- one socket ---------------------------------------------------------------------------
 
-    async def _connect(self, on_message: Callable[[bytes], None]) -> Socket:
-        socket = await open_socket(self._url, on_message, session=self._session)
-        self.detail = "subscribed"
+    async def _subscribe(self, socket: Socket) -> None:
+        """Say what we want, as slowly as the venue likes it; a socket that ends is seen later."""
         for message in self.spec.send:
+            if socket.closed.done():
+                return
             socket.send(message)
             await asyncio.sleep(self.spec.send_spacing_s)
-        return socket
 
     def _deliver(self, payload: bytes) -> None:
         self._last_message_s = self._now_s()
@@ -102,8 +102,10 @@ class ConnectionSupervisor:
 
     async def _hold(self, socket: Socket) -> str:
         """Watch a socket until it ends; returns why. Rotation replaces it in here."""
+        # Before anything is subscribed: a snapshot that answers at once must not be voided.
         self._gaps(GapReason.CONNECT, "")
         self.watch.opened(self._now_s())
+        self.detail = "subscribed"
         self._socket = socket
         self._live_since_s = 0.0
         opened_s = self._now_s()
@@ -111,6 +113,7 @@ class ConnectionSupervisor:
         # A spread of 10 % keeps a venue's connections from rotating together.
         age_s = self.spec.max_age_s * self._rng.uniform(0.9, 1.0)
         try:
+            await self._subscribe(socket)
             while True:
                 done, _ = await asyncio.wait([self._socket.closed], timeout=0.5)
                 if done:
@@ -174,11 +177,16 @@ class ConnectionSupervisor:
 
         old = self._socket
         try:
-            fresh = await self._connect(on_message)
+            fresh = await open_socket(self._url, on_message, session=self._session)
         except OSError as error:
             self.detail = f"rotation postponed: {error}"
             return False
-        await asyncio.wait([fresh.closed], timeout=min(TAKE_OVER_S, self.spec.max_age_s / 4))
+        try:
+            await self._subscribe(fresh)
+            await asyncio.wait([fresh.closed], timeout=min(TAKE_OVER_S, self.spec.max_age_s / 4))
+        except asyncio.CancelledError:
+            await fresh.close()
+            raise
         if fresh.closed.done() or not waiting:
             await fresh.close()
             return False

@@ -83,7 +83,16 @@ class StreamWatch:
                 gaps=self.gaps[name],
                 resyncs=resyncs.get(spec.instrument_id, 0) if "BookDelta" in spec.kinds else 0,
                 errors=0,
-                detail="" if self.state[name] == "live" else detail,
+                detail=self._why(spec, detail),
             )
             for name, spec in self.specs.items()
         ]
+
+    def _why(self, spec: StreamSpec, connection: str) -> str:
+        """The stream's own reason: beside a stream that lives, the connection's says nothing."""
+        state = self.state[spec.name]
+        if state == "live":
+            return ""
+        if state == "stale":
+            return f"silent for more than {spec.expect_s * 2.0:.0f} s"
+        return "no data yet" if state == "subscribed" else connection
