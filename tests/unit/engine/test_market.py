@@ -292,7 +292,13 @@ def test_columns_are_due_every_ten_seconds_of_event_time_once_there_is_a_map() -
 
 
 def test_equal_runs_have_equal_digests_and_every_fact_counts() -> None:
-    facts = [mark(0), trade(1, trade_id="a"), snapshot(10), delta(11), mark(3, 60_001.0)]
+    facts: list[MarketEvent] = [
+        mark(0),
+        trade(1, trade_id="a"),
+        snapshot(10),
+        delta(11),
+        mark(3, 60_001.0),
+    ]
     digests = []
     for run in (facts, facts, facts[:-1], [*facts[:3], delta(11, 2.5), facts[4]]):
         engine = market()
