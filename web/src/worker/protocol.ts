@@ -1,0 +1,60 @@
+/** What the page and its worker say to each other. */
+import type { ServerMessage } from "../wire/types";
+
+export interface Filters {
+  readonly venue: string;
+  readonly sides: readonly [boolean, boolean];
+  readonly bands: readonly [boolean, boolean, boolean];
+}
+
+export interface TileKey {
+  readonly columnS: number;
+  readonly level: number;
+  readonly timeIndex: number;
+  readonly priceIndex: number;
+}
+
+/** Which stretch of the map is on screen, in widths the server has. */
+export interface TileView {
+  readonly base: string;
+  readonly filters: Filters;
+  readonly tiles: readonly TileKey[];
+}
+
+export interface Reading {
+  readonly atMs: number;
+  readonly price: number;
+  readonly low: number;
+  readonly high: number;
+  readonly columnS: number;
+  readonly level: number;
+  readonly columnEndMs: number;
+  /** [side][band], USD */
+  readonly usd: readonly [readonly number[], readonly number[]];
+}
+
+export type ToWorker =
+  | { k: "open"; url: string; origin: string }
+  | { k: "topics"; topics: readonly string[]; step: number; rows: number }
+  | { k: "view"; view: TileView }
+  | { k: "read"; id: number; atMs: number; price: number }
+  | { k: "wake" };
+
+export interface PlacedTile extends TileKey {
+  readonly startMs: number;
+  readonly columnMs: number;
+  readonly columns: number;
+  readonly bins: number;
+  readonly firstBin: number;
+  readonly binWidth: number;
+  readonly cells: Uint8Array;
+}
+
+export type FromWorker =
+  | { k: "status"; state: "connecting" | "open" | "closed"; retryMs: number }
+  | { k: "message"; message: ServerMessage }
+  | { k: "tile"; tile: PlacedTile }
+  | { k: "forget" }
+  | { k: "loading"; open: number; failed: string }
+  | { k: "live"; tile: PlacedTile; mark: number; usd: Float32Array; atMs: number }
+  | { k: "reading"; id: number; reading: Reading | null };
