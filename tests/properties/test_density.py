@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqfield.density.estimator import DensityEstimator, DensitySettings
+from liqfield.density.estimator import DensityEstimator
+from liqfield.density.settings import DensitySettings
 from liqfield.model.events import Candle, Gap, MarketEvent, MarkPrice, OpenInterest, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, CandleOf, GapReason
 
 S = 1_000_000_000
 BTC = Instrument(id="v:BTC", venue="v", symbol="BTC", base="BTC", quote="USDT", settle="USDT")
-SMALL = DensitySettings(bins=1024, width=0.002)
+SMALL = DensitySettings(bin_count=1024, bin_width=0.002)
 
 event_st = st.one_of(
     st.tuples(st.just("trade"), st.floats(0.5, 2.0), st.floats(0.0, 1e3)),
@@ -109,33 +110,6 @@ def test_a_still_market_changes_nothing() -> None:
     assert before is not None
     assert after is not None
     np.testing.assert_allclose(after.notional_usd, before.notional_usd, rtol=1e-9)
-
-
-def test_openings_stand_at_the_exact_liquidation_price() -> None:
-    from liqfield.density.law import FALLBACK_TIERS, LEVERAGES
-    from liqfield.model.margin import liquidation_price
-    from liqfield.model.sides import ContractKind, PositionSide
-
-    estimator = standing()
-    before = estimator.get()
-    estimator.update(Trade("v:BTC", 3, 3, 1e4, 5.0, Aggressor.BUY))
-    estimator.update(OpenInterest("v:BTC", 4, 4, 1.1e5))
-    after = estimator.get()
-    assert before is not None
-    assert after is not None
-    added = after.notional_usd - before.notional_usd
-    for side, name in enumerate((PositionSide.LONG, PositionSide.SHORT)):
-        bins = np.flatnonzero(added[side].sum(axis=0) > 1.0)
-        for leverage in LEVERAGES:
-            if leverage > 100:
-                continue
-            price = liquidation_price(
-                ContractKind.LINEAR, name, 1e4, 5.0, 5e4 / leverage, FALLBACK_TIERS
-            )
-            assert price is not None
-            at = after.grid.bin_of(price)
-            if 0 <= at < after.grid.count:
-                assert min(abs(int(b) - at) for b in bins) <= 1, (name, leverage)
 
 
 def test_shifting_the_window_loses_nothing() -> None:

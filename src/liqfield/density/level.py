@@ -1,7 +1,7 @@
 """What prints say: the forced share by side, the size of positions, and evidence for the law.
 
-Level: gamma-Poisson with forgetting. Evidence: of every interval in which the mark swept
-something, what each class gave and what was printed. Bins never traversed never enter: they are no evidence.
+Level: gamma-Poisson with forgetting. Evidence: intervals in which the mark swept something:
+what each class gave and what was printed. Bins never traversed never enter: they are no evidence.
 """
 
 from __future__ import annotations

@@ -88,8 +88,7 @@ def kupiec_p(hits: int, trials: int, expected: float) -> float:
 def least_squares(features: FloatArray, y: FloatArray) -> FloatArray:
     """Coefficients[k + 1] of y on features[n, k] with an intercept first."""
     design = np.column_stack((np.ones(len(y)), features))
-    coefficients: FloatArray = np.linalg.lstsq(design, y, rcond=None)[0]
-    return coefficients
+    return np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=np.float64)
 
 
 def predicted(features: FloatArray, coefficients: FloatArray) -> FloatArray:
@@ -170,7 +169,7 @@ def space_test(
     """
     total = int(counts.sum())
     p = np.maximum(rates, 1e-12)
-    p /= float(p.sum())
+    p = np.asarray(p / p.sum(), dtype=np.float64)
     score = np.log(p)
     observed = float((counts * score).sum())
     drawn = random.multinomial(total, p, size=simulations)

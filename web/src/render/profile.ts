@@ -102,7 +102,10 @@ export function drawProfile(
   c.font = FONT;
   c.textAlign = "left";
   c.textBaseline = "middle";
-  c.fillStyle = theme.dim;
+  c.fillStyle = theme.box;
+  c.fillRect(0, map.height - 32, 66, 32);
+  c.fillRect(0, 0, 66, 20);
+  c.fillStyle = theme.text;
   const percent = (((v.y1 - v.y0) / rows) * 100).toFixed(2);
   c.fillText(`▮ ${money(widest)}`, 3, map.height - 22);
   c.fillText(`/ ${percent} %`, 3, map.height - 9);
