@@ -98,20 +98,6 @@ def test_there_and_back_sweeps_once() -> None:
     np.testing.assert_array_equal(once.notional_usd[1], before.notional_usd[1])
 
 
-def test_a_still_market_changes_nothing() -> None:
-    estimator = standing()
-    # What could not stand at the very beginning re-enters with the second statement.
-    estimator.update(OpenInterest("v:BTC", 3, 0, 1e5))
-    before = estimator.get()
-    for i in range(3, 50):
-        estimator.update(MarkPrice("v:BTC", i * 60 * S, 0, 1e4))
-        estimator.update(OpenInterest("v:BTC", i * 60 * S, 0, 1e5))
-    after = estimator.get()
-    assert before is not None
-    assert after is not None
-    np.testing.assert_allclose(after.notional_usd, before.notional_usd, rtol=1e-9)
-
-
 def test_shifting_the_window_loses_nothing() -> None:
     estimator = standing()
     for i, price in enumerate(np.geomspace(1e4, 3e4, 200)):
