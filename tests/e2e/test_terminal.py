@@ -20,7 +20,10 @@ PIXELS = """() => { const c = document.querySelector('[data-testid=heat]');
  const x = s.getContext('2d'); x.drawImage(c, 0, 0);
  const d = x.getImageData(0, 0, s.width, s.height).data;
  let lit = 0, sum = 0;
- for (let i = 0; i < d.length; i += 4) { lit += d[i + 3] > 0; sum = (sum * 31 + d[i]) % 2147483647; }
+ for (let i = 0; i < d.length; i += 4) {
+   lit += d[i + 3] > 0;
+   sum = (sum * 31 + d[i]) % 2147483647;
+ }
  return [lit / (d.length / 4), sum]; }"""
 
 
