@@ -46,6 +46,16 @@ def _bybit(name: str, message: Any, *facts: tuple[str, dict[str, Any]], at: str 
     return Case(name, "bybit", at or "ws:/v5/public/linear#all", message, facts)
 
 
+def _ticker(type_: str, *, symbol: str, **fields: str) -> dict[str, Any]:
+    """A Bybit ticker: what is not named in it has not changed."""
+    return {
+        "topic": f"tickers.{symbol}",
+        "type": type_,
+        "ts": T,
+        "data": {"symbol": symbol, **fields},
+    }
+
+
 def _okx(name: str, message: Any, *facts: tuple[str, dict[str, Any]], rest: str = "") -> Case:
     return Case(name, "okx", f"rest:{rest}" if rest else "ws:/ws/v5/public#all", message, facts)
 
@@ -218,32 +228,17 @@ BYBIT = (
     ),
     _bybit(
         "two-sided open interest is halved",
-        {
-            "topic": "tickers.BTCUSDT",
-            "type": "delta",
-            "ts": T,
-            "data": {"symbol": "BTCUSDT", "openInterest": "100"},
-        },
+        _ticker("delta", symbol="BTCUSDT", openInterest="100"),
         ("OpenInterest", {"quantity": 50.0}),
     ),
     _bybit(
         "one-sided open interest is not",
-        {
-            "topic": "tickers.BTCUSDT",
-            "type": "delta",
-            "ts": T,
-            "data": {"symbol": "BTCUSDT", "openInterest": "100", "singleOpenInterest": "50"},
-        },
+        _ticker("delta", symbol="BTCUSDT", openInterest="100", singleOpenInterest="50"),
         ("OpenInterest", {"quantity": 50.0}),
     ),
     _bybit(
         "inverse contracts are dollars: coins by the mark",
-        {
-            "topic": "tickers.BTCUSD",
-            "type": "snapshot",
-            "ts": T,
-            "data": {"symbol": "BTCUSD", "openInterest": "240000", "markPrice": "60000"},
-        },
+        _ticker("snapshot", symbol="BTCUSD", openInterest="240000", markPrice="60000"),
         ("MarkPrice", {"price": 60000.0}),
         ("OpenInterest", {"quantity": 2.0}),
     ),
@@ -259,12 +254,7 @@ BYBIT = (
     ),
     _bybit(
         "an absent field means unchanged, not zero",
-        {
-            "topic": "tickers.BTCUSDT",
-            "type": "delta",
-            "ts": T,
-            "data": {"symbol": "BTCUSDT", "markPrice": "60000.5"},
-        },
+        _ticker("delta", symbol="BTCUSDT", markPrice="60000.5"),
         ("MarkPrice", {"price": 60000.5}),
     ),
     _bybit(

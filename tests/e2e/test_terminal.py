@@ -29,27 +29,24 @@ PIXELS = """() => { const c = document.querySelector('[data-testid=heat]');
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    command = [sys.executable, "-m", "liqfield.app.cli"]
-    script = shutil.which("liqfield", path=os.path.dirname(sys.executable))
-    if script:
-        command = [script]
-    process = subprocess.Popen(
-        [*command, "demo", "--port", "0", "--no-browser", "--markets", "BTC"],
+    liqfield = os.path.join(os.path.dirname(sys.executable), "liqfield")
+    with subprocess.Popen(
+        [liqfield, "demo", "--port", "0", "--no-browser", "--markets", "BTC"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
-                yield found[0]
-                break
-        else:
-            pytest.fail("the demo ended without an address")
-    finally:
-        process.terminate()
-        process.wait(30)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+                    yield found[0]
+                    break
+            else:
+                pytest.fail("the demo ended without an address")
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +130,12 @@ def test_the_ladder_moves(page: Page) -> None:
     first = ladder.screenshot()
     page.wait_for_timeout(1500)
     assert ladder.screenshot() != first
+
+
+def test_the_map_is_there_again_after_a_change_of_panel(page: Page) -> None:
+    page.get_by_role("tab", name="Ladder").click()
+    page.get_by_test_id("ladder").wait_for()
+    page.get_by_role("tab", name="Map").click()
+    page.get_by_test_id("map").wait_for()
+    page.wait_for_timeout(3000)
+    assert page.evaluate(PIXELS)[0] > 0.3, "no map on screen"

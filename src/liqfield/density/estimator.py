@@ -47,9 +47,8 @@ AHEAD_NS = 5_000_000_000
 MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
+MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
 OKX_FEE = 0.0005
-
-LEAST_QUANTITY = 1e-12  # base coins
 
 
 class DensityEstimator:
@@ -172,8 +171,10 @@ class DensityEstimator:
             self._step(self.open_interest if self._oi_known else 1.0)
 
     def _on_open_interest(self, event: OpenInterest) -> None:
-        # Below any lot size a ratio of quantities says nothing, and underflows.
-        if not is_finite_positive(event.quantity) or event.quantity < LEAST_QUANTITY:
+        if not is_finite_positive(event.quantity):
+            return
+        if not MIN_COINS < event.quantity < MAX_COINS:
+            self.trust.outlier(self.clock_ns, "open interest")
             return
         if event.is_history and event.event_ns < self.clock_ns:
             return
@@ -189,7 +190,7 @@ class DensityEstimator:
             if self.state is not None:
                 self.state.rescale(event.quantity / max(self.open_interest, 1e-300))
             self.open_interest = event.quantity
-        elif abs(math.log(event.quantity) - math.log(self.open_interest)) > OI_JUMP:
+        elif abs(math.log(event.quantity / self.open_interest)) > OI_JUMP:
             self.trust.oi_jump(self.clock_ns, event.quantity / self.open_interest)
             if self.state is not None:
                 self.state.rescale(event.quantity / self.open_interest)

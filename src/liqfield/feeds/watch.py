@@ -10,6 +10,11 @@ from liqfield.venues.contract import StreamSpec
 FIRST_DATA_S = 15.0  # grace after subscribing; a stream with a long silence gets its own
 
 
+def _silence_s(spec: StreamSpec) -> float:
+    """How long a living stream may say nothing."""
+    return spec.expect_s * 2.0
+
+
 class StreamWatch:
     """The streams of one connection. Times are in seconds of the caller's monotonic clock."""
 
@@ -53,7 +58,7 @@ class StreamWatch:
         for name, spec in self.specs.items():
             if self.state[name] not in ("live", "subscribed") or spec.expect_s <= 0.0:
                 continue
-            limit = spec.expect_s * 2.0
+            limit = _silence_s(spec)
             if self.state[name] == "subscribed":
                 limit = max(limit, FIRST_DATA_S)
             if now_s - self._seen_s[name] > limit:
@@ -94,5 +99,5 @@ class StreamWatch:
         if state == "live":
             return ""
         if state == "stale":
-            return f"silent for more than {spec.expect_s * 2.0:.0f} s"
+            return f"silent for more than {_silence_s(spec):.0f} s"
         return "no data yet" if state == "subscribed" else connection

@@ -47,8 +47,9 @@ export class Live {
     this.subscribe();
   }
 
-  view(tiles: TileView["tiles"]): void {
-    this.say({ k: "view", view: { base: this.base, filters: this.filters, tiles } });
+  /** blank: nothing is drawn yet, so that tiles sent before are sent again. */
+  view(tiles: TileView["tiles"], blank: boolean): void {
+    this.say({ k: "view", view: { base: this.base, filters: this.filters, tiles }, blank });
   }
 
   read(atMs: number, price: number): Promise<Reading | null> {

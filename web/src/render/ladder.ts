@@ -12,7 +12,6 @@ export interface LadderLayout {
   readonly height: number;
   /** rows scrolled away from the middle, positive = higher prices */
   readonly offset: number;
-  readonly decimals: number;
   readonly theme: Theme;
   readonly chosen: number | null;
 }
@@ -49,7 +48,6 @@ const most = (values: readonly number[], from: number, to: number): number => {
 };
 
 export function drawLadder(c: CanvasRenderingContext2D, l: Ladder, v: LadderLayout): void {
-  const { theme } = v;
   const col = columns(v.width);
   c.clearRect(0, 0, v.width, v.height);
   const rows = Math.floor((v.height - HEAD_PX) / ROW_PX);
@@ -63,7 +61,6 @@ export function drawLadder(c: CanvasRenderingContext2D, l: Ladder, v: LadderLayo
     row(c, l, v, col, i, HEAD_PX + r * ROW_PX, largest, forced);
   }
   head(c, v, col);
-  void theme;
 }
 
 function head(c: CanvasRenderingContext2D, v: LadderLayout, col: LadderColumns): void {

@@ -21,31 +21,31 @@ export interface OverlayState {
   readonly cross: { readonly x: number; readonly y: number } | null;
   readonly utc: boolean;
   readonly theme: Theme;
-  readonly bare: Theme;
 }
 
 export function drawOverlay(c: CanvasRenderingContext2D, s: OverlayState): void {
   const { width, height } = s.size;
   c.clearRect(0, 0, width + s.profileWidth + s.axisWidth, height + s.axisHeight);
+  const ticks = priceTicks(s.view, s.size);
   c.save();
   c.beginPath();
   c.rect(0, 0, width, height);
   c.clip();
-  grid(c, s);
+  grid(c, s, ticks);
   candles(c, s);
   bubbles(c, s);
   c.restore();
   markLine(c, s);
-  axes(c, s);
+  axes(c, s, ticks);
   labels(c, s);
   cross(c, s);
 }
 
-function grid(c: CanvasRenderingContext2D, s: OverlayState): void {
-  c.strokeStyle = s.bare.grid;
+function grid(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly number[]): void {
+  c.strokeStyle = s.theme.grid;
   c.lineWidth = 1;
   c.beginPath();
-  for (const p of priceTicks(s.view, s.size)) {
+  for (const p of ticks) {
     const y = Math.round(yOf(s.view, s.size, p)) + 0.5;
     c.moveTo(0, y);
     c.lineTo(s.size.width, y);
@@ -60,7 +60,7 @@ function candles(c: CanvasRenderingContext2D, s: OverlayState): void {
     const x = xOf(s.view, s.size, start + s.candleMs / 2);
     if (x < -w || x > s.size.width + w) continue;
     const up = close >= open;
-    c.fillStyle = up ? s.bare.up : s.bare.down;
+    c.fillStyle = up ? s.theme.up : s.theme.down;
     const y = (p: number): number => yOf(s.view, s.size, p);
     c.fillRect(x - 0.5, y(high), 1, Math.max(1, y(low) - y(high)));
     const top = y(Math.max(open, close));
@@ -76,7 +76,7 @@ function bubbles(c: CanvasRenderingContext2D, s: OverlayState): void {
     if (x < -20 || x > s.size.width + 20 || row.usd < 10_000) continue;
     const y = yOf(s.view, s.size, row.price);
     const r = Math.min(22, Math.sqrt(row.usd / 20_000));
-    c.strokeStyle = row.side === "long" ? s.bare.ask : s.bare.bid;
+    c.strokeStyle = row.side === "long" ? s.theme.ask : s.theme.bid;
     c.globalAlpha = 0.85;
     c.beginPath();
     c.arc(x, y, Math.max(1.5, r), 0, Math.PI * 2);
@@ -92,7 +92,7 @@ function markLine(c: CanvasRenderingContext2D, s: OverlayState): void {
   if (s.mark <= 0) return;
   const y = Math.round(yOf(s.view, s.size, s.mark)) + 0.5;
   if (y < 0 || y > s.size.height) return;
-  c.strokeStyle = s.bare.mark;
+  c.strokeStyle = s.theme.mark;
   c.lineWidth = 1;
   c.setLineDash([3, 3]);
   c.beginPath();
@@ -102,14 +102,14 @@ function markLine(c: CanvasRenderingContext2D, s: OverlayState): void {
   c.setLineDash([]);
 }
 
-function axes(c: CanvasRenderingContext2D, s: OverlayState): void {
+function axes(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly number[]): void {
   const left = s.size.width + s.profileWidth;
   c.font = FONT;
   c.fillStyle = s.theme.dim;
   c.textBaseline = "middle";
   c.textAlign = "right";
   const right = left + s.axisWidth - 4;
-  for (const p of priceTicks(s.view, s.size)) {
+  for (const p of ticks) {
     const y = yOf(s.view, s.size, p);
     if (y > 8 && y < s.size.height - 8) c.fillText(axisPrice(p), right, y);
   }
@@ -154,19 +154,19 @@ function labels(c: CanvasRenderingContext2D, s: OverlayState): void {
     const rest = ` · ${percent(k.distance, 1)}${k.stacked ? " · stacked" : ""}`;
     const w = w1 + c.measureText(rest).width + 14;
     const x = s.size.width - w - 6;
-    c.fillStyle = s.bare.box;
-    c.strokeStyle = s.bare.edge;
+    c.fillStyle = s.theme.box;
+    c.strokeStyle = s.theme.edge;
     c.lineWidth = 1;
     c.beginPath();
     c.roundRect(x, y - 10, w, 20, 5);
     c.fill();
     c.stroke();
     c.textAlign = "left";
-    c.fillStyle = s.bare.text;
+    c.fillStyle = s.theme.text;
     c.font = BOLD;
     c.fillText(lead, x + 7, y + 0.5);
     c.font = FONT;
-    c.fillStyle = s.bare.dim;
+    c.fillStyle = s.theme.dim;
     c.fillText(rest, x + 7 + w1, y + 0.5);
   }
 }

@@ -31,21 +31,6 @@ export const DARK: Theme = {
   edge: "rgba(150,165,195,0.28)",
 };
 
-/** The map stays dark in the light theme: its scale is lightness on black. Only what is around it turns. */
-export const LIGHT: Theme = {
-  ...DARK,
-  ground: "#f6f7fa",
-  text: "#161b26",
-  dim: "#5b6579",
-  grid: "rgba(40,55,85,0.10)",
-  bid: "#0b7a5c",
-  ask: "#b8402c",
-  bidFill: "rgba(47,160,128,0.28)",
-  askFill: "rgba(205,92,76,0.26)",
-  box: "rgba(255,255,255,0.92)",
-  edge: "rgba(40,55,85,0.22)",
-};
-
 export const FONT = "11px ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 export const BOLD = "600 11px ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 

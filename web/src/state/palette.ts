@@ -49,4 +49,3 @@ export function scaleFor(openInterestUsd: number, binWidth: number): { low: numb
 }
 
 export const BAND_COLOURS = ["#7d8cab", "#b04a8f", "#f2a33c"] as const;
-export const BAND_NAMES = ["below 10x", "10\u201325x", "above 25x"] as const;

@@ -73,6 +73,15 @@ export function planesOf(sides: readonly boolean[], bands: readonly boolean[]): 
   return out;
 }
 
+/** Whether anything is known of a column: every known one holds something on some plane. */
+export function hasColumn({ columns, bins, cells }: Tile, column: number): boolean {
+  for (let p = 0; p < PLANES; p++) {
+    const from = (p * columns + column) * bins;
+    for (let i = from; i < from + bins; i++) if (cells[i]) return true;
+  }
+  return false;
+}
+
 /**
  * One picture out of the chosen planes, u8[columns][bins]: 0 = no such column, 1 = nothing there,
  * 2..255 = log scale from floor to top. Sums are of dollars, never of cells.
@@ -84,11 +93,7 @@ export function sumPlanes(tile: Tile, planes: readonly number[]): Uint8Array {
   const plane = columns * bins;
   const out = new Uint8Array(plane);
   for (let c = 0; c < columns; c++) {
-    let present = false;
-    for (let i = c * bins; i < (c + 1) * bins && !present; i++) {
-      for (let p = 0; p < PLANES; p++) if (cells[p * plane + i]) { present = true; break; }
-    }
-    if (!present) continue;
+    if (!hasColumn(tile, c)) continue;
     for (let i = c * bins; i < (c + 1) * bins; i++) {
       let sum = 0;
       for (const p of planes) sum += usd[cells[p * plane + i] ?? 0] ?? 0;

@@ -36,7 +36,7 @@ export interface Reading {
 export type ToWorker =
   | { k: "open"; url: string; origin: string }
   | { k: "topics"; topics: readonly string[]; step: number; rows: number }
-  | { k: "view"; view: TileView }
+  | { k: "view"; view: TileView; blank: boolean }
   | { k: "read"; id: number; atMs: number; price: number }
   | { k: "wake" };
 

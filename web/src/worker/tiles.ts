@@ -1,5 +1,5 @@
 /** Tiles: what is asked for, what is kept, and what a crosshair reads out of them. */
-import { cellUsd, decodeTile, planesOf, sumPlanes, type Tile } from "../wire/tile";
+import { cellUsd, decodeTile, hasColumn, PLANES, planesOf, sumPlanes, type Tile } from "../wire/tile";
 import type { FromWorker, PlacedTile, Reading, TileKey, TileView } from "./protocol";
 
 const KEPT = 400;
@@ -31,9 +31,9 @@ export class TileCache {
     this.dataset = dataset;
   }
 
-  /** Show these tiles: those that are here at once, the others as they come. */
-  show(view: TileView): void {
-    const before = this.view;
+  /** Show these tiles: those that are here at once, the others as they come. blank: the page holds none. */
+  show(view: TileView, blank = false): void {
+    const before = blank ? null : this.view;
     this.view = view;
     const same = before !== null && before.base === view.base && JSON.stringify(before.filters) === JSON.stringify(view.filters);
     if (!same) this.post({ k: "forget" });
@@ -145,15 +145,11 @@ export function place(tile: Tile, key: TileKey, view: Pick<TileView, "filters">)
 
 /** [side][band] USD of one cell; null where the column does not exist. */
 export function readCell(tile: Tile, column: number, bin: number): [number[], number[]] | null {
+  if (!hasColumn(tile, column)) return null;
   const usd = cellUsd(tile.floorUsd, tile.topUsd);
   const plane = tile.columns * tile.bins;
-  let present = false;
-  for (let p = 0; p < 6 && !present; p++) {
-    for (let i = 0; i < tile.bins; i++) if (tile.cells[p * plane + column * tile.bins + i]) { present = true; break; }
-  }
-  if (!present) return null;
   const out: [number[], number[]] = [[], []];
-  for (let p = 0; p < 6; p++) {
+  for (let p = 0; p < PLANES; p++) {
     const v = tile.cells[p * plane + column * tile.bins + bin] ?? 0;
     (p < 3 ? out[0] : out[1]).push(usd[v] ?? 0);
   }

@@ -60,7 +60,7 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
       binary: (data) => void live(data),
     });
   } else if (message.k === "topics") socket?.subscribe(message.topics, message.step, message.rows);
-  else if (message.k === "view") tiles.show((view = message.view));
+  else if (message.k === "view") tiles.show((view = message.view), message.blank);
   else if (message.k === "read") post({ k: "reading", id: message.id, reading: tiles.read(message.atMs, message.price) });
   else socket?.wake();
 };
