@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
-pytestmark = pytest.mark.soak
 READY_S = 300  # cold: the compiled kernels are built first
 PIXELS = """() => { const c = document.querySelector('[data-testid=heat]');
  const s = document.createElement('canvas'); s.width = c.width; s.height = c.height;

@@ -20,6 +20,7 @@ from liqfield.server.wire import (
     WIRE_VERSION,
     ClientMessage,
     Hello,
+    MarketInfo,
     Ping,
     Pong,
     Problem,
@@ -30,6 +31,7 @@ from liqfield.server.wire import (
 
 TOPICS_PER_CLIENT = 64
 PROBLEMS_PER_CLIENT = 20
+GREET_S = 0.5
 _decoder = msgspec.json.Decoder(ClientMessage)
 
 
@@ -41,6 +43,7 @@ async def live(socket: AnySocket, services: Given) -> None:
     tasks = {
         asyncio.create_task(session.send_forever()),
         asyncio.create_task(session.read_forever()),
+        asyncio.create_task(session.greet_forever()),
     }
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -61,7 +64,8 @@ class _Session:
         self._problems = 0
         self._replies = 0
         self.mailbox: Mailbox = services.hub.connect()
-        self._reply("hello", _hello(services))
+        self._markets: tuple[MarketInfo, ...] = ()
+        self._greet()
 
     async def send_forever(self) -> None:
         """The only sender. While one send waits for a slow client, newer values replace older."""
@@ -72,6 +76,18 @@ class _Session:
                 # The raw event: Litestar's own methods would copy and check every message.
                 event = cast("WebSocketSendEvent", {"type": "websocket.send", kind: data})
                 await self._socket.send(event)
+
+    async def greet_forever(self) -> None:
+        """Hello again when the list of markets changes: a page opened at start finds none yet."""
+        while True:
+            await asyncio.sleep(GREET_S)
+            if tuple(self._services.sources.markets()) != self._markets:
+                self._greet()
+
+    def _greet(self) -> None:
+        hello = _hello(self._services)
+        self._markets = hello.markets
+        self.mailbox.put("hello", Payload(hello))
 
     async def read_forever(self) -> None:
         while self._problems < PROBLEMS_PER_CLIENT:

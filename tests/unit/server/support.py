@@ -54,9 +54,13 @@ class Sources:
 
     def __init__(self) -> None:
         self.maps: dict[tuple[str, str], LiquidationDensity] = {}
+        self.listed = [
+            MarketInfo("BTC", ("binance", "okx"), 1),
+            MarketInfo("ETH", ("binance",), 2),
+        ]
 
     def markets(self) -> Sequence[MarketInfo]:
-        return (MarketInfo("BTC", ("binance", "okx"), 1), MarketInfo("ETH", ("binance",), 2))
+        return self.listed
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         return self.maps.get((base, venue))

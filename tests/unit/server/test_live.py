@@ -50,6 +50,25 @@ def test_hello_then_the_newest_value_then_changes() -> None:
     asyncio.run(scenario())
 
 
+def test_hello_again_when_markets_are_found() -> None:
+    """A page that opens before the first venue has answered is told of the markets later."""
+
+    async def scenario() -> None:
+        async with running() as server:
+            later = server.sources.listed
+            server.sources.listed = []
+            async with server.socket() as socket:
+                hello = await receive(socket)
+                assert isinstance(hello, wire.Hello)
+                assert hello.markets == ()
+                server.sources.listed = later
+                again = await receive(socket)
+                assert isinstance(again, wire.Hello)
+                assert [m.base for m in again.markets] == ["BTC", "ETH"]
+
+    asyncio.run(scenario())
+
+
 def test_a_stalled_client_gets_the_newest_and_slows_nobody() -> None:
     """64 kB a message: what one client does not read must neither pile up nor hold up another."""
 

@@ -69,7 +69,11 @@ export class Live {
   }
 
   private hear(m: FromWorker): void {
-    if (m.k === "status") this.status = m.state;
+    if (m.k === "status") {
+      this.status = m.state;
+      // Before any market is known, health says what the program is doing.
+      if (m.state === "open" && !this.base) this.say({ k: "topics", topics: ["health"], step: 0, rows: 0 });
+    }
     else if (m.k === "tile") this.onTile(m.tile);
     else if (m.k === "forget") this.onForget();
     else if (m.k === "loading") { this.loading = m.open; this.failed = m.failed; }
