@@ -79,6 +79,14 @@ class InstrumentState:
         self.gaps = 0
         self.seen_ids = RecentKeys(4_096)
 
+    def relist(self, instrument: Instrument) -> None:
+        """New words for the same contract. Ticks of another size void the book, and only the book:
+        everything else is kept in base coins and USD."""
+        if instrument.tick_usd != self.instrument.tick_usd:
+            self.sync = BookSync(instrument.id, self.sync.rule)
+            self.quote = None
+        self.instrument = self.density.instrument = instrument
+
 
 class MarketEngine:
     """The fold of one base asset. `step` is deterministic: the same events give the same digest."""
@@ -113,9 +121,7 @@ class MarketEngine:
             state = InstrumentState(instrument, self._rules[instrument.venue])
             self.instruments[instrument.id] = state
         elif state.instrument != instrument:
-            fresh = InstrumentState(instrument, self._rules[instrument.venue])
-            fresh.density = state.density
-            self.instruments[instrument.id] = fresh
+            state.relist(instrument)
 
     def drop_venue(self, venue: str, *, keep: str) -> list[str]:
         """Forget other contracts of a venue on this asset; returns their ids."""
