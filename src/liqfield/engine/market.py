@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from liqfield.book.sync import BookSync
 from liqfield.density.estimator import DensityEstimator
+from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.analytics import FlowEvent, PathView, WallView
+from liqfield.model.estimates import Cluster, LiquidationDensity
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -97,6 +99,7 @@ class MarketEngine:
         self.recent = RecentVolume()
         self.tape: deque[Liquidation] = deque(maxlen=5_000)
         self.clock_ns = 0
+        self.analytics = MarketAnalytics(base)
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
@@ -120,8 +123,10 @@ class MarketEngine:
         if state is None:
             state = InstrumentState(instrument, self._rules[instrument.venue])
             self.instruments[instrument.id] = state
+            self.analytics.add(instrument, state.sync)
         elif state.instrument != instrument:
             state.relist(instrument)
+            self.analytics.add(instrument, state.sync)
 
     def drop_venue(self, venue: str, *, keep: str) -> list[str]:
         """Forget other contracts of a venue on this asset; returns their ids."""
@@ -132,6 +137,7 @@ class MarketEngine:
         ]
         for key in others:
             del self.instruments[key]
+            self.analytics.drop(key)
         return others
 
     def step(self, event: MarketEvent) -> list[Output]:
@@ -149,6 +155,7 @@ class MarketEngine:
         at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
+            self.analytics.on_clock(at_ns)
             if at_ns >= self._column_ns:
                 outputs += self._column(LIVE_COLUMN_NS)
         outputs += handler(state, event)
@@ -165,6 +172,7 @@ class MarketEngine:
             if hit:
                 state.gaps += 1
                 state.density.update(gap)
+                self.analytics.on_gap(state.instrument.id, gap)
                 if gap.kinds and not BOOK_KINDS & set(gap.kinds):
                     continue
                 need = state.sync.push(gap)
@@ -176,6 +184,20 @@ class MarketEngine:
         """The map of every instrument that has one, in order of instrument id."""
         found = (self.instruments[key].density.get() for key in sorted(self.instruments))
         return tuple(density for density in found if density is not None)
+
+    def paths(
+        self, clusters: Sequence[Cluster], density: LiquidationDensity | None
+    ) -> tuple[PathView, ...]:
+        """The way from the price to each cluster, in the order of `clusters`."""
+        return self.analytics.paths(clusters, density)
+
+    def walls(self) -> tuple[WallView, ...]:
+        """Large resting orders that stand now, nearest first."""
+        return self.analytics.walls()
+
+    def flow_events(self) -> tuple[FlowEvent, ...]:
+        """What happened lately in book and flow, oldest first."""
+        return self.analytics.flow_events()
 
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.
@@ -202,13 +224,16 @@ class MarketEngine:
                 sha.update(repr(fact).encode())
         for liquidation in self.tape:
             sha.update(repr(liquidation).encode())
+        sha.update(self.analytics.digest())
         return sha.hexdigest()
 
     # ---- handlers: one a kind -----------------------------------------------------------------
 
     def _on_book(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, BookSnapshot | BookDelta)
+        self.analytics.before_book(event)
         need = state.sync.push(event)
+        self.analytics.on_book(event)
         if need is None:
             return []
         state.resyncs += 1
@@ -221,6 +246,7 @@ class MarketEngine:
         state.last = event
         state.density.update(event)
         self.recent.update(event)
+        self.analytics.on_trade(event)
         closed = state.candles.update(event)
         if closed is None:
             return []
@@ -230,12 +256,14 @@ class MarketEngine:
     def _on_quote(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, BestQuote)
         state.quote = event
+        self.analytics.on_quote(event)
         return []
 
     def _on_mark(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, MarkPrice)
         state.mark = event
         state.density.update(event)
+        self.analytics.on_mark(event)
         return []
 
     def _on_index(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -253,6 +281,7 @@ class MarketEngine:
         assert isinstance(event, OpenInterest)
         state.open_interest = event
         state.density.update(event)
+        self.analytics.on_open_interest(event)
         return []
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -261,6 +290,7 @@ class MarketEngine:
             return []
         self.tape.append(event)
         state.density.update(event)
+        self.analytics.on_liquidation(event)
         return [Liquidated(self.base, event)]
 
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
