@@ -47,8 +47,12 @@ class MarketAnalytics:
         self._of: dict[str, InstrumentAnalytics] = {}
 
     def add(self, instrument: Instrument, sync: BookSync) -> None:
-        """Follow an instrument, afresh if it was followed before."""
-        self._of[instrument.id] = InstrumentAnalytics(instrument, sync)
+        """Follow an instrument; a new `sync` (ticks of another size) starts its readings afresh."""
+        known = self._of.get(instrument.id)
+        if known is not None and known.sync is sync:
+            known.instrument = instrument
+        else:
+            self._of[instrument.id] = InstrumentAnalytics(instrument, sync)
 
     def drop(self, instrument_id: str) -> None:
         self._of.pop(instrument_id, None)
