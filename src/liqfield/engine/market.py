@@ -10,9 +10,10 @@ from liqfield.book.sync import BookSync
 from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.engine.truth import TruthKeeper
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.estimates import LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -92,6 +93,7 @@ class MarketEngine:
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
+        self._truth = TruthKeeper()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
             Trade: self._on_trade,
             BookSnapshot: self._on_book,
@@ -143,6 +145,9 @@ class MarketEngine:
         at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
+            if self._truth.due(at_ns):
+                lead = self.reference()
+                self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
             if at_ns >= self._column_ns:
                 outputs += self._column(LIVE_COLUMN_NS)
         outputs += handler(state, event)
@@ -170,6 +175,10 @@ class MarketEngine:
         """The map of every instrument that has one, in order of instrument id."""
         found = (self.instruments[key].density.get() for key in sorted(self.instruments))
         return tuple(density for density in found if density is not None)
+
+    def truth(self) -> TruthReport | None:
+        """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
+        return self._truth.report(self.base, self.clock_ns)
 
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.
@@ -230,6 +239,7 @@ class MarketEngine:
         assert isinstance(event, MarkPrice)
         state.mark = event
         state.density.update(event)
+        self._truth.mark(event.instrument_id, event.price)
         return []
 
     def _on_index(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -255,6 +265,7 @@ class MarketEngine:
             return []
         self.tape.append(event)
         state.density.update(event)
+        self._truth.print(event)
         return [Liquidated(self.base, event)]
 
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
