@@ -11,10 +11,11 @@ from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.engine.truth import TruthKeeper
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
 from liqfield.model.analytics import FlowEvent, PathView, WallView
-from liqfield.model.estimates import Cluster, LiquidationDensity
+from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -103,6 +104,7 @@ class MarketEngine:
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
+        self._truth = TruthKeeper()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
             Trade: self._on_trade,
             BookSnapshot: self._on_book,
@@ -156,6 +158,9 @@ class MarketEngine:
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
             self.analytics.on_clock(at_ns)
+            if self._truth.due(at_ns):
+                lead = self.reference()
+                self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
             if at_ns >= self._column_ns:
                 outputs += self._column(LIVE_COLUMN_NS)
         outputs += handler(state, event)
@@ -198,6 +203,10 @@ class MarketEngine:
     def flow_events(self) -> tuple[FlowEvent, ...]:
         """What happened lately in book and flow, oldest first."""
         return self.analytics.flow_events()
+
+    def truth(self) -> TruthReport | None:
+        """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
+        return self._truth.report(self.base, self.clock_ns)
 
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.
@@ -264,6 +273,7 @@ class MarketEngine:
         state.mark = event
         state.density.update(event)
         self.analytics.on_mark(event)
+        self._truth.mark(event.instrument_id, event.price)
         return []
 
     def _on_index(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -291,6 +301,7 @@ class MarketEngine:
         self.tape.append(event)
         state.density.update(event)
         self.analytics.on_liquidation(event)
+        self._truth.print(event)
         return [Liquidated(self.base, event)]
 
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
