@@ -6,6 +6,8 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from liqfield.book.sync import BookSync
 from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.analytics import MarketAnalytics
@@ -289,9 +291,12 @@ class MarketEngine:
 
     def _on_open_interest(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, OpenInterest)
-        state.open_interest = event
-        state.density.update(event)
-        self.analytics.on_open_interest(event)
+        price = state.mark.price if state.mark is not None else 0.0
+        priced = _priced(event, price)
+        if priced is not None:
+            state.open_interest = priced
+            state.density.update(priced)
+            self.analytics.on_open_interest(priced)
         return []
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -331,6 +336,12 @@ class MarketEngine:
         due_ns = 0
         for event in self._history.drain(until_ns):
             state = self.instruments[event.instrument_id]
+            if isinstance(event, OpenInterest):
+                # Marks come with the same history; the density keeps the newest.
+                priced = _priced(event, state.density.mark)
+                if priced is None:
+                    continue
+                event = priced  # noqa: PLW2901
             if due_ns and event.event_ns > due_ns:
                 densities = self.densities()
                 if densities:
@@ -345,3 +356,13 @@ class MarketEngine:
             elif isinstance(event, OpenInterest):
                 state.open_interest = event
         return outputs
+
+
+def _priced(event: OpenInterest, price: float) -> OpenInterest | None:
+    """Coins of an inverse contract's dollars at a price; None while no price is known."""
+    if event.quantity > 0.0 or event.notional_usd <= 0.0:
+        return event
+    if price <= 0.0:
+        return None
+    coins = event.notional_usd / price
+    return msgspec.structs.replace(event, quantity=coins, price=price)
