@@ -62,6 +62,7 @@ from liqfield.venues.decoding import (
     finite,
     levels,
     not_negative,
+    open_interest,
     positive,
     request_of,
 )
@@ -642,10 +643,7 @@ class Binance:
         if isinstance(of, Unknown):
             return [of]
         at = m.time * MS or frame.received_ns
-        stated = not_negative(m.openInterest) * of.quantity_factor
-        if of.kind is ContractKind.INVERSE:
-            return [OpenInterest(of.id, at, frame.received_ns, 0.0, notional_usd=stated)]
-        return [OpenInterest(of.id, at, frame.received_ns, stated)]
+        return [open_interest(of, at, frame.received_ns, m.openInterest, 0.0)]
 
     def _oi_history(
         self, frame: Frame, query: dict[str, str], instruments: Instruments
@@ -1011,7 +1009,9 @@ def _candle(
     is_closed: bool,
     is_history: bool = False,
 ) -> Candle:
-    p, q = of.price_factor, of.quantity_factor
+    # The volumes of inverse contracts were taken from the columns that count coins.
+    q = 1.0 if of.kind is ContractKind.INVERSE else of.quantity_factor
+    p = of.price_factor
     return Candle(
         of.id,
         (end_ms + 1) * MS,
