@@ -40,6 +40,7 @@ def _inverse(venue: str, symbol: str, base: str, usd: float) -> Instrument:
         quote="USD",
         settle=base,
         kind=ContractKind.INVERSE,
+        is_perpetual=not symbol[-1].isdigit(),
         tick_decimals=3,
         quantity_factor=usd,
     )

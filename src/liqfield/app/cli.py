@@ -24,7 +24,7 @@ from liqfield.store.foreign import open_recording
 
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
 
-Markets = Annotated[str | None, Parameter(help="base assets, comma-separated: BTC,ETH,SOL")]
+Markets = Annotated[str | None, Parameter(help="comma-separated: BTC,ETH,top:50")]
 Venues = Annotated[str | None, Parameter(help="venues, comma-separated")]
 File = Annotated[Path | None, Parameter(help="TOML file of settings")]
 Port = Annotated[int | None, Parameter(help="0 picks a free port")]
