@@ -18,7 +18,6 @@ from liqfield.model.events import (
     OpenInterest,
     Trade,
 )
-from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, Coverage, PositionSide
 from liqfield.store.archives.bybit import Bybit
 from liqfield.store.archives.hyperliquid import Hyperliquid
