@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from liqfield.app.maps import Columns, MapTimes
+from liqfield.app.maps import MapTimes
 from liqfield.app.maps import map_columns as _map_columns
 from liqfield.app.sources import open_source
 from liqfield.app.verification import Verification, verify_file
 from liqfield.model.errors import SettingError
+from liqfield.store.table import Columns
 
 
 def map_columns(

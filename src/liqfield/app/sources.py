@@ -45,7 +45,7 @@ from liqfield.store.archives.plan import Archive, ArchiveFile, merged, with_clai
 from liqfield.store.archives.rows import FileReport
 from liqfield.store.archives.tardis import Tardis
 from liqfield.store.foreign import open_recording
-from liqfield.store.frames import ReadReport
+from liqfield.store.segment import ReadReport
 from liqfield.venues import registry
 
 Fact: TypeAlias = MarketEvent | Gap

@@ -10,11 +10,12 @@ import duckdb
 import msgspec
 import numpy as np
 
-from liqfield.app.maps import OUTSIDE, quoted
+from liqfield.app.maps import OUTSIDE
 from liqfield.app.sources import Source, event_ns, open_source, summary
 from liqfield.model.errors import ModelError, SettingError, StoreError
 from liqfield.model.events import Candle, Liquidation, MarkPrice, OpenInterest, Trade
 from liqfield.model.sides import CandleOf, PositionSide
+from liqfield.store.table import quoted
 from liqfield.verify.score import MapTable, Report, Truth, score_map
 
 NEEDED = (

@@ -13,9 +13,10 @@ import pytest
 from liqfield import api
 from liqfield.app import sources
 from liqfield.app.cli import app
-from liqfield.app.maps import Columns, MapRun, MapTimes, maps_of
+from liqfield.app.maps import MapRun, MapTimes, maps_of
 from liqfield.app.sources import open_source
 from liqfield.model.errors import LiqfieldError, ModelError, SettingError
+from liqfield.store.table import Columns
 from tests.archive_files import START_MS, Walk, day_text
 
 BTC = "binance:BTCUSDT"

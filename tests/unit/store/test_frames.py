@@ -15,7 +15,8 @@ from liqfield.model.errors import StoreError
 from liqfield.model.events import Frame, Gap, Record
 from liqfield.model.sides import GapReason
 from liqfield.store.foreign import open_recording
-from liqfield.store.frames import ReadReport, RecordWriter, read_records
+from liqfield.store.frames import RecordWriter, read_records
+from liqfield.store.segment import ReadReport
 
 records_st = st.lists(
     st.one_of(
