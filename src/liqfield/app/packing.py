@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -16,7 +18,7 @@ import msgspec
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.terminal import infer_instruments
 from liqfield.engine.engine import Engine
-from liqfield.model.events import BestQuote, BookDelta, BookSnapshot, Frame
+from liqfield.model.events import BestQuote, BookDelta, BookSnapshot, Frame, Listing, Record
 from liqfield.store.dense import SUFFIX, write_dense
 from liqfield.store.foreign import open_recording
 from liqfield.store.frames import RecordWriter, read_records
@@ -43,10 +45,10 @@ class Packing(msgspec.Struct):
     is_identical: bool
 
 
-def measure(path: Path, venue: str = "") -> Packing:
-    """Record a capture as the terminal would, pack it, and read it back."""
-    levels, quotes, raw = _count(path, venue)
-    records = list(open_recording(path, venue))
+def measure(path: Path, limit: int | None = None) -> Packing:
+    """Record a capture (its first `limit` records) as the terminal would, pack it, read it back."""
+    records = list(islice(open_recording(path), limit))
+    levels, quotes, raw = _count(records)
     with tempfile.TemporaryDirectory(prefix="liqfield-packing-") as folder:
         live = Path(folder) / "live"
         start = time.process_time()
@@ -79,19 +81,20 @@ def measure(path: Path, venue: str = "") -> Packing:
     )
 
 
-def _count(path: Path, venue: str) -> tuple[int, int, int]:
+def _count(records: Sequence[Record]) -> tuple[int, int, int]:
     """(levels in book messages, best quotes, bytes of payloads)."""
     venues = registry.make()
     pipeline = Pipeline(Engine({name: v.book_rule for name, v in venues.items()}), venues)
     levels = quotes = raw = 0
-    for record in open_recording(path, venue):
+    for record in records:
         if not isinstance(record, Frame):
             continue
         raw += len(record.payload)
         infer_instruments(pipeline, [record])
-        pipeline.consume([record])
         for event in pipeline.decode(record):
-            if isinstance(event, BookDelta | BookSnapshot):
+            if isinstance(event, Listing):
+                pipeline.engine.list(event.instrument)
+            elif isinstance(event, BookDelta | BookSnapshot):
                 levels += len(event.levels.price_ticks)
             quotes += isinstance(event, BestQuote)
     return levels, quotes, raw
