@@ -1,0 +1,1 @@
+"""Proofs that anyone can run again: known truth in worlds, a real market in history files."""
