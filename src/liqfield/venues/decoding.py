@@ -18,8 +18,8 @@ from liqfield.model.sides import CandleOf, ContractKind
 MS = 1_000_000
 T = TypeVar("T")
 Found: TypeAlias = Instrument | Unknown
-_MIN, _MAX = 1e-15, 1e15  # no price, size or rate of any market lies beyond
-_MAX_TICKS = 2.0**53  # a float counts no further
+MIN_VALUE, MAX_VALUE = 1e-15, 1e15  # no price, size or rate of any market lies beyond
+MAX_TICKS = 2.0**53  # a float counts no further
 _MULTIPLIER = re.compile(r"^(1000000|100000|10000|1000)([A-Z].*)$")
 
 
@@ -39,19 +39,19 @@ def base_and_factor(name: str) -> tuple[str, float]:
 
 def positive(x: float) -> float:
     """A price or size that can be true: above zero and finite."""
-    if not _MIN < x < _MAX:
+    if not MIN_VALUE < x < MAX_VALUE:
         raise ValueError(f"{x} is not a positive number")
     return x
 
 
 def not_negative(x: float) -> float:
-    if not 0.0 <= x < _MAX:
+    if not 0.0 <= x < MAX_VALUE:
         raise ValueError(f"{x} is negative or not finite")
     return x
 
 
 def finite(x: float) -> float:
-    if not -_MAX < x < _MAX:
+    if not -MAX_VALUE < x < MAX_VALUE:
         raise ValueError(f"{x} is not finite")
     return x
 
@@ -68,11 +68,11 @@ def levels(
         table[len(bids) :] = asks
     price, quantity = table[:, 0], table[:, 1]
     if count and not (
-        bool((price > _MIN).all()) and bool((quantity >= 0.0).all()) and bool((table < _MAX).all())
+        bool((price > MIN_VALUE).all()) and bool((quantity >= 0.0).all()) and bool((table < MAX_VALUE).all())
     ):
         raise ValueError("a level is not a positive price with a size")
     whole = np.rint(price * 10.0**of.tick_decimals / of.tick_mantissa)
-    if count and float(whole.max()) >= _MAX_TICKS:
+    if count and float(whole.max()) >= MAX_TICKS:
         raise ValueError("a price is beyond every tick")
     ticks = whole.astype(np.int64)
     return BookLevels(ticks, venue_quantity(price, quantity, of), len(bids))
