@@ -17,6 +17,7 @@ from liqfield.book.kernels import (
     best_ticks,
     collect,
     fill,
+    read_levels,
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
@@ -97,6 +98,15 @@ class Ladder:
         if 0 <= column < WINDOW:
             return float(self._size[side, column])
         return self._far[side].get(tick, 0.0)
+
+    def sizes(self, levels: BookLevels) -> FloatArray:
+        """What rests now at the levels of a message: float64[n] base coins."""
+        ticks, bids = levels.price_ticks, levels.bid_count
+        quantity, outside = np.empty(len(ticks)), np.empty(len(ticks), np.int64)
+        missed = read_levels(ticks, bids, self._base, self._size, quantity, outside)
+        for i in outside[:missed]:
+            quantity[i] = self._far[BID if i < bids else ASK].get(int(ticks[i]), 0.0)
+        return quantity
 
     def top(self, side: int, count: int) -> tuple[IntArray, FloatArray]:
         """The best `count` levels of a side, best first: int64[m] ticks, float64[m] coins."""

@@ -138,7 +138,7 @@ def _joins(delta: BookDelta, snapshot_sequence: int) -> bool:
     return covers or delta.previous_sequence == snapshot_sequence
 
 
-# ---- does a diff follow the book at a sequence? ---------------------------------------------------
+# ---- does a diff follow the book at a sequence? --------------------------------------------------
 
 
 def _next_by_one(delta: BookDelta, at: int) -> bool:
@@ -167,4 +167,5 @@ _CONTINUES: dict[BookRule, Callable[[BookDelta, int], bool]] = {
     BookRule.REST_THEN_PREVIOUS: _after_previous,
     BookRule.PREVIOUS_ID: _by_previous_id,
     BookRule.WHOLE: _always,
+    BookRule.IN_ORDER: _always,
 }

@@ -68,7 +68,9 @@ def levels(
         table[len(bids) :] = asks
     price, quantity = table[:, 0], table[:, 1]
     if count and not (
-        bool((price > MIN_VALUE).all()) and bool((quantity >= 0.0).all()) and bool((table < MAX_VALUE).all())
+        bool((price > MIN_VALUE).all())
+        and bool((quantity >= 0.0).all())
+        and bool((table < MAX_VALUE).all())
     ):
         raise ValueError("a level is not a positive price with a size")
     whole = np.rint(price * 10.0**of.tick_decimals / of.tick_mantissa)

@@ -56,7 +56,11 @@ def _integer(text: IntArray, at: int) -> tuple[int, int]:
         value = value * 10 + (_byte(text, at) - _ZERO)
         at += 1
     digits = at - first
-    if digits == 0 or digits > _DIGITS or (_byte(text, first) == _ZERO and (digits > 1 or is_negative)):
+    if (
+        digits == 0
+        or digits > _DIGITS
+        or (_byte(text, first) == _ZERO and (digits > 1 or is_negative))
+    ):
         return -1, 0
     return at, -value if is_negative else value
 
@@ -242,9 +246,7 @@ class DepthScanner:
             self._new_slab(max(SLAB, size))
             free = 0
         self._bytes[:size] = payload
-        found = _scan(
-            self._text, size, self._shapes, known[1], self._ticks, self._quantity, free
-        )
+        found = _scan(self._text, size, self._shapes, known[1], self._ticks, self._quantity, free)
         shape, bids, count = found[:3]
         if shape < 0:
             return None
