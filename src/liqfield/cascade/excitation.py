@@ -54,7 +54,6 @@ def fit_window(
     """(branching, mu, beta). at_s ascending from 0 (the window's start); weight mean one."""
     n = at_s.size
     span = max(end_s, 1e-3)
-    total = weight.sum()
     beta = 1.0 / prior_decay_s
     branching = prior_branching
     mu = max((1.0 - branching) * n / span, 1e-9)

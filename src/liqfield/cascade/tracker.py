@@ -184,7 +184,9 @@ class CascadeTracker:
             self._run(started, around)
             return
         assert self.side is not None
-        self._unmet = 0 if self._approach(self.side, around, self.settings.leave) else self._unmet + 1
+        self._unmet = (
+            0 if self._approach(self.side, around, self.settings.leave) else self._unmet + 1
+        )
         if self._unmet >= self.settings.stall_s:
             self._enter(CascadeState.CALM, None, around)
 

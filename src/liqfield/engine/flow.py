@@ -16,6 +16,7 @@ import msgspec
 from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.cascade.push import PushDetector
 from liqfield.cascade.tracker import CascadeSettings, CascadeTracker, Fuel, Surroundings
+from liqfield.density.clusters import ClusterSettings, find_clusters
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.flow.cvd import DayDelta, divergence
 from liqfield.flow.footprint import FootprintBuilder
@@ -36,7 +37,7 @@ from liqfield.model.analytics import (
     FootprintBar,
     VenueFlow,
 )
-from liqfield.model.estimates import LONG, SHORT, Cluster
+from liqfield.model.estimates import LONG, SHORT, Cluster, LiquidationDensity
 from liqfield.model.events import BestQuote, Gap, Liquidation, OpenInterest, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, PositionSide
@@ -48,6 +49,9 @@ BAR_NS = 300 * S
 NEAR = 0.001  # depth near the touch: within 10 bp
 QUOTES_GONE_NS = 5 * S  # without a quote for so long the book stands in for them
 EVENTS = 500
+MAP_NS = 30 * S
+CLUSTER_SHARE = 0.002  # of open interest: a smaller one is no fuel
+CLUSTER_REACH = 0.05
 DIVERGENCE_BUCKETS = 60
 
 
@@ -147,6 +151,7 @@ class FlowReadings:
         self.clusters: tuple[Cluster, ...] = ()
         self.clock_ns = 0
         self._second = 0
+        self._mapped_ns = 0
         self._price = 0.0  # pooled, from the venues' mean moves
         self._impact: ImpactFit | None = None
         self._events: deque[FlowEvent] = deque(maxlen=EVENTS)
@@ -217,6 +222,16 @@ class FlowReadings:
             flow.reset_prices()
         elif "Trade" in kinds:
             flow.absorption.reset()
+
+    def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
+        """Look for the clusters ahead: seldom in calm, with every column when something happens."""
+        calm = self.tracker.state is CascadeState.CALM
+        if self.clusters and calm and self.clock_ns - self._mapped_ns < MAP_NS:
+            return
+        self._mapped_ns = self.clock_ns
+        least = CLUSTER_SHARE * sum(density.open_interest_usd for density in densities)
+        found = find_clusters(densities, ClusterSettings(min_usd=least, reach=CLUSTER_REACH))
+        self.clusters = found
 
     # ---- time ---------------------------------------------------------------------------------
 
@@ -329,18 +344,14 @@ class FlowReadings:
     def events(self) -> tuple[FlowEvent, ...]:
         """Finished and running ones, in order of their beginning."""
         running = [
-            event
-            for flow in self.of.values()
-            for event in flow.absorption.running(self.clock_ns)
+            event for flow in self.of.values() for event in flow.absorption.running(self.clock_ns)
         ]
         return tuple(sorted([*self._events, *running], key=lambda e: (e.at_ns, e.kind, e.venue)))
 
     def cascade(self) -> CascadeView:
         return self.tracker.view()
 
-    def view(
-        self, now_ns: int, events: tuple[FlowEvent, ...], span_s: float = 3600.0
-    ) -> FlowView:
+    def view(self, now_ns: int, events: tuple[FlowEvent, ...], span_s: float = 3600.0) -> FlowView:
         """The Flow panel; `events` of book and flow, merged by the caller."""
         series = self.delta.get(max(now_ns, self.clock_ns), int(span_s * S))
         recent = slice(-DIVERGENCE_BUCKETS, None)
@@ -372,11 +383,14 @@ class FlowReadings:
         weight = bids + asks
         micro = None
         if weight > 0.0:
-            micro = sum(
-                microprice(t.bid, t.bid_quantity, t.ask, t.ask_quantity)
-                * (t.bid_quantity + t.ask_quantity)
-                for t in (flow.touch for flow in live)
-            ) / weight
+            micro = (
+                sum(
+                    microprice(t.bid, t.bid_quantity, t.ask, t.ask_quantity)
+                    * (t.bid_quantity + t.ask_quantity)
+                    for t in (flow.touch for flow in live)
+                )
+                / weight
+            )
         return VenueFlow(
             venue="all",
             ofi=self.ofi,

@@ -206,9 +206,7 @@ class AbsorptionDetector:
             return None
         return row, taken
 
-    def _follow(
-        self, side: int, standing: Standing, ended: Second, now_ns: int
-    ) -> list[FlowEvent]:
+    def _follow(self, side: int, standing: Standing, ended: Second, now_ns: int) -> list[FlowEvent]:
         s = self.settings
         near = range(standing.row - 1, standing.row + 2)
         came = sum(ended.hit[side].get(row, 0.0) for row in near)
