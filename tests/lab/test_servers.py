@@ -23,7 +23,7 @@ from liqfield.engine.market import InstrumentState
 from liqfield.engine.outputs import Output
 from liqfield.feeds.intake import Intake
 from liqfield.feeds.venue_feed import VenueFeed
-from liqfield.lab.servers.servers import LabServers
+from liqfield.lab.servers.servers import PROTOCOLS, LabServers
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
@@ -42,7 +42,7 @@ from liqfield.model.sides import GapReason
 from liqfield.venues import registry
 from tests.lab.market import SECOND_NS, small_market
 
-VENUES = sorted(registry.VENUES)
+VENUES = sorted(PROTOCOLS)
 DEPTH = 20  # levels a side that every venue shows
 MS = 1_000_000
 

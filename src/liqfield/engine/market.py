@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
 
 from liqfield.book.sync import BookSync
 from liqfield.density.estimator import DensityEstimator
+from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.engine.truth import TruthKeeper
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.analytics import FlowEvent, PathView, WallView
+from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -79,6 +84,14 @@ class InstrumentState:
         self.gaps = 0
         self.seen_ids = RecentKeys(4_096)
 
+    def relist(self, instrument: Instrument) -> None:
+        """New words for the same contract. Ticks of another size void the book, and only the book:
+        everything else is kept in base coins and USD."""
+        if instrument.tick_usd != self.instrument.tick_usd:
+            self.sync = BookSync(instrument.id, self.sync.rule)
+            self.quote = None
+        self.instrument = self.density.instrument = instrument
+
 
 class MarketEngine:
     """The fold of one base asset. `step` is deterministic: the same events give the same digest."""
@@ -89,9 +102,11 @@ class MarketEngine:
         self.recent = RecentVolume()
         self.tape: deque[Liquidation] = deque(maxlen=5_000)
         self.clock_ns = 0
+        self.analytics = MarketAnalytics(base)
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
+        self._truth = TruthKeeper()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
             Trade: self._on_trade,
             BookSnapshot: self._on_book,
@@ -112,10 +127,10 @@ class MarketEngine:
         if state is None:
             state = InstrumentState(instrument, self._rules[instrument.venue])
             self.instruments[instrument.id] = state
+            self.analytics.add(instrument, state.sync)
         elif state.instrument != instrument:
-            fresh = InstrumentState(instrument, self._rules[instrument.venue])
-            fresh.density = state.density
-            self.instruments[instrument.id] = fresh
+            state.relist(instrument)
+            self.analytics.add(instrument, state.sync)
 
     def drop_venue(self, venue: str, *, keep: str) -> list[str]:
         """Forget other contracts of a venue on this asset; returns their ids."""
@@ -126,6 +141,7 @@ class MarketEngine:
         ]
         for key in others:
             del self.instruments[key]
+            self.analytics.drop(key)
         return others
 
     def step(self, event: MarketEvent) -> list[Output]:
@@ -143,6 +159,10 @@ class MarketEngine:
         at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
+            self.analytics.on_clock(at_ns)
+            if self._truth.due(at_ns):
+                lead = self.reference()
+                self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
             if at_ns >= self._column_ns:
                 outputs += self._column(LIVE_COLUMN_NS)
         outputs += handler(state, event)
@@ -159,6 +179,7 @@ class MarketEngine:
             if hit:
                 state.gaps += 1
                 state.density.update(gap)
+                self.analytics.on_gap(state.instrument.id, gap)
                 if gap.kinds and not BOOK_KINDS & set(gap.kinds):
                     continue
                 need = state.sync.push(gap)
@@ -170,6 +191,24 @@ class MarketEngine:
         """The map of every instrument that has one, in order of instrument id."""
         found = (self.instruments[key].density.get() for key in sorted(self.instruments))
         return tuple(density for density in found if density is not None)
+
+    def paths(
+        self, clusters: Sequence[Cluster], density: LiquidationDensity | None
+    ) -> tuple[PathView, ...]:
+        """The way from the price to each cluster, in the order of `clusters`."""
+        return self.analytics.paths(clusters, density)
+
+    def walls(self) -> tuple[WallView, ...]:
+        """Large resting orders that stand now, nearest first."""
+        return self.analytics.walls()
+
+    def flow_events(self) -> tuple[FlowEvent, ...]:
+        """What happened lately in book and flow, oldest first."""
+        return self.analytics.flow_events()
+
+    def truth(self) -> TruthReport | None:
+        """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
+        return self._truth.report(self.base, self.clock_ns)
 
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.
@@ -196,13 +235,16 @@ class MarketEngine:
                 sha.update(repr(fact).encode())
         for liquidation in self.tape:
             sha.update(repr(liquidation).encode())
+        sha.update(self.analytics.digest())
         return sha.hexdigest()
 
     # ---- handlers: one a kind -----------------------------------------------------------------
 
     def _on_book(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, BookSnapshot | BookDelta)
+        self.analytics.before_book(event)
         need = state.sync.push(event)
+        self.analytics.on_book(event)
         if need is None:
             return []
         state.resyncs += 1
@@ -215,6 +257,7 @@ class MarketEngine:
         state.last = event
         state.density.update(event)
         self.recent.update(event)
+        self.analytics.on_trade(event)
         closed = state.candles.update(event)
         if closed is None:
             return []
@@ -224,12 +267,15 @@ class MarketEngine:
     def _on_quote(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, BestQuote)
         state.quote = event
+        self.analytics.on_quote(event)
         return []
 
     def _on_mark(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, MarkPrice)
         state.mark = event
         state.density.update(event)
+        self.analytics.on_mark(event)
+        self._truth.mark(event.instrument_id, event.price)
         return []
 
     def _on_index(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -245,8 +291,12 @@ class MarketEngine:
 
     def _on_open_interest(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, OpenInterest)
-        state.open_interest = event
-        state.density.update(event)
+        price = state.mark.price if state.mark is not None else 0.0
+        priced = _priced(event, price)
+        if priced is not None:
+            state.open_interest = priced
+            state.density.update(priced)
+            self.analytics.on_open_interest(priced)
         return []
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -255,6 +305,8 @@ class MarketEngine:
             return []
         self.tape.append(event)
         state.density.update(event)
+        self.analytics.on_liquidation(event)
+        self._truth.print(event)
         return [Liquidated(self.base, event)]
 
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -284,6 +336,12 @@ class MarketEngine:
         due_ns = 0
         for event in self._history.drain(until_ns):
             state = self.instruments[event.instrument_id]
+            if isinstance(event, OpenInterest):
+                # Marks come with the same history; the density keeps the newest.
+                priced = _priced(event, state.density.mark)
+                if priced is None:
+                    continue
+                event = priced  # noqa: PLW2901
             if due_ns and event.event_ns > due_ns:
                 densities = self.densities()
                 if densities:
@@ -298,3 +356,13 @@ class MarketEngine:
             elif isinstance(event, OpenInterest):
                 state.open_interest = event
         return outputs
+
+
+def _priced(event: OpenInterest, price: float) -> OpenInterest | None:
+    """Coins of an inverse contract's dollars at a price; None while no price is known."""
+    if event.quantity > 0.0 or event.notional_usd <= 0.0:
+        return event
+    if price <= 0.0:
+        return None
+    coins = event.notional_usd / price
+    return msgspec.structs.replace(event, quantity=coins, price=price)

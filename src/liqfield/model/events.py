@@ -156,6 +156,8 @@ class OpenInterest(msgspec.Struct, frozen=True, gc=False):
 
     price: USD per base coin that the venue's own USD figure implies, 0 where it gives none.
     is_history: a past value from a history reply (back-fill), not the live state.
+    notional_usd: of an inverse contract whose message names no price: the USD outstanding, with
+    quantity 0; the engine divides by the mark.
     """
 
     instrument_id: str
@@ -164,6 +166,7 @@ class OpenInterest(msgspec.Struct, frozen=True, gc=False):
     quantity: float
     price: float = 0.0
     is_history: bool = False
+    notional_usd: float = 0.0
 
 
 class Liquidation(msgspec.Struct, frozen=True, gc=False):
@@ -213,6 +216,15 @@ class TierTable(msgspec.Struct, frozen=True, gc=False):
     event_ns: int
     received_ns: int
     tiers: tuple[MarginTier, ...]
+
+
+class Turnover(msgspec.Struct, frozen=True, gc=False):
+    """USD traded in the last 24 hours as the venue counts it: ranks markets, nothing else."""
+
+    instrument_id: str
+    event_ns: int
+    received_ns: int
+    notional_usd: float
 
 
 class PositioningRatio(msgspec.Struct, frozen=True, gc=False):
@@ -284,6 +296,7 @@ MarketEvent: TypeAlias = (
     | Candle
     | Listing
     | TierTable
+    | Turnover
     | PositioningRatio
     | InsuranceFund
     | MeasuredPosition

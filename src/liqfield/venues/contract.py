@@ -105,6 +105,10 @@ class Venue(Protocol):
         """Requests whose replies give Listing (and TierTable) events, before anything else."""
         ...
 
+    def ranking(self) -> Sequence[HttpRequest]:
+        """Requests whose replies give Turnover events of everything listed."""
+        ...
+
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Everything to subscribe to for these instruments, split as the venue advises."""
         ...

@@ -17,7 +17,8 @@ from liqfield.model.sides import ContractKind
 
 MS = 1_000_000
 T = TypeVar("T")
-_MAX = 1e15
+_MIN, _MAX = 1e-15, 1e15  # no price, size or rate of any market lies beyond
+_MAX_TICKS = 2.0**53  # a float counts no further
 _MULTIPLIER = re.compile(r"^(1000000|100000|10000|1000)([A-Z].*)$")
 
 
@@ -37,7 +38,7 @@ def base_and_factor(name: str) -> tuple[str, float]:
 
 def positive(x: float) -> float:
     """A price or size that can be true: above zero and finite."""
-    if not 0.0 < x < _MAX:
+    if not _MIN < x < _MAX:
         raise ValueError(f"{x} is not a positive number")
     return x
 
@@ -66,11 +67,20 @@ def levels(
         table[len(bids) :] = asks
     price, quantity = table[:, 0], table[:, 1]
     if count and not (
-        bool((price > 0.0).all()) and bool((quantity >= 0.0).all()) and bool((table < _MAX).all())
+        bool((price > _MIN).all()) and bool((quantity >= 0.0).all()) and bool((table < _MAX).all())
     ):
         raise ValueError("a level is not a positive price with a size")
-    ticks = np.rint(price * 10.0**of.tick_decimals / of.tick_mantissa).astype(np.int64)
+    whole = np.rint(price * 10.0**of.tick_decimals / of.tick_mantissa)
+    if count and float(whole.max()) >= _MAX_TICKS:
+        raise ValueError("a price is beyond every tick")
+    ticks = whole.astype(np.int64)
     return BookLevels(ticks, venue_quantity(price, quantity, of), len(bids))
+
+
+def coins(of: Instrument, quantity: float, price_usd: float) -> float:
+    """Base coins of a venue quantity; 0 on a side of a quote that is empty (price 0)."""
+    quantity = not_negative(quantity)
+    return of.quantity_base(quantity, positive(price_usd)) if price_usd > 0.0 else 0.0
 
 
 def venue_quantity(
@@ -118,7 +128,7 @@ class Reader:
         except DecodeError as error:
             # Builders read inner parts: what is shown is how the whole message begins.
             raise DecodeError(self.venue, error.channel, frame.payload, error.why) from error
-        except (ValueError, KeyError, IndexError, OverflowError, TypeError) as error:
+        except (ValueError, KeyError, IndexError, ArithmeticError, TypeError) as error:
             raise DecodeError(self.venue, channel, frame.payload, str(error)) from error
 
 

@@ -26,6 +26,7 @@ from liqfield.model.events import (
     OpenInterest,
     TierTable,
     Trade,
+    Turnover,
     Unknown,
 )
 from liqfield.model.instrument import Instrument
@@ -91,6 +92,7 @@ class _Ctx(msgspec.Struct):
     openInterest: float  # noqa: N815
     oraclePx: float  # noqa: N815
     markPx: float  # noqa: N815
+    dayNtlVlm: float = 0.0  # noqa: N815
 
 
 class _ActiveCtx(msgspec.Struct):
@@ -372,7 +374,9 @@ class Hyperliquid:
         events = self._listings(meta, frame)
         for asset, ctx in zip(meta.universe, rows, strict=True):
             if not asset.isDelisted and ctx.markPx > 0.0:
-                events += _context(_instrument(asset), ctx, frame)
+                of, at = _instrument(asset), frame.received_ns
+                events += _context(of, ctx, frame)
+                events.append(Turnover(of.id, at, at, not_negative(ctx.dayNtlVlm)))
         return events
 
     def _listings(self, meta: _Meta, frame: Frame) -> list[Event]:
@@ -442,6 +446,9 @@ class Hyperliquid:
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         del bases
         return (HttpRequest(NAME, "/info", '{"type":"metaAndAssetCtxs"}', 20.0, "weight"),)
+
+    def ranking(self) -> Sequence[HttpRequest]:
+        return ()  # the bootstrap reply ranks already
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Few sockets: ten an address. Fast books for the top, slow ones for twenty levels."""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from liqfield.model.errors import SettingError
 from liqfield.venues.binance import Binance
+from liqfield.venues.binance_coinm import BinanceCoinM
 from liqfield.venues.bybit import Bybit
+from liqfield.venues.bybit_inverse import BybitInverse
 from liqfield.venues.contract import Venue
 from liqfield.venues.hyperliquid import Hyperliquid
 from liqfield.venues.okx import Okx
@@ -16,6 +18,8 @@ VENUES: dict[str, Callable[[], Venue]] = {
     "bybit": Bybit,
     "okx": Okx,
     "hyperliquid": Hyperliquid,
+    BinanceCoinM.name: BinanceCoinM,
+    BybitInverse.name: BybitInverse,
 }
 
 

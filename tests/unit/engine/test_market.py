@@ -347,11 +347,16 @@ def test_a_listing_repeated_keeps_the_state_and_a_changed_tick_voids_the_book() 
     engine.step(listing(BYBIT))
     state = engine.markets["BTC"].instruments[BYBIT]
     assert state.sync.ladder is not None
+    finer = msgspec.structs.replace(INSTRUMENTS[BYBIT], lot=0.5)
+    engine.step(Listing(BYBIT, START, START, finer))
+    assert state.sync.ladder is not None, "another lot says nothing of prices"
+    assert state.instrument == finer
     changed = msgspec.structs.replace(INSTRUMENTS[BYBIT], tick_decimals=2)
     engine.step(Listing(BYBIT, START, START, changed))
     fresh = engine.markets["BTC"].instruments[BYBIT]
     assert fresh.sync.ladder is None, "old ticks mean other prices now"
-    assert fresh.density is state.density
+    assert fresh.mark is not None, "what is kept in USD and coins stays true"
+    assert fresh.density.instrument == changed
 
 
 def test_gaps_reach_every_market_and_unknowns_are_counted() -> None:

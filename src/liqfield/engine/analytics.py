@@ -1,0 +1,109 @@
+"""Order book, flow and cascade readings of one base asset: part of the fold, fed by its handlers.
+
+`MarketEngine` calls one hook a fact; the objects behind the hooks live in `book`, `flow` and
+`cascade`, never see each other, and meet here. Everything in here is a function of the events in
+their order: event time only, every store bounded, `digest` covers it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from liqfield.book.sync import BookSync
+from liqfield.model.analytics import FlowEvent, PathView, WallView
+from liqfield.model.estimates import Cluster, LiquidationDensity
+from liqfield.model.events import (
+    BestQuote,
+    BookDelta,
+    BookSnapshot,
+    Gap,
+    Liquidation,
+    MarkPrice,
+    OpenInterest,
+    Trade,
+)
+from liqfield.model.instrument import Instrument
+
+
+class InstrumentAnalytics:
+    """Readings of one instrument."""
+
+    def __init__(self, instrument: Instrument, sync: BookSync) -> None:
+        self.instrument = instrument
+        self.sync = sync
+
+
+class MarketAnalytics:
+    """Readings of one base asset over its instruments.
+
+    Hooks get each fact once: repeats are gone, trades are market volume only. `on_book` follows
+    the book's own update; `before_book` comes right before it, while the old sizes are still there.
+    """
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.clock_ns = 0
+        self._of: dict[str, InstrumentAnalytics] = {}
+
+    def add(self, instrument: Instrument, sync: BookSync) -> None:
+        """Follow an instrument; a new `sync` (ticks of another size) starts its readings afresh."""
+        known = self._of.get(instrument.id)
+        if known is not None and known.sync is sync:
+            known.instrument = instrument
+        else:
+            self._of[instrument.id] = InstrumentAnalytics(instrument, sync)
+
+    def drop(self, instrument_id: str) -> None:
+        self._of.pop(instrument_id, None)
+
+    # ---- hooks: one a kind of fact ------------------------------------------------------------
+
+    def on_clock(self, now_ns: int) -> None:
+        """The engine's clock moved; comes before the fact that moved it."""
+        self.clock_ns = now_ns
+
+    def on_trade(self, trade: Trade) -> None:
+        """One market execution."""
+
+    def before_book(self, event: BookSnapshot | BookDelta) -> None:
+        """A book message is about to be folded into the book."""
+
+    def on_book(self, event: BookSnapshot | BookDelta) -> None:
+        """A book message was folded: `sync.ladder` is the true book now, or None."""
+
+    def on_quote(self, quote: BestQuote) -> None:
+        """The venue's own top of book."""
+
+    def on_mark(self, mark: MarkPrice) -> None:
+        """A mark price."""
+
+    def on_open_interest(self, open_interest: OpenInterest) -> None:
+        """A live open interest."""
+
+    def on_liquidation(self, liquidation: Liquidation) -> None:
+        """A forced close as printed."""
+
+    def on_gap(self, instrument_id: str, gap: Gap) -> None:
+        """A loss on a stream of this instrument; `gap.kinds` says which, () = any."""
+
+    # ---- what readers see ---------------------------------------------------------------------
+
+    def paths(
+        self, clusters: Sequence[Cluster], density: LiquidationDensity | None
+    ) -> tuple[PathView, ...]:
+        """The way to each cluster, in the order of `clusters`; `density` is the pooled map."""
+        del clusters, density
+        return ()
+
+    def walls(self) -> tuple[WallView, ...]:
+        """Large resting orders that stand now, nearest first."""
+        return ()
+
+    def flow_events(self) -> tuple[FlowEvent, ...]:
+        """What happened lately in book and flow, oldest first; bounded."""
+        return ()
+
+    def digest(self) -> bytes:
+        """Hash over everything that decides the future of these readings."""
+        return hashlib.sha256(f"{self.base} {self.clock_ns}".encode()).digest()
