@@ -117,3 +117,25 @@ def bin_rows(
         row = int(np.floor(ticks[i] * tick_usd / step + 1e-7)) - first_row
         if 0 <= row < len(rows):
             rows[row] += quantity[i]
+
+
+@kernel
+def read_levels(
+    ticks: IntArray,
+    bid_count: int,
+    base: int,
+    size: FloatArray,
+    quantity: FloatArray,
+    outside: IntArray,
+) -> int:
+    """Sizes that rest now at the levels of a message; those outside the window go to `outside`."""
+    missed = 0
+    for i in range(len(ticks)):
+        column = ticks[i] - base
+        if 0 <= column < size.shape[1]:
+            quantity[i] = size[0 if i < bid_count else 1, column]
+        else:
+            quantity[i] = 0.0
+            outside[missed] = i
+            missed += 1
+    return missed

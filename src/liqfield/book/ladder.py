@@ -10,7 +10,15 @@ import hashlib
 
 import numpy as np
 
-from liqfield.book.kernels import NO_TICK, apply_levels, collect, fill, rescan_best, top_levels
+from liqfield.book.kernels import (
+    NO_TICK,
+    apply_levels,
+    collect,
+    fill,
+    read_levels,
+    rescan_best,
+    top_levels,
+)
 from liqfield.model.events import BookLevels, FloatArray, IntArray
 
 WINDOW = 1 << 16
@@ -84,6 +92,18 @@ class Ladder:
         if 0 <= column < WINDOW:
             return float(self._size[side, column])
         return self._far[side].get(tick, 0.0)
+
+    def sizes(self, levels: BookLevels) -> FloatArray:
+        """What rests now at the levels of a message: float64[n] base coins."""
+        n = len(levels.price_ticks)
+        quantity = np.empty(n)
+        if n > len(self._outside):
+            self._outside = np.empty(2 * n, np.int64)
+        ticks, bids = levels.price_ticks, levels.bid_count
+        missed = read_levels(ticks, bids, self._base, self._size, quantity, self._outside)
+        for i in self._outside[:missed]:
+            quantity[i] = self._far[BID if i < bids else ASK].get(int(ticks[i]), 0.0)
+        return quantity
 
     def top(self, side: int, count: int) -> tuple[IntArray, FloatArray]:
         """The best `count` levels of a side, best first: int64[m] ticks, float64[m] coins."""

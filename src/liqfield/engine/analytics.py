@@ -8,9 +8,13 @@ their order: event time only, every store bounded, `digest` covers it.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 
+from liqfield.book.path import path_views
+from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
+from liqfield.book.views import flow_event, wall_views
 from liqfield.model.analytics import FlowEvent, PathView, WallView
 from liqfield.model.estimates import Cluster, LiquidationDensity
 from liqfield.model.events import (
@@ -24,6 +28,11 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
+from liqfield.model.sides import Aggressor
+
+EVENTS = 500  # of the flow, kept
+WALLS_SHOWN = 64
+TRADE_KINDS = frozenset({"Trade"})
 
 
 class InstrumentAnalytics:
@@ -32,6 +41,7 @@ class InstrumentAnalytics:
     def __init__(self, instrument: Instrument, sync: BookSync) -> None:
         self.instrument = instrument
         self.sync = sync
+        self.book = BookReader(sync, instrument.tick_usd)
 
 
 class MarketAnalytics:
@@ -44,6 +54,7 @@ class MarketAnalytics:
     def __init__(self, base: str) -> None:
         self.base = base
         self.clock_ns = 0
+        self.events: deque[FlowEvent] = deque(maxlen=EVENTS)
         self._of: dict[str, InstrumentAnalytics] = {}
 
     def add(self, instrument: Instrument, sync: BookSync) -> None:
@@ -65,12 +76,21 @@ class MarketAnalytics:
 
     def on_trade(self, trade: Trade) -> None:
         """One market execution."""
+        of = self._of[trade.instrument_id]
+        is_buy = trade.aggressor is Aggressor.BUY
+        of.book.trade(trade.price, trade.quantity, is_buy, trade.event_ns)
 
     def before_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message is about to be folded into the book."""
+        self._of[event.instrument_id].book.before(event)
 
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message was folded: `sync.ladder` is the true book now, or None."""
+        of = self._of[event.instrument_id]
+        of.book.after(event, self.clock_ns)
+        while of.book.facts:
+            fact = of.book.facts.popleft()
+            self.events.append(flow_event(of.instrument.venue, fact, of.book.tick_usd))
 
     def on_quote(self, quote: BestQuote) -> None:
         """The venue's own top of book."""
@@ -85,7 +105,14 @@ class MarketAnalytics:
         """A forced close as printed."""
 
     def on_gap(self, instrument_id: str, gap: Gap) -> None:
-        """A loss on a stream of this instrument; `gap.kinds` says which, () = any."""
+        """A loss on a stream of this instrument; `gap.kinds` says which, () = any.
+
+        Comes after the book was told.
+        """
+        book = self._of[instrument_id].book
+        book.gap(gap.received_ns)
+        if not gap.kinds or TRADE_KINDS & set(gap.kinds):
+            book.trades_lost()
 
     # ---- what readers see ---------------------------------------------------------------------
 
@@ -93,17 +120,30 @@ class MarketAnalytics:
         self, clusters: Sequence[Cluster], density: LiquidationDensity | None
     ) -> tuple[PathView, ...]:
         """The way to each cluster, in the order of `clusters`; `density` is the pooled map."""
-        del clusters, density
-        return ()
+        books = {key: of.book for key, of in self._of.items()}
+        return path_views(clusters, density, books, self.clock_ns)
 
     def walls(self) -> tuple[WallView, ...]:
         """Large resting orders that stand now, nearest first."""
-        return ()
+        found = [
+            view
+            for key in sorted(self._of)
+            for view in wall_views(
+                self._of[key].instrument.venue, self._of[key].book, self.clock_ns
+            )
+        ]
+        return tuple(sorted(found, key=lambda view: abs(view.distance))[:WALLS_SHOWN])
 
     def flow_events(self) -> tuple[FlowEvent, ...]:
         """What happened lately in book and flow, oldest first; bounded."""
-        return ()
+        return tuple(self.events)
 
     def digest(self) -> bytes:
         """Hash over everything that decides the future of these readings."""
-        return hashlib.sha256(f"{self.base} {self.clock_ns}".encode()).digest()
+        sha = hashlib.sha256(f"{self.base} {self.clock_ns}".encode())
+        for key in sorted(self._of):
+            sha.update(key.encode())
+            sha.update(self._of[key].book.digest())
+        for event in self.events:
+            sha.update(repr(event).encode())
+        return sha.digest()

@@ -179,12 +179,11 @@ class MarketEngine:
             if hit:
                 state.gaps += 1
                 state.density.update(gap)
+                if not gap.kinds or BOOK_KINDS & set(gap.kinds):
+                    need = state.sync.push(gap)
+                    if need is not None:
+                        outputs.append(need)
                 self.analytics.on_gap(state.instrument.id, gap)
-                if gap.kinds and not BOOK_KINDS & set(gap.kinds):
-                    continue
-                need = state.sync.push(gap)
-                if need is not None:
-                    outputs.append(need)
         return outputs
 
     def densities(self) -> tuple[LiquidationDensity, ...]:

@@ -1,0 +1,101 @@
+"""What the readings of book and flow cost: the same recording folded with and without them.
+
+    PYTHONPATH=src python -m benchmarks.analytics RECORDING [RECORDING ...]
+
+Both engines step the same decoded events in slices by turns, process CPU time. `step_ratio` is
+engine.step alone, `spine_ratio` decode and step together, as the pipeline does them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from liqfield.app.pipeline import Pipeline
+from liqfield.app.terminal import infer_instruments
+from liqfield.engine.analytics import MarketAnalytics
+from liqfield.engine.engine import Engine
+from liqfield.model.events import Event, Frame, Record
+from liqfield.store.foreign import open_recording
+from liqfield.venues import registry
+from liqfield.venues.contract import Venue
+
+SLICE = 2_000  # records a turn
+
+
+class NoReadings(MarketAnalytics):
+    """The engine as it was before it read anything off book and flow."""
+
+    def _skip(self, *_: object) -> None:
+        return None
+
+
+for _name in [name for name in vars(MarketAnalytics) if name.startswith(("on_", "before_"))]:
+    setattr(NoReadings, _name, NoReadings._skip)
+
+
+def cost(path: Path, limit: int = 0) -> dict[str, object]:
+    """Ratios on one recording; the first turn of each engine (compilation) is not counted."""
+    records = list(open_recording(path))[: limit or None]
+    with_, without = _engine(), _engine()
+    spent = {"decode": 0, "with": 0, "without": 0}
+    venues = registry.make()
+    for at in range(0, len(records), SLICE):
+        part = records[at : at + SLICE]
+        for pipeline in (with_, without):
+            infer_instruments(pipeline, part)
+            for market in pipeline.engine.markets.values():
+                if pipeline is without and not isinstance(market.analytics, NoReadings):
+                    market.analytics = NoReadings(market.base)
+        started = time.process_time_ns()
+        events = _decode(part, venues, with_)
+        decoded = time.process_time_ns() - started
+        turns = [("with", with_), ("without", without)]
+        for name, pipeline in turns if at // SLICE % 2 else reversed(turns):
+            started = time.process_time_ns()
+            for event in events:
+                pipeline.engine.step(event)
+            if at:
+                spent[name] += time.process_time_ns() - started
+        if at:
+            spent["decode"] += decoded
+    count = max(len(records) - SLICE, 1)
+    return {
+        "recording": path.name,
+        "records": len(records),
+        "step_us_without": spent["without"] / count / 1e3,
+        "step_us_with": spent["with"] / count / 1e3,
+        "decode_us": spent["decode"] / count / 1e3,
+        "step_ratio": spent["with"] / max(spent["without"], 1),
+        "spine_ratio": (spent["decode"] + spent["with"])
+        / max(spent["decode"] + spent["without"], 1),
+    }
+
+
+def _engine() -> Pipeline:
+    venues = registry.make()
+    return Pipeline(Engine({name: venue.book_rule for name, venue in venues.items()}), venues)
+
+
+def _decode(part: Sequence[Record], venues: dict[str, Venue], of: Pipeline) -> list[Event]:
+    events: list[Event] = []
+    for record in part:
+        if isinstance(record, Frame):
+            events += venues[record.venue].decode(record, of.engine.instruments)
+        else:
+            events.append(record)
+    return events
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Print one JSON row a recording."""
+    for name in arguments or sys.argv[1:]:
+        sys.stdout.buffer.write(msgspec.json.encode(cost(Path(name))) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Distance bands: geometric, so that depth is read by the logarithm of the distance.
+
+Distance is the unsigned fraction of the mid, |price / mid - 1|. Band 0 is [0, EDGES[0]), band k is
+[EDGES[k - 1], EDGES[k]), the last one is open.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from liqfield.model.events import FloatArray
+
+NEAREST = 0.00025  # 2.5 bp
+EDGES: FloatArray = np.array([NEAREST * 2.0**k for k in range(10)])  # 2.5 bp ... 12.8 %
+BANDS = len(EDGES) + 1
+
+
+def band_of(distance: float) -> int:
+    """Index of the band that holds a distance."""
+    return int(np.searchsorted(EDGES, distance, side="right"))

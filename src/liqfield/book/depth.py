@@ -1,0 +1,188 @@
+"""Depth of one book or several: cumulative by distance, walks, and what lies beyond the view.
+
+A profile holds the levels of one side with their running sums, best first. Beyond what a venue
+shows, `Cum(u) = B u**kappa` is fitted to the side's own profile; its uncertainty grows with every
+octave, as the profile's own octaves scatter around the law. Money is USD, distance u the unsigned
+fraction of the mid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from liqfield.book.bands import EDGES
+from liqfield.book.ladder import ASK, BID, Ladder
+from liqfield.model.events import FloatArray
+
+REACH = float(EDGES[-1])
+KAPPA = 1.2  # before a fit; public measurements lie between 1.1 and 1.4
+KAPPA_SD = 0.3
+
+
+class SideDepth(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """One side, best first: price float64[n] USD, quantity float64[n] coins, cum_usd float64[n].
+
+    seen: distance to which the venue shows everything.
+    """
+
+    mid: float
+    price: FloatArray
+    quantity: FloatArray
+    cum_usd: FloatArray
+    seen: float
+
+    def within(self, distance: float) -> float:
+        """USD resting from the mid to a distance, as far as it is shown."""
+        count = int(np.searchsorted(self.distance, distance * (1.0 + 1e-12), side="right"))
+        return float(self.cum_usd[count - 1]) if count else 0.0
+
+    @property
+    def distance(self) -> FloatArray:
+        """float64[n], ascending."""
+        away: FloatArray = np.abs(self.price / self.mid - 1.0)
+        return away
+
+    def at(self, distances: FloatArray) -> FloatArray:
+        """`within` for many distances; nan beyond what is seen."""
+        count = np.searchsorted(self.distance, distances * (1.0 + 1e-12), side="right")
+        sums = np.concatenate((np.zeros(1), self.cum_usd))
+        values: FloatArray = np.where(distances <= self.seen * (1.0 + 1e-9), sums[count], np.nan)
+        return values
+
+
+def side_depth(
+    ladder: Ladder, is_ask: int, mid: float, unit_usd: float, seen: float, reach: float = REACH
+) -> SideDepth:
+    """The levels of a side within `reach` of the mid."""
+    middle = mid / unit_usd
+    if is_ask:
+        ticks, quantity = ladder.between(ASK, 0, math.ceil(middle * (1.0 + reach)) + 1)
+    else:
+        ticks, quantity = ladder.between(BID, math.floor(middle * (1.0 - reach)), 1 << 60)
+    order = np.argsort(ticks if is_ask else -ticks, kind="stable")
+    price = ticks[order].astype(np.float64) * unit_usd
+    quantity = quantity[order]
+    return SideDepth(mid, price, quantity, np.cumsum(price * quantity), min(seen, reach))
+
+
+def merge(sides: Sequence[SideDepth], mid: float) -> SideDepth | None:
+    """One side over venues, measured from a common mid; seen as far as all of them show."""
+    if not sides:
+        return None
+    price = np.concatenate([side.price for side in sides])
+    quantity = np.concatenate([side.quantity for side in sides])
+    order = np.argsort(np.abs(price - mid), kind="stable")
+    price, quantity = price[order], quantity[order]
+    seen = min(side.seen for side in sides)
+    return SideDepth(mid, price, quantity, np.cumsum(price * quantity), seen)
+
+
+# ---- walks ----------------------------------------------------------------------------------
+
+
+class Walk(msgspec.Struct, frozen=True, gc=False):
+    """A market order through a side. slippage_bp: average price against mid, basis points;
+    price: the last level touched; is_whole: the book shows enough."""
+
+    filled_usd: float
+    slippage_bp: float
+    price: float
+    is_whole: bool
+
+
+def walk(side: SideDepth, notional_usd: float) -> Walk:
+    """Sweep `notional_usd` of a side."""
+    n = len(side.cum_usd)
+    if n == 0 or notional_usd <= 0.0:
+        return Walk(0.0, 0.0, side.mid, notional_usd <= 0.0)
+    last = min(int(np.searchsorted(side.cum_usd, notional_usd)), n - 1)
+    before = float(side.cum_usd[last - 1]) if last else 0.0
+    part = min(notional_usd - before, float(side.cum_usd[last]) - before)
+    coins = float(side.quantity[:last].sum()) + part / float(side.price[last])
+    filled = before + part
+    return Walk(
+        filled,
+        abs(filled / coins / side.mid - 1.0) * 1e4,
+        float(side.price[last]),
+        notional_usd <= float(side.cum_usd[-1]),
+    )
+
+
+def notional_to_move(side: SideDepth, distance: float) -> float:
+    """USD that an aggressor must pay until the touch is at least `distance` from the mid."""
+    count = int(np.searchsorted(side.distance, distance * (1.0 - 1e-12)))
+    return float(side.cum_usd[count - 1]) if count else 0.0
+
+
+# ---- beyond the view ------------------------------------------------------------------------
+
+
+class DepthLaw(msgspec.Struct, frozen=True, gc=False):
+    """Cum(u) = B u**kappa, anchored where the view ends.
+
+    log_sd(u): standard deviation of log Cum(u): the slope's own error and the octaves' scatter.
+    """
+
+    b: float
+    kappa: float
+    kappa_sd: float
+    octave_sd: float
+    r2: float
+    seen: float
+    seen_usd: float
+    points: int
+
+    def usd(self, distance: float) -> float:
+        """Expected USD from the mid to a distance beyond the view."""
+        if self.seen_usd <= 0.0 or distance <= self.seen:
+            return self.seen_usd
+        return self.seen_usd * math.pow(distance / self.seen, self.kappa)
+
+    def log_sd(self, distance: float) -> float:
+        """Uncertainty of `usd`, of the logarithm."""
+        if distance <= self.seen:
+            return 0.0
+        octaves = math.log2(distance / self.seen)
+        slope = self.kappa_sd * octaves * math.log(2.0)
+        return math.sqrt(slope * slope + self.octave_sd**2 * octaves)
+
+
+def fit_law(side: SideDepth) -> DepthLaw:
+    """Least squares of log Cum on log u at the geometric edges inside the view, and the view's end.
+
+    With fewer than four points the slope of public measurements stands in, with its spread.
+    """
+    edges = EDGES[side.seen * 1.0001 >= EDGES]
+    at = np.append(edges, side.seen) if len(edges) == 0 or side.seen > edges[-1] * 1.2 else edges
+    cum = side.at(np.minimum(at, side.seen))
+    good = (cum > 0.0) & (at > 0.0)
+    seen_usd = side.within(side.seen)
+    if int(good.sum()) < 4:
+        b = seen_usd / side.seen**KAPPA if side.seen > 0.0 else 0.0
+        return DepthLaw(b, KAPPA, KAPPA_SD, 0.3, 0.0, side.seen, seen_usd, int(good.sum()))
+    x, y = np.log(at[good]), np.log(cum[good])
+    dx = x - x.mean()
+    kappa = float((dx * (y - y.mean())).sum() / (dx * dx).sum())
+    residual = y - y.mean() - kappa * dx
+    total = float(((y - y.mean()) ** 2).sum())
+    # Sums of a walk: what scatters independently are the octaves' own slopes.
+    steps = np.diff(x) / math.log(2.0)
+    gains = np.diff(y) - kappa * np.diff(x)
+    octave_sd = float(np.sqrt((gains * gains / steps).sum() / max(len(gains) - 1, 1)))
+    octave_sd = max(octave_sd, 0.05)
+    span = float(x[-1] - x[0]) / math.log(2.0)
+    kappa_sd = octave_sd / math.sqrt(span) / math.log(2.0)
+    return DepthLaw(
+        math.exp(float(y.mean() - kappa * x.mean())),
+        kappa,
+        kappa_sd,
+        octave_sd,
+        1.0 - float((residual * residual).sum()) / total if total > 0.0 else 0.0,
+        side.seen,
+        seen_usd,
+        int(good.sum()),
+    )

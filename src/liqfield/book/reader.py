@@ -1,0 +1,293 @@
+"""Everything that is read off one book, fed message by message: one writer, event time.
+
+Cheap on the path of every message (only its own levels are looked at); the whole book is looked at
+once every SAMPLE_NS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import deque
+
+import numpy as np
+
+from liqfield.book.attribution import NO_SIGHT, Attribution, Touch
+from liqfield.book.bands import EDGES
+from liqfield.book.depth import SideDepth, side_depth
+from liqfield.book.ladder import ASK, BID
+from liqfield.book.sync import BookSync
+from liqfield.book.usual import SAMPLE_NS, SECOND_NS, UsualDepth
+from liqfield.book.walls import WallFact, WallSettings, WallTracker
+from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, FloatArray, IntArray
+from liqfield.model.sides import BookRule
+
+WATCH_NS = SECOND_NS  # walls: exposure and sight
+WINDOW_SHARE = 0.9  # of a venue's moving window is judged: levels that leave it were not cancelled
+LATTICE = 0.0005  # log width of the bins in which the recent past of the book is kept
+LATTICE_REACH = 0.06
+PAST = 90  # samples: 15 minutes
+
+
+class BookReader:
+    """Readings of one instrument's book. tick_usd: USD per base coin of one tick."""
+
+    def __init__(self, sync: BookSync, tick_usd: float, walls: WallSettings | None = None) -> None:
+        self.sync = sync
+        self.tick_usd = tick_usd
+        self.attribution = Attribution()
+        self.walls = WallTracker(walls)
+        self.usual = UsualDepth()
+        self.facts: deque[WallFact] = deque(maxlen=1_000)  # the reader's owner drains it
+        self.mid_tick = 0.0
+        self.seen = np.zeros(2)  # distance to which each side is shown
+        # (at_ns, mid USD, first bin, USD by bin: bids below the mid, asks above it)
+        self.past: deque[tuple[int, float, int, FloatArray]] = deque(maxlen=PAST)
+        self._bounds = (-NO_SIGHT, NO_SIGHT)  # of a REST snapshot: levels beyond are known in part
+        self._before: FloatArray | None = None
+        self._was_live = False
+        self._trades_known = False  # a loss can be explained only while trades are told
+        self._whole: BookLevels | None = None  # the whole book as last told
+        self._width = np.full(2, np.inf)  # ticks from the mid to the last level shown
+        self._sample_ns = 0
+        self._watch_ns = 0
+
+    # ---- facts --------------------------------------------------------------------------------
+
+    def trade(self, price: float, quantity: float, is_buy: bool, at_ns: int) -> None:
+        """A market execution; a buyer takes what rests on the ask side."""
+        self._trades_known = True
+        side = 1 if is_buy else 0
+        told = self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
+        if told is not None:
+            self.walls.explain(told)
+        self.walls.aggress(side, quantity, at_ns)
+
+    def before(self, event: BookSnapshot | BookDelta) -> None:
+        """Right before the book folds a message: remember what rests where it will change."""
+        ladder = self.sync.ladder
+        self._was_live = ladder is not None
+        if ladder is not None and isinstance(event, BookDelta):
+            self._before = ladder.sizes(event.levels)
+
+    def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
+        """Right after the book folded it. now_ns: the engine's clock."""
+        ladder = self.sync.ladder
+        if ladder is None:
+            self._restart(event.event_ns)
+            return
+        bid, ask = ladder.best_bid, ladder.best_ask
+        if bid is None or ask is None:
+            return
+        self.mid_tick = 0.5 * (bid + ask)
+        if not self._was_live:
+            self._begin(event)
+        elif isinstance(event, BookDelta):
+            if self.sync.sequence != event.sequence:
+                return  # a repeat: nothing was folded
+            assert self._before is not None
+            self._fold(event.levels, self._before, event.event_ns)
+        elif self.sync.rule is BookRule.WHOLE:
+            self._fold_whole(event.levels, event.event_ns)
+        elif self.sync.rule is not BookRule.REST_THEN_PREVIOUS:  # else an audit: it says nothing
+            self._begin(event)
+        self.pace(now_ns)
+
+    def gap(self, at_ns: int) -> None:
+        """The book is void."""
+        if self.sync.ladder is None:
+            self._restart(at_ns)
+
+    def trades_lost(self) -> None:
+        """Trades went missing: until the next one no loss can be called a cancellation."""
+        at_ns = self.attribution.at_ns
+        self._forget_walls(at_ns)
+        self.attribution.restart(at_ns)
+        self._trades_known = False
+
+    def pace(self, now_ns: int) -> None:
+        """What is done by the clock: verdicts that are due, and the samples."""
+        facts, over = self.walls.due(self.attribution.at_ns)
+        self.facts.extend(facts)
+        for key in over:
+            self.attribution.watch(key, -1)
+        if now_ns >= self._watch_ns:
+            self._look(now_ns)
+        if now_ns >= self._sample_ns:
+            self._sample(now_ns)
+
+    # ---- readings -----------------------------------------------------------------------------
+
+    def depth(self, reach: float = float(EDGES[-1])) -> tuple[SideDepth, SideDepth] | None:
+        """(bids, asks) now, None without a book."""
+        ladder = self.sync.ladder
+        if ladder is None or self.mid_tick <= 0.0:
+            return None
+        mid, unit = self.mid_tick * self.tick_usd, self.tick_usd
+        return (
+            side_depth(ladder, BID, mid, unit, float(self.seen[BID]), reach),
+            side_depth(ladder, ASK, mid, unit, float(self.seen[ASK]), reach),
+        )
+
+    def digest(self) -> bytes:
+        """Hash over everything that decides what these readings will be."""
+        sha = hashlib.sha256(self.attribution.digest())
+        sha.update(self.walls.digest())
+        sha.update(self.usual.digest())
+        sha.update(repr((self.mid_tick, self._bounds, self._sample_ns, self._watch_ns)).encode())
+        sha.update(self.seen.tobytes())
+        for at_ns, mid, first, usd in self.past:
+            sha.update(f"{at_ns} {mid} {first}".encode())
+            sha.update(usd.tobytes())
+        return sha.digest()
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    def _restart(self, at_ns: int) -> None:
+        """The book is void: its walls are out of sight, its losses cannot be told."""
+        self._forget_walls(at_ns)
+        self.attribution.restart(-1)
+        self.past.clear()
+
+    def _forget_walls(self, at_ns: int) -> None:
+        for key in list(self.walls.standing):
+            self.attribution.watch(key, -1)
+            self.walls.forget(key, at_ns)
+
+    def _begin(self, event: BookSnapshot | BookDelta) -> None:
+        """A book from nothing, or replaced."""
+        self._restart(event.event_ns)
+        self.attribution.restart(self.sync.event_ns)
+        if isinstance(event, BookSnapshot) and self.sync.rule is BookRule.REST_THEN_PREVIOUS:
+            ticks = event.levels.price_ticks
+            self._bounds = (int(ticks.min()), int(ticks.max()))
+        if self.sync.rule is BookRule.WHOLE:
+            self._whole = _sorted(event.levels)
+        self._width[:] = np.inf
+        self._sample_ns = self._watch_ns = 0
+
+    def _fold(self, levels: BookLevels, before: FloatArray, at_ns: int) -> None:
+        if not self._trades_known:
+            self.attribution.restart(max(at_ns, self.attribution.at_ns))
+            return
+        self.attribution.sight[:] = self._sight()
+        touches, told = self.attribution.delta(levels, before, at_ns, self.mid_tick)
+        for one in touches:
+            self._touch(one, at_ns)
+        for other in told:
+            self.walls.explain(other)
+
+    def _touch(self, touch: Touch, at_ns: int, *, seen_born: bool = True) -> None:
+        begun = self.walls.touch(touch, at_ns, self.mid_tick, seen_born=seen_born)
+        if begun:
+            self.attribution.watch(touch.tick * 2 + touch.is_ask, 1)
+
+    def _fold_whole(self, event_levels: BookLevels, at_ns: int) -> None:
+        """Two whole books: what both show is compared, the rest came into sight or left it."""
+        old, new = self._whole, _sorted(event_levels)
+        self._whole = new
+        if old is None or at_ns < self.attribution.at_ns:
+            return
+        parts, bid_count = [], 0
+        for side in (BID, ASK):
+            of_old, of_new = _side(old, side), _side(new, side)
+            every = np.union1d(of_old[0], of_new[0])
+            if side == BID:
+                every = every[every >= max(of_old[0][0], of_new[0][0])]
+                bid_count = len(every)
+            else:
+                every = every[every <= min(of_old[0][-1], of_new[0][-1])]
+            parts.append((every, _at(every, *of_old), _at(every, *of_new)))
+        ticks, before, after = (np.concatenate([part[k] for part in parts]) for k in range(3))
+        self._fold(BookLevels(ticks, after, bid_count), before, at_ns)
+
+    def _look(self, now_ns: int) -> None:
+        """Once a second: walls age at their distance, and go out of sight."""
+        passed_s = (now_ns - self._watch_ns + WATCH_NS) / SECOND_NS if self._watch_ns else 0.0
+        self._watch_ns = now_ns - now_ns % WATCH_NS + WATCH_NS
+        for key in self.walls.watch_time(min(passed_s, 10.0), self.mid_tick, self._sight()):
+            self.attribution.watch(key, -1)
+            self.walls.forget(key, self.attribution.at_ns)
+
+    def _sight(self) -> tuple[int, int]:
+        """Lowest and highest tick whose changes are judged."""
+        if self.sync.rule is BookRule.REST_THEN_PREVIOUS or not np.isfinite(self._width[BID]):
+            return -NO_SIGHT, NO_SIGHT  # every change is told, however far
+        return (
+            math.ceil(self.mid_tick - WINDOW_SHARE * self._width[BID]),
+            math.floor(self.mid_tick + WINDOW_SHARE * self._width[ASK]),
+        )
+
+    def _sample(self, now_ns: int) -> None:
+        """Once in ten seconds: usual depth, level sizes, the recent past by price."""
+        self._sample_ns = now_ns - now_ns % SAMPLE_NS + SAMPLE_NS
+        self._measure_view()
+        sides = self.depth()
+        if sides is None:
+            return
+        self.usual.sample(now_ns, np.stack([side.at(EDGES) for side in sides]))
+        self.walls.learn(
+            np.concatenate([side.distance for side in sides]),
+            np.concatenate([side.quantity for side in sides]),
+        )
+        self.attribution.large = self.walls.large
+        for is_ask, side in enumerate(sides):
+            self._find_large(side, is_ask)
+        self.past.append((now_ns, *_lattice(sides)))
+
+    def _measure_view(self) -> None:
+        """How far the venue shows each side: to the edge of the snapshot, or of its window."""
+        if self.sync.rule is BookRule.REST_THEN_PREVIOUS:
+            low, high = self._bounds
+        else:
+            ladder = self.sync.ladder
+            assert ladder is not None
+            low, high = int(ladder.levels(BID)[0][0]), int(ladder.levels(ASK)[0][-1])
+            self._width[:] = (self.mid_tick - low, high - self.mid_tick)
+        self.seen[BID] = max(1.0 - low / self.mid_tick, 0.0)
+        self.seen[ASK] = max(high / self.mid_tick - 1.0, 0.0)
+
+    def _find_large(self, side: SideDepth, is_ask: int) -> None:
+        """Large levels that stood before they were large, or before we looked."""
+        band = np.searchsorted(EDGES, side.distance, side="right")
+        for i in np.flatnonzero(side.quantity >= self.walls.large[band]):
+            tick, quantity = round(float(side.price[i]) / self.tick_usd), float(side.quantity[i])
+            if tick * 2 + is_ask not in self.walls.standing and self._trades_known:
+                touch = Touch(tick, is_ask, quantity, quantity, 0.0, 0.0)
+                self._touch(touch, self.attribution.at_ns, seen_born=False)
+
+
+def _sorted(levels: BookLevels) -> BookLevels:
+    """Each side ascending by tick."""
+    n = levels.bid_count
+    order = np.concatenate(
+        (np.argsort(levels.price_ticks[:n]), n + np.argsort(levels.price_ticks[n:]))
+    )
+    return BookLevels(levels.price_ticks[order], levels.quantity[order], n)
+
+
+def _side(levels: BookLevels, side: int) -> tuple[IntArray, FloatArray]:
+    part = slice(levels.bid_count) if side == BID else slice(levels.bid_count, None)
+    return levels.price_ticks[part], levels.quantity[part]
+
+
+def _at(every: IntArray, ticks: IntArray, quantity: FloatArray) -> FloatArray:
+    """Sizes at `every` tick, 0 where nothing rests; `ticks` ascending."""
+    at = np.minimum(np.searchsorted(ticks, every), len(ticks) - 1)
+    sizes: FloatArray = np.where(ticks[at] == every, quantity[at], 0.0)
+    return sizes
+
+
+def _lattice(sides: tuple[SideDepth, SideDepth]) -> tuple[float, int, FloatArray]:
+    """(mid, first bin, USD by bin): bin k holds prices in [exp(k w), exp((k + 1) w))."""
+    mid = sides[BID].mid
+    first = math.floor(math.log(mid * (1.0 - LATTICE_REACH)) / LATTICE)
+    last = math.floor(math.log(mid * (1.0 + LATTICE_REACH)) / LATTICE) + 1
+    edges = np.exp(np.arange(first, last + 1) * LATTICE)
+    usd = np.zeros(last - first)
+    for side in sides:
+        index = np.searchsorted(edges, side.price, side="right") - 1
+        inside = (index >= 0) & (index < len(usd))
+        value = side.price * side.quantity
+        usd += np.bincount(index[inside], value[inside], minlength=len(usd))
+    return mid, first, usd
