@@ -9,6 +9,7 @@ import numpy as np
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.readings import Readings
 from liqfield.app.thin import thin_windows
+from liqfield.app.truth import truth_message
 from liqfield.book.composite import BookSource, compose
 from liqfield.book.ladder import ASK, BID
 from liqfield.context.funding import VenueFunding, rate_8h, weighted_8h
@@ -150,7 +151,7 @@ class Publisher:
                 self._pooled[base] = pooled
                 self._live_maps(base, densities, pooled)
                 found = self._find_clusters(base, densities, pooled.at_ns)
-                paths = Readings(market).paths(found, pooled)
+                paths = market.paths(found, pooled)
                 message = encode.clusters(base, pooled.at_ns, pooled.mark_price, found, paths)
                 self.hub.publish(f"clusters:{base}", message)
             self._top_bar(base, market)
@@ -158,6 +159,9 @@ class Publisher:
                 self._flow(base, market)
             if self._revision % CONTEXT_EVERY == 1:
                 self._context(base, market)
+                if market.clock_ns:
+                    score = truth_message(base, market.clock_ns, market.truth())
+                    self.hub.publish(f"truth:{base}", score)
             reference = market.reference()
             running = reference.candles.get() if reference is not None else None
             if running is not None:
@@ -223,7 +227,7 @@ class Publisher:
             volume,
             view.step,
             rows,
-            walls=Readings(market).walls(),
+            walls=market.walls(),
             microprice=_microprice(market.reference()),
         )
         self.hub.publish(topic, message)

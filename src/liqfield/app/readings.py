@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from liqfield.cascade.projection import Projection
 from liqfield.engine.market import MarketEngine
-from liqfield.model.analytics import CascadeView, ContextView, FlowView, PathView, WallView
-from liqfield.model.estimates import Cluster, LiquidationDensity
+from liqfield.model.analytics import CascadeView, ContextView, FlowView
 from liqfield.model.sides import PositionSide
-
-Paths = Callable[[Sequence[Cluster], LiquidationDensity | None], Sequence[PathView | None]]
 
 
 class Project(Protocol):
@@ -26,18 +23,8 @@ class Readings:
     def __init__(self, market: MarketEngine) -> None:
         self._market = market
 
-    def paths(
-        self, clusters: Sequence[Cluster], density: LiquidationDensity | None
-    ) -> Sequence[PathView | None]:
-        ask = cast("Paths | None", getattr(self._market, "paths", None))
-        return () if ask is None else ask(clusters, density)
-
-    def walls(self) -> Sequence[WallView] | None:
-        ask = cast("Callable[[], Sequence[WallView]] | None", getattr(self._market, "walls", None))
-        return None if ask is None else ask()
-
     def flow(self, now_ns: int) -> FlowView | None:
-        ask = cast("Callable[[int], FlowView | None] | None", getattr(self._market, "flow", None))
+        ask = cast("Callable[[int], FlowView | None] | None", _get(self._market, "flow"))
         return None if ask is None else ask(now_ns)
 
     def cascade(self) -> CascadeView | None:

@@ -336,58 +336,65 @@ class Context(WireStruct, frozen=True, tag="context"):
 
 
 class TruthHour(msgspec.Struct, frozen=True, rename="camel"):
-    """One hour; pairs are [long, short], USD. The map was made before the hour began and is summed
-    over the prices that the mark then crossed."""
+    """One interval (an hour); pairs are [long, short], USD. The map was made before it began and is
+    summed over the prices that the mark then crossed; flat_usd knows the path and no map."""
 
     start_ms: float
+    span_s: float
+    mark_open: float
+    mark_low: float
+    mark_high: float
     predicted_usd: tuple[float, float]
     p10_usd: tuple[float, float]
     p90_usd: tuple[float, float]
     realised_usd: tuple[float, float]
+    flat_usd: tuple[float, float]
 
 
 class CalibrationRow(msgspec.Struct, frozen=True, rename="camel"):
-    """Hours of about equal forecast: mean predicted and mean realised USD, with an 80 % interval of
-    the latter where there are enough of them."""
+    """`n` intervals of like forecast: mean predicted and mean realised USD, the latter with its
+    80 % interval."""
 
+    side: str
     predicted_usd: float
     realised_usd: float
-    realised_p10: float | None
-    realised_p90: float | None
-    hours: int
+    realised_low: float
+    realised_high: float
+    n: int
 
 
 class SkillRow(msgspec.Struct, frozen=True, rename="camel"):
-    """A forecast's score beside the others. side: long, short; is_baseline: something simpler that
-    the map has to beat; low, high: 90 % interval by day blocks, None where days are too few."""
+    """A score of the map. baseline: what it is compared with, "" = nothing. value: None while n is
+    too small; low, high: 80 % interval by day blocks, None while there are fewer than two days."""
 
-    name: str
     side: str
     measure: str
-    value: float
+    baseline: str
+    value: float | None
     low: float | None
     high: float | None
     n: int
-    is_baseline: bool
 
 
 class Truth(WireStruct, frozen=True, tag="truth"):
     """Predicted against realised liquidations (GET /api/v1/truth/{base}). Pairs are [long, short].
 
-    total_ratio: predicted / realised, coverage-corrected; interval_coverage: share of hours whose
-    realised USD lay inside the stated 80 % interval. coverage: what the prints can and cannot show.
+    total_ratio: predicted / realised; coverage: share of intervals whose realised USD lay inside
+    [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
+    the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
     """
 
     base: str
     at_ms: float
+    next_ms: float
+    venues: tuple[str, ...]
     hours: tuple[TruthHour, ...]
     total_ratio: tuple[float | None, float | None]
-    interval_stated: float
-    interval_coverage: float | None
-    interval_n: int
+    coverage: tuple[float | None, float | None]
+    coverage_stated: float
     calibration: tuple[CalibrationRow, ...]
     skill: tuple[SkillRow, ...]
-    coverage: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 class StreamRow(msgspec.Struct, frozen=True, rename="camel"):

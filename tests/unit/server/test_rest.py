@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from liqfield.app.truth import truth_message
 from liqfield.model.errors import SettingError
 from liqfield.model.events import Candle
 from liqfield.model.sides import CandleOf
@@ -361,9 +362,8 @@ def test_readings_are_absent_in_words_until_something_is_published() -> None:
                 reply = await client.get(f"api/v1/{name}/BTC")
                 assert reply.status_code == 404
                 assert "BTC" in reply.json()["message"]
-            truth = wire.Truth("BTC", 1.0, (), (None, 1.1), 0.8, None, 0, (), (), ("sampled",))
-            server.hub.publish("truth:BTC", truth)
+            server.hub.publish("truth:BTC", truth_message("BTC", T0 * SECOND, None))
             body = (await client.get("api/v1/truth/BTC")).json()
-            assert body["totalRatio"] == [None, 1.1]
+            assert (body["hours"], body["totalRatio"]) == ([], [None, None])
 
     asyncio.run(scenario())

@@ -338,62 +338,69 @@ export interface Context {
 }
 
 /**
- * One hour; pairs are [long, short], USD. The map was made before the hour began and is summed
- * over the prices that the mark then crossed.
+ * One interval (an hour); pairs are [long, short], USD. The map was made before it began and is
+ * summed over the prices that the mark then crossed; flat_usd knows the path and no map.
  */
 export interface TruthHour {
   readonly startMs: number;
+  readonly spanS: number;
+  readonly markOpen: number;
+  readonly markLow: number;
+  readonly markHigh: number;
   readonly predictedUsd: readonly [number, number];
   readonly p10Usd: readonly [number, number];
   readonly p90Usd: readonly [number, number];
   readonly realisedUsd: readonly [number, number];
+  readonly flatUsd: readonly [number, number];
 }
 
 /**
- * Hours of about equal forecast: mean predicted and mean realised USD, with an 80 % interval of
- * the latter where there are enough of them.
+ * `n` intervals of like forecast: mean predicted and mean realised USD, the latter with its
+ * 80 % interval.
  */
 export interface CalibrationRow {
+  readonly side: string;
   readonly predictedUsd: number;
   readonly realisedUsd: number;
-  readonly realisedP10: number | null;
-  readonly realisedP90: number | null;
-  readonly hours: number;
+  readonly realisedLow: number;
+  readonly realisedHigh: number;
+  readonly n: number;
 }
 
 /**
- * A forecast's score beside the others. side: long, short; is_baseline: something simpler that
- * the map has to beat; low, high: 90 % interval by day blocks, None where days are too few.
+ * A score of the map. baseline: what it is compared with, "" = nothing. value: None while n is
+ * too small; low, high: 80 % interval by day blocks, None while there are fewer than two days.
  */
 export interface SkillRow {
-  readonly name: string;
   readonly side: string;
   readonly measure: string;
-  readonly value: number;
+  readonly baseline: string;
+  readonly value: number | null;
   readonly low: number | null;
   readonly high: number | null;
   readonly n: number;
-  readonly isBaseline: boolean;
 }
 
 /**
  * Predicted against realised liquidations (GET /api/v1/truth/{base}). Pairs are [long, short].
  *
- * total_ratio: predicted / realised, coverage-corrected; interval_coverage: share of hours whose
- * realised USD lay inside the stated 80 % interval. coverage: what the prints can and cannot show.
+ * total_ratio: predicted / realised; coverage: share of intervals whose realised USD lay inside
+ * [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
+ * the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
  */
 export interface Truth {
   readonly t: "truth";
   readonly base: string;
   readonly atMs: number;
+  readonly nextMs: number;
+  readonly venues: readonly string[];
   readonly hours: readonly TruthHour[];
   readonly totalRatio: readonly [number | null, number | null];
-  readonly intervalStated: number;
-  readonly intervalCoverage: number | null;
-  readonly intervalN: number;
+  readonly coverage: readonly [number | null, number | null];
+  readonly coverageStated: number;
   readonly calibration: readonly CalibrationRow[];
   readonly skill: readonly SkillRow[];
-  readonly coverage: readonly string[];
+  readonly notes: readonly string[];
 }
 
 export interface StreamRow {
