@@ -36,7 +36,7 @@ from liqfield.model.events import (
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.margin import MarginTier
-from liqfield.model.sides import Aggressor, CandleOf, TradeKind
+from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
 
 HOUR_NS = 3_600_000_000_000
 DAY_H = 24.0
@@ -72,6 +72,7 @@ class DensityEstimator:
         self.trust = Trust()
         # what the mark swept since the last call of `take_swept`, coins x mark [2, classes]
         self.swept_usd: FloatArray = np.zeros((2, laws.CLASSES))
+        self._counts_usd = instrument.kind is ContractKind.INVERSE
         self._tiers = tiers
         self._table_for: tuple[MarginTier, ...] = ()
         self._distance: FloatArray = np.empty(0)
@@ -99,6 +100,21 @@ class DensityEstimator:
             FundingRate: self._on_funding,
             TierTable: self._on_tiers,
         }
+
+    # ---- units --------------------------------------------------------------------------------
+
+    @property
+    def unit_usd(self) -> float:
+        """USD of one unit of the state: a base coin, or a dollar on inverse contracts.
+
+        The holder of an inverse contract holds dollars: counted in coins, every move of the price
+        would look like positions opened or closed.
+        """
+        return 1.0 if self._counts_usd else self.mark
+
+    def _units(self, coins: float, price: float) -> float:
+        """State units of base coins at a price."""
+        return coins * price if self._counts_usd else coins
 
     # ---- events -------------------------------------------------------------------------------
 
@@ -129,7 +145,8 @@ class DensityEstimator:
         if self.mark and abs(math.log(event.price / self.mark)) > MARK_JUMP:
             self.trust.outlier(self.clock_ns, "trade price")
         else:
-            self._flow.trade(event.price, event.quantity, event.aggressor is Aggressor.BUY)
+            units = self._units(event.quantity, event.price)
+            self._flow.trade(event.price, units, event.aggressor is Aggressor.BUY)
         if self.clock_ns - self._mark_ns > MARK_STALE_NS:
             self._take_mark(event.price, event.price, event.price)
             self.trust.borrowed_mark(self.clock_ns)
@@ -165,7 +182,8 @@ class DensityEstimator:
             buy = event.taker_buy_volume
             buy = buy if 0.0 <= buy <= event.volume else 0.5 * event.volume
             if self.mark and max(high / self.mark, self.mark / low) < 1.0 + 4.0 * MARK_JUMP:
-                self._flow.candle(low, high, buy, event.volume - buy)
+                sold = self._units(event.volume - buy, event.close)
+                self._flow.candle(low, high, self._units(buy, event.close), sold)
         if self.clock_ns - self._step_ns >= 2 * SCORE_NS and self.mark:
             # No open interest in this history: keep the shape, the quantity comes later.
             self._step(self.open_interest if self._oi_known else 1.0)
@@ -181,22 +199,28 @@ class DensityEstimator:
         self._advance(event.event_ns, 0 if event.is_history else event.received_ns)
         if is_finite_positive(event.price) and self.clock_ns - self._mark_ns > 60_000_000_000:
             self._take_mark(event.price, event.price, event.price)
+        quantity = event.quantity
+        if self._counts_usd:
+            price = event.price or self.mark
+            quantity = event.notional_usd or self._units(quantity, price)
+            if not is_finite_positive(quantity):
+                return
         if not self.mark:
-            self.open_interest = event.quantity
+            self.open_interest = quantity
             self._oi_known = True
             return
         if not self._oi_known:
             self._oi_known = True
             if self.state is not None:
-                self.state.rescale(event.quantity / max(self.open_interest, 1e-300))
-            self.open_interest = event.quantity
-        elif abs(math.log(event.quantity / self.open_interest)) > OI_JUMP:
-            self.trust.oi_jump(self.clock_ns, event.quantity / self.open_interest)
+                self.state.rescale(quantity / max(self.open_interest, 1e-300))
+            self.open_interest = quantity
+        elif abs(math.log(quantity / self.open_interest)) > OI_JUMP:
+            self.trust.oi_jump(self.clock_ns, quantity / self.open_interest)
             if self.state is not None:
-                self.state.rescale(event.quantity / self.open_interest)
-            self.open_interest = event.quantity
+                self.state.rescale(quantity / self.open_interest)
+            self.open_interest = quantity
         self.trust.oi_ns = self.clock_ns
-        self._step(event.quantity)
+        self._step(quantity)
 
     def _on_print(self, event: Liquidation) -> None:
         if not is_finite_positive(event.price, event.quantity):
@@ -257,7 +281,7 @@ class DensityEstimator:
             return
         swept = np.zeros((2, laws.CLASSES))
         state.sweep(low, high, swept)
-        swept *= self.mark
+        swept *= self.unit_usd
         self.swept_usd += swept
         self.level.sweep(swept)
 
@@ -371,7 +395,7 @@ class DensityEstimator:
     def _count_dead(self, dead: FloatArray) -> None:
         """Opened and swept within one step: of unknown order, so half of it counts as swept."""
         if dead.any():
-            spread = 0.5 * self.mark * dead[:, None] * self._weights.mean(axis=0)[None, :]
+            spread = 0.5 * self.unit_usd * dead[:, None] * self._weights.mean(axis=0)[None, :]
             self.swept_usd += spread
             self.level.sweep(spread)
 
@@ -457,14 +481,14 @@ class DensityEstimator:
         coins = mass.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             age_s = np.where(coins > 0.0, (self._hours() - born / coins) * 3600.0, 0.0)
-        mass *= self.mark
-        usd = coins * self.mark
+        mass *= self.unit_usd
+        usd = coins * self.unit_usd
         confidence, widen = self.trust.judge(
             max(at_ns or 0, self.clock_ns), self.level.prints, self._mark_ns
         )
         relative = math.sqrt(s.spread**2 + widen**2)
         p10, p90 = gamma_interval(usd, relative, self.level.lump_usd(s.lump_usd))
-        share = self.level.share(s.forced_prior * self.open_interest * self.mark)
+        share = self.level.share(s.forced_prior * self.open_interest * self.unit_usd)
         return LiquidationDensity(
             instrument_id=self.instrument.id,
             at_ns=self.clock_ns,
@@ -473,8 +497,8 @@ class DensityEstimator:
             notional_usd=mass,
             p10=p10,
             p90=p90,
-            outside_usd=state.outside() * self.mark,
-            open_interest_usd=self.open_interest * self.mark,
+            outside_usd=state.outside() * self.unit_usd,
+            open_interest_usd=self.open_interest * self.unit_usd,
             confidence=confidence,
             forced_share=float(share.mean()),
             age_s=np.maximum(age_s, 0.0),
@@ -485,13 +509,13 @@ class DensityEstimator:
 
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""
-        return self.level.share(self.settings.forced_prior * self.open_interest * self.mark)
+        return self.level.share(self.settings.forced_prior * self.open_interest * self.unit_usd)
 
     def would_sweep(self, low: float, high: float) -> FloatArray:
         """USD [2, classes] that a mark path over [low, high] would sweep now; changes nothing."""
         if self.state is None:
             return np.zeros((2, laws.CLASSES))
-        swept: FloatArray = self.state.probe(low, high) * self.mark
+        swept: FloatArray = self.state.probe(low, high) * self.unit_usd
         return swept
 
     def imbalance(self) -> float:
