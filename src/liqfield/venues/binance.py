@@ -71,12 +71,15 @@ from liqfield.venues.scan import DepthScanner
 NAME = "binance"
 Pair = tuple[float, float]
 _KINDS = {"ADL": TradeKind.ADL, "INSURANCE_FUND": TradeKind.INSURANCE}
-# Depth diffs as sent before and since 2026, alone and on combined streams (never `@depth5@`).
-_DIFFS = tuple(
-    b'{"e":"depthUpdate","E":\1,"T":\1,"s":"\2",' + b + b'"U":\1,"u":\1,"pu":\1,"b":\3,"a":\4}'
-    for b in (b"", b'"ps":"\2","st":1,')
-)
-_DEPTH_SHAPES = (*_DIFFS, *(b'{"stream":"\2@depth@\2","data":' + d + b"}" for d in _DIFFS))
+
+
+def depth_shapes(market: int) -> tuple[bytes, ...]:
+    """Depth diffs as sent before and since 2026, alone and on combined streams (not `@depth5@`)."""
+    start = b'{"e":"depthUpdate","E":\1,"T":\1,"s":"\2",'
+    end = b'"U":\1,"u":\1,"pu":\1,"b":\3,"a":\4}'
+    added = (b"", b'"ps":"\2",', b'"ps":"\2","st":%d,' % market)
+    diffs = tuple(start + middle + end for middle in added)
+    return (*diffs, *(b'{"stream":"\2@depth@\2","data":' + diff + b"}" for diff in diffs))
 
 
 class _Message(msgspec.Struct, tag_field="e"):
@@ -427,7 +430,7 @@ class Binance:
         }
         self._raw = msgspec.json.Decoder(_Stream, strict=False)
         self._combined = msgspec.json.Decoder(_Combined, strict=False)
-        self._depth = DepthScanner(NAME, b'"s":"', _DEPTH_SHAPES)
+        self._depth = DepthScanner(self.name, b'"s":"', depth_shapes(self.market))
 
     # ---- decode -------------------------------------------------------------------------------
 
