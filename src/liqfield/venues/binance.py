@@ -22,7 +22,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     OpenInterest,
@@ -60,7 +59,9 @@ from liqfield.venues.decoding import (
     coins,
     decimals_of,
     finite,
+    implied_price,
     levels,
+    listing,
     not_negative,
     open_interest,
     positive,
@@ -633,11 +634,7 @@ class Binance:
         del query, instruments
         info = self._reader.read(frame.payload, _ExchangeInfo, "exchangeInfo")
         at = frame.received_ns
-        return [
-            Listing(f"{self.name}:{s.symbol}", at, at, _instrument(self.name, s))
-            for s in info.symbols
-            if s.filters
-        ]
+        return [listing(_instrument(self.name, s), at, at) for s in info.symbols if s.filters]
 
     def _rest_depth(
         self, frame: Frame, query: dict[str, str], instruments: Instruments
@@ -674,7 +671,7 @@ class Binance:
             usd = not_negative(row.sumOpenInterestValue)
             if of.kind is ContractKind.INVERSE:  # contracts are dollars, the value is in coins
                 outstanding, usd = usd, outstanding
-            price = usd / positive(outstanding) if outstanding > 0.0 else 0.0
+            price = implied_price(usd, outstanding)
             at, got = row.timestamp * MS, frame.received_ns
             events.append(OpenInterest(of.id, at, got, outstanding, price, is_history=True))
         return events
@@ -996,7 +993,7 @@ def subscription(
 
 
 def _instrument(venue: str, s: _Symbol) -> Instrument:
-    tick = next(f.tickSize for f in s.filters if f.filterType == "PRICE_FILTER")
+    tick = next((f.tickSize for f in s.filters if f.filterType == "PRICE_FILTER"), "none")
     lot = next((f.stepSize for f in s.filters if f.filterType == "LOT_SIZE"), "0")
     mantissa, decimals = tick_parts(tick)
     base, factor = base_and_factor(s.baseAsset)

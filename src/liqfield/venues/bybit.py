@@ -22,7 +22,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     PositioningRatio,
@@ -51,6 +50,7 @@ from liqfield.venues.decoding import (
     base_and_factor,
     finite,
     levels,
+    listing,
     not_negative,
     open_interest,
     positive,
@@ -505,10 +505,7 @@ class Bybit:
         if body.category not in ("linear", "inverse"):
             return [Notice(self.name, frame.received_ns, "unused", f"instruments {body.category}")]
         got = frame.received_ns
-        return [
-            Listing(f"{self.name}:{c.symbol}", at, got, _instrument(self.name, c))
-            for c in body.rows
-        ]
+        return [listing(_instrument(self.name, c), at, got) for c in body.rows]
 
     def _rest_book(
         self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments

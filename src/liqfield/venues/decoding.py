@@ -11,7 +11,15 @@ import msgspec
 import numpy as np
 
 from liqfield.model.errors import DecodeError
-from liqfield.model.events import BestQuote, BookLevels, Candle, Frame, OpenInterest, Unknown
+from liqfield.model.events import (
+    BestQuote,
+    BookLevels,
+    Candle,
+    Frame,
+    Listing,
+    OpenInterest,
+    Unknown,
+)
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import CandleOf, ContractKind
 
@@ -19,6 +27,7 @@ MS = 1_000_000
 T = TypeVar("T")
 Found: TypeAlias = Instrument | Unknown
 MIN_VALUE, MAX_VALUE = 1e-15, 1e15  # no price, size or rate of any market lies beyond
+MAX_DECIMALS = 18  # of a tick
 MAX_TICKS = 2.0**53  # a float counts no further
 _MULTIPLIER = re.compile(r"^(1000000|100000|10000|1000)([A-Z].*)$")
 
@@ -105,6 +114,21 @@ def find(venue: str, symbol: str, frame: Frame, known: Mapping[str, Instrument])
     return found or Unknown(venue, frame.received_ns, f"instrument {symbol}")
 
 
+def listing(of: Instrument, event_ns: int, received_ns: int) -> Listing:
+    """An instrument whose numbers can be true."""
+    for factor in (of.price_factor, of.quantity_factor, of.funding_interval_h):
+        positive(factor)
+    if of.tick_decimals > MAX_DECIMALS or of.tick_mantissa > MAX_VALUE:
+        raise ValueError(f"{of.symbol}: no tick of a market")
+    not_negative(of.lot), not_negative(of.max_leverage)
+    return Listing(of.id, event_ns, received_ns, of)
+
+
+def implied_price(usd: float, base: float) -> float:
+    """USD per base coin of a value and its coins; 0 where there are none."""
+    return not_negative(not_negative(usd) / base) if base > MIN_VALUE else 0.0
+
+
 def quote(
     of: Instrument,
     event_ns: int,
@@ -137,8 +161,8 @@ def past_candle(
 ) -> Candle:
     """A candle of a history reply; span = (end ns, length ns), volume in base coins."""
     end_ns, interval_ns = span
-    low, high = min(ohlc), max(ohlc)
-    positive(low), positive(high)
+    for price in ohlc:
+        positive(price)
     p = of.price_factor
     return Candle(
         of.id,

@@ -21,7 +21,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     OpenInterest,
@@ -49,7 +48,9 @@ from liqfield.venues.decoding import (
     Reader,
     base_and_factor,
     finite,
+    implied_price,
     levels,
+    listing,
     not_negative,
     positive,
     request_of,
@@ -375,7 +376,7 @@ class Okx:
                 events.append(Unknown(NAME, frame.received_ns, "open interest without coins"))
                 continue
             usd = float(r.oiUsd or 0.0)
-            price = not_negative(usd) / coins if coins > 0.0 else 0.0
+            price = implied_price(usd, coins)
             events.append(OpenInterest(of.id, r.ts * MS, frame.received_ns, coins, price))
         return events
 
@@ -478,7 +479,7 @@ class Okx:
             if row.instType not in ("SWAP", "FUTURES") or not row.tickSz:
                 continue
             at = frame.received_ns
-            events.append(Listing(f"{NAME}:{row.instId}", at, at, _instrument(row)))
+            events.append(listing(_instrument(row), at, at))
         return events or [Notice(NAME, frame.received_ns, "unused", "instruments of other kinds")]
 
     # ---- REST only ----------------------------------------------------------------------------
@@ -541,7 +542,7 @@ class Okx:
         events: list[Event] = []
         for r in self._reader.read(bytes(data), list[list[float]], "open-interest-history"):
             coins = not_negative(r[2])
-            price = not_negative(r[3]) / coins if len(r) > 3 and coins > 0.0 else 0.0
+            price = implied_price(r[3], coins) if len(r) > 3 else 0.0
             at = int(r[0]) * MS
             events.append(OpenInterest(of.id, at, frame.received_ns, coins, price, is_history=True))
         return events
