@@ -22,12 +22,18 @@ from liqfield.store import dense, segment
 from liqfield.store.frames import read_records
 from liqfield.store.segment import ReadReport
 
-# host suffix -> venue name, for containers that state addresses
+# host suffix -> venue name, for containers that state addresses; the narrower ones first
 _HOSTS = {
+    "dapi.binance.com": "binance-coinm",
+    "dstream.binance.com": "binance-coinm",
     "binance.com": "binance",
     "bybit.com": "bybit",
     "okx.com": "okx",
     "hyperliquid.xyz": "hyperliquid",
+    "gateio.ws": "gate",
+    "bitget.com": "bitget",
+    "bitmex.com": "bitmex",
+    "deribit.com": "deribit",
 }
 
 
