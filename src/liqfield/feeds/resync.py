@@ -22,6 +22,7 @@ ANSWER_S = 10.0  # a snapshot that has not come by then is asked for again
 CALM_S = 60.0  # a minute without a loss: the next one is a first one again
 STUBBORN = 3  # losses in a minute after which the connection itself is replaced
 MAX_WAIT_S = 30.0
+SNAPSHOT_S = 5.0  # a request that hangs must not hold up the books of others
 
 
 class Resynchroniser:
@@ -125,7 +126,7 @@ class Resynchroniser:
         loop = asyncio.get_running_loop()
         self._timers[need.instrument_id] = loop.call_later(ANSWER_S, self.request, need)
         if plan.request is not None:
-            self._sink(await self._rest.fetch(plan.request))
+            self._sink(await self._rest.fetch(plan.request, SNAPSHOT_S))
         elif plan.send:
             losses, _ = self._recent.get(need.instrument_id, (0, 0.0))
             if losses > STUBBORN and self._stubborn is not None:
