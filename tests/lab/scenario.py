@@ -16,7 +16,7 @@ from liqfield.app.pipeline import Pipeline
 from liqfield.book.ladder import ASK, BID
 from liqfield.engine.engine import Engine
 from liqfield.engine.market import InstrumentState
-from liqfield.engine.outputs import NeedSnapshot, Output
+from liqfield.engine.outputs import Output
 from liqfield.feeds.transport import Clock
 from liqfield.feeds.venue_feed import VenueFeed
 from liqfield.lab.market_setup import instrument
@@ -25,6 +25,7 @@ from liqfield.lab.servers.desk import Desk
 from liqfield.lab.servers.faults import SEQUENCE_OFFSET, FaultPlan
 from liqfield.lab.servers.servers import PROTOCOLS
 from liqfield.model.events import BookDelta, BookSnapshot, Event, Frame, Gap, Record, Trade
+from liqfield.model.requests import NeedSnapshot
 from liqfield.model.sides import GapReason
 from liqfield.venues import registry
 from tests.lab.virtual import MemoryTransport, no_leaks
@@ -155,10 +156,12 @@ class Scenario:
                 return
 
     def _allowed_s(self) -> float:
-        """Twice the venue's minimum, and what nobody can know earlier: silence, and stated waits."""
+        """Twice the venue's minimum and what nobody can know earlier: silence, stated waits."""
         silent = {"silent", "half_open", "delay", "truncate", "drop"}
         wait_s = 0.0
         for fault in self.plan.faults:
+            if fault.kind == "status":
+                wait_s = max(wait_s, 0.5)  # stated waits are whole seconds
             if fault.kind in silent:
                 # A book stream may be silent for twice what it usually is.
                 wait_s = max(wait_s, 24.0 if self.venue.name == "hyperliquid" else 6.0)
@@ -179,10 +182,15 @@ class Scenario:
         messages = self.protocol.step(list(steps.values()), self.market.now_ns)
         self._note()
         for step in steps.values():
-            if self.of.symbol not in self.protocol._ended:  # type: ignore[attr-defined]
+            if not self._has_ended:
                 for number in step.trades.trade_id.tolist():
                     self.sent[str(number)] = self._step
         self.desk.broadcast(messages)
+
+    @property
+    def _has_ended(self) -> bool:
+        ended: set[str] = getattr(self.protocol, "_ended", set())
+        return self.of.symbol in ended
 
     def _counter(self) -> int:
         """The venue's own counter now."""
@@ -253,7 +261,7 @@ class Scenario:
     def _compare(self) -> None:
         """Safety: the book is the venue's own of the moment it claims, or there is none."""
         sync = self.state.sync
-        if sync.ladder is None:
+        if sync.ladder is None or self._has_ended:
             return
         self.outcome.compared += 1
         truth = self.truth.get(self._key())

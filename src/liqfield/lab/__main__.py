@@ -1,7 +1,8 @@
 """`python -m liqfield.lab`: the venue servers as a process of their own.
 
 Prints one JSON line, {"binance": [rest_url, ws_url], ...}, when they listen, and ends when standard
-input closes: a terminal that dies never leaves its market running.
+input closes: a terminal that dies never leaves its market running. A line "freeze" on standard
+input stops the market's clock and prints one JSON line with the truth of every instrument.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ async def _serve(servers: LabServers) -> None:
     print(json.dumps(endpoints), flush=True)
     loop = asyncio.get_running_loop()
     running = asyncio.create_task(servers.run())
-    closed = loop.run_in_executor(None, sys.stdin.read)
     try:
-        await asyncio.wait([running, closed], return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
+        while True:
+            line = loop.run_in_executor(None, sys.stdin.readline)
+            await asyncio.wait([running, line], return_when=asyncio.FIRST_COMPLETED)
+            if running.done() and not running.cancelled():
+                running.result()
+            if not await line:
+                return
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            print(json.dumps(servers.truth()), flush=True)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
