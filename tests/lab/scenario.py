@@ -269,8 +269,10 @@ class Scenario:
             self.outcome.wrong += 1
             self._fail(f"at {self.desk.now_s:.1f} s: the venue never was at {self._key()}")
             return
+        finer = round(self.of.tick_usd / self.state.instrument.tick_usd)
         for side, rows in ((BID, truth[0]), (ASK, truth[1])):
             ticks, sizes = sync.ladder.top(side, DEPTH)
+            ticks = ticks // finer
             same = len(ticks) == len(rows) and all(
                 t == wt and abs(q - wq) <= 1e-9 * max(wq, 1.0)
                 for t, q, (wt, wq) in zip(ticks.tolist(), sizes.tolist(), rows, strict=True)

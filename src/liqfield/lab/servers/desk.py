@@ -216,7 +216,11 @@ class Desk:
             topics, path = client.topics, client.path
             for message in messages:
                 if message.topic in topics and path.startswith(message.path):
-                    client.data(message.payload, active, now_ns)
+                    payload = message.payload
+                    if client.memory.get("combined"):  # Binance: as part of a combined stream
+                        head = f'{{"stream":"{message.topic}","data":'.encode()
+                        payload = head + payload + b"}"
+                    client.data(payload, active, now_ns)
 
     def _begin(self, fault: Fault) -> None:
         kind = fault.kind

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
-from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
+import msgspec
+
+from liqfield.lab.market_types import LIQUIDATION, BookChanges, InstrumentStep, Market, Trades
 from liqfield.lab.servers.binance import BinanceProtocol
 from liqfield.lab.servers.bybit import BybitProtocol
 from liqfield.lab.servers.desk import VenueProtocol
@@ -26,6 +30,7 @@ PROTOCOLS: dict[str, Callable[[Market], VenueProtocol]] = {
 STEP_S = 0.1
 TRADES_KEPT = 200_000
 MS = 1_000_000
+Table = TypeVar("Table", Trades, BookChanges)
 
 
 class LabServers:
@@ -46,10 +51,10 @@ class LabServers:
             of.id: deque(maxlen=TRADES_KEPT) for of in market.instruments
         }
 
-    async def start(self) -> dict[str, tuple[str, str]]:
+    async def start(self, tls: ssl.SSLContext | None = None) -> dict[str, tuple[str, str]]:
         """venue -> (rest_url, ws_url), all on 127.0.0.1."""
         self.step(self.market.now_ns)
-        return {name: await server.start() for name, server in self.servers.items()}
+        return {name: await server.start(tls) for name, server in self.servers.items()}
 
     def step(self, until_ns: int) -> None:
         """Advance the market and send what came of it."""
@@ -68,6 +73,17 @@ class LabServers:
             mine = [s for key, s in steps.items() if key.startswith(name + ":")]
             server.tick(self.market.now_ns)
             server.broadcast(server.protocol.step(mine, self.market.now_ns))
+
+    def repeat(self) -> None:
+        """The market stands still, and venues that repeat whole books go on doing so."""
+        later_ns = self.market.now_ns + 6_000_000_000
+        for name, server in self.servers.items():
+            still = [
+                msgspec.structs.replace(step, trades=_first(step.trades), book=_first(step.book))
+                for key, step in self._last.items()
+                if key.startswith(name + ":")
+            ]
+            server.broadcast(server.protocol.step(still, later_ns))
 
     def truth(self) -> dict[str, dict[str, object]]:
         """Per instrument: twenty levels a side in USD and base coins, trades, open interest."""
@@ -97,6 +113,11 @@ class LabServers:
     async def stop(self) -> None:
         for server in self.servers.values():
             await server.stop()
+
+
+def _first(table: Table, count: int = 0) -> Table:
+    """The first rows of a struct of equally long arrays."""
+    return type(table)(*(getattr(table, name)[:count] for name in table.__struct_fields__))
 
 
 def _levels(unit_usd: float, ticks: IntArray, quantity: FloatArray) -> list[tuple[float, float]]:
