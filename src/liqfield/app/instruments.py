@@ -12,7 +12,7 @@ from liqfield.model.events import Frame, Listing
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import ContractKind
 from liqfield.venues import registry
-from liqfield.venues.decoding import base_and_factor
+from liqfield.venues.decoding import base_and_factor, decimals_of
 
 LIST_NAME = "instruments.json"
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "USD")
@@ -115,3 +115,28 @@ def _make(
         quantity_factor=quantity_factor,
         funding_interval_h=hours,
     )
+
+
+class _Book(msgspec.Struct):
+    s: str
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+
+
+class _BookMessage(msgspec.Struct):
+    data: _Book
+
+
+def of_archived_book(frame: Frame) -> Instrument | None:
+    """Bybit's downloaded books carry no instrument list: the tick as their prices are written."""
+    if frame.venue != "bybit" or not frame.source.endswith("#archive"):
+        return None
+    try:
+        book = msgspec.json.decode(frame.payload, type=_BookMessage).data
+    except msgspec.DecodeError:
+        return None
+    prices = [price for price, _ in (*book.b, *book.a)]
+    if not prices:
+        return None
+    of = archived(f"bybit:{book.s}", {})
+    return msgspec.structs.replace(of, tick_decimals=max(map(decimals_of, prices)))

@@ -141,32 +141,28 @@ class RecordingSource(Source):
         super().__init__()
         self._path = path
         self._engine = Engine({v.name: v.book_rule for v in registry.make().values()})
-        self._known: dict[str, Instrument] = {}
+        self.known: dict[str, Instrument] = {}
 
     def instrument(self, instrument_id: str) -> Instrument:
         """Known once its listing (or first book) has been read: reads as far as that."""
-        if instrument_id not in self._known:
-            for _ in self._decoded(lambda: instrument_id in self._known):
+        if instrument_id not in self.known:
+            for _ in self.decoded(lambda: instrument_id in self.known):
                 pass
-        if instrument_id not in self._known:
-            ids = tuple(sorted(self._known))
+        if instrument_id not in self.known:
+            ids = tuple(sorted(self.known))
             hint = nearest(instrument_id, ids) if ids else "it lists no instrument"
             raise SettingError(f"{self._path} holds nothing of {instrument_id}: {hint}")
-        return self._known[instrument_id]
+        return self.known[instrument_id]
 
     def events(self, instrument_id: str) -> Iterator[Fact]:
         self.instrument(instrument_id)
         report = FileReport(f"{self._path}: order")
         self.reports.append(report)
         venue = instrument_id.partition(":")[0]
-        mine = (
-            event
-            for event in self._decoded(lambda: False)
-            if _concerns(event, instrument_id, venue)
-        )
+        mine = (event for event in self.decoded() if _concerns(event, instrument_id, venue))
         return _by_event_time(mine, report)
 
-    def _decoded(self, enough: Callable[[], bool]) -> Iterator[Event]:
+    def decoded(self, enough: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Every event and gap in the order recorded, until `enough`."""
         batch: list[Event] = []
         engine = self._engine
@@ -185,7 +181,7 @@ class RecordingSource(Source):
             for event in batch:
                 if isinstance(event, Listing):
                     engine.instruments[event.instrument.id] = event.instrument
-            self._known.update(engine.instruments)
+            self.known.update(engine.instruments)
             yield from batch
             batch.clear()
         for file in files:

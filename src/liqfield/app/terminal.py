@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from liqfield import __version__
+from liqfield.app.instruments import of_archived_book
 from liqfield.app.markets import parse, resolve
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.publish import Publisher
@@ -284,11 +285,13 @@ def infer_instruments(pipeline: Pipeline, records: Sequence[Record]) -> None:
     """Recordings without an instrument list: take the tick from the prices as written."""
     engine = pipeline.engine
     for record in records:
-        if not isinstance(record, Frame) or not record.source.startswith("ws:/recorded"):
+        if not isinstance(record, Frame) or not (
+            record.source.startswith("ws:/recorded") or record.source.endswith("#archive")
+        ):
             continue
         venue = pipeline.venues.get(record.venue)
         if venue is None or any(i.venue == record.venue for i in engine.instruments.values()):
             continue
-        guess = venue.infer_instrument(record)
+        guess = venue.infer_instrument(record) or of_archived_book(record)
         if guess is not None:
             engine.list(guess)

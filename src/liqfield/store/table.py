@@ -15,7 +15,9 @@ import numpy.typing as npt
 from liqfield.model.errors import StoreError
 from liqfield.model.events import FloatArray
 
-Column: TypeAlias = npt.NDArray[np.int64] | FloatArray | npt.NDArray[np.object_]
+Column: TypeAlias = (
+    npt.NDArray[np.int64] | FloatArray | npt.NDArray[np.object_] | npt.NDArray[np.bool_]
+)
 Columns: TypeAlias = dict[str, Column]
 FORMATS = ("parquet", "csv")
 
