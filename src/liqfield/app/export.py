@@ -65,7 +65,7 @@ def export_recording(kind: str, path: Path, out: Path, instrument_id: str = "") 
         for event in source.decoded():
             if not isinstance(event, KINDS[kind]):
                 continue
-            of = source.known.get(event.instrument_id)
+            of = source.known.get(getattr(event, "instrument_id", ""))
             if of is None or instrument_id not in ("", of.id):
                 continue
             batch += rows_of(event, of)

@@ -33,7 +33,7 @@ from liqfield.model.events import (
 )
 from liqfield.model.sides import CandleOf
 from liqfield.store.atomic import write_atomic
-from liqfield.store.table import Column, Table, quoted
+from liqfield.store.table import Column, quoted, write_batch
 
 DAY_NS = 86_400_000_000_000
 FLUSH_ROWS = 400_000
@@ -96,6 +96,7 @@ class HistoryStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ledger: dict[str, Imported] | None = None
+        self._base = duckdb.connect(config={"threads": "1"})  # beside a terminal at work
 
     # ---- writing ------------------------------------------------------------------------------
 
@@ -167,9 +168,7 @@ class HistoryStore:
             folder, fields = KINDS[kind]
             place = self.folder / folder / _place(instrument_id) / day_name(day)
             path = place / f"{stem}-{len(done.parts)}.parquet"
-            with Table(path) as table:
-                table.add(_columns(events, fields))
-                table.write("SELECT * FROM rows ORDER BY event_ns")
+            write_batch(self._base, path, _columns(events, fields), "event_ns")
             done.parts.append(str(path.relative_to(self.folder)))
         batches.clear()
 
@@ -182,7 +181,7 @@ class HistoryStore:
     def days(self, kind: str, instrument_id: str) -> list[int]:
         """Days since epoch of which something is there."""
         folder = self.folder / kind / _place(instrument_id)
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        names = sorted({path.parent.name for path in folder.glob("*/*.parquet")})
         return [(datetime.fromisoformat(f"{name}T00:00+00:00") - _EPOCH).days for name in names]
 
     def rows(
@@ -194,14 +193,13 @@ class HistoryStore:
         if not files:
             return {}
         names = ", ".join(quoted(file) for file in files)
-        # Not NULL, but the same fact told by two sources counts once.
+        # The same fact told by two sources counts once.
         query = (
             f"WITH rows AS (SELECT DISTINCT * FROM read_parquet([{names}])) "
             f"SELECT * FROM ({select}) ORDER BY event_ns"
         )
         try:
-            with duckdb.connect() as base:
-                found: Mapping[str, Any] = base.execute(query).fetchnumpy()
+            found: Mapping[str, Any] = self._base.execute(query).fetchnumpy()
         except duckdb.Error as error:
             raise StoreError(str(place), f"cannot be read ({error})") from error
         return found
@@ -286,27 +284,24 @@ def _coarse_candles(of: CandleOf, interval_ns: int) -> str:
     fine AS (SELECT * FROM one WHERE interval_ns = (SELECT min(interval_ns) FROM one))
     SELECT ((event_ns - 1) // {interval_ns} + 1) * {interval_ns} AS event_ns,
         arg_min(open, event_ns) AS open, max(high) AS high, min(low) AS low,
-        arg_max(close, event_ns) AS close, sum(volume) AS volume,
-        CASE WHEN min(buy) < 0 THEN -1.0 ELSE sum(buy) END AS taker_buy_volume
+        arg_max(close, event_ns) AS close, sum(volume ORDER BY event_ns) AS volume,
+        CASE WHEN min(buy) < 0 THEN -1.0 ELSE sum(buy ORDER BY event_ns) END AS taker_buy_volume
     FROM fine GROUP BY 1"""
 
 
 def _candles_of(kind: str, interval_ns: int) -> str:
-    volume = "0.0, -1.0"
-    source = "rows"
+    """Candles of trades or of marks. Sums and firsts are ordered: the same rows, the same bits."""
     if kind == "trades":
-        volume = "sum(quantity), sum(CASE WHEN aggressor = 'buy' THEN quantity ELSE 0.0 END)"
-        # One execution, told by a month's file and by a day's.
-        source = """(SELECT event_ns, any_value(price) AS price, any_value(quantity) AS quantity,
-            any_value(aggressor) AS aggressor FROM rows
-            GROUP BY event_ns, trade_id, CASE WHEN trade_id = '' THEN price END,
-            CASE WHEN trade_id = '' THEN quantity END)"""
-    first, second = volume.split(", ", 1)
+        order = "event_ns, trade_id, price, quantity"
+        buys = "CASE WHEN aggressor = 'buy' THEN quantity ELSE 0.0 END"
+        volume, bought = f"sum(quantity ORDER BY {order})", f"sum({buys} ORDER BY {order})"
+    else:
+        order, volume, bought = "event_ns, price", "0.0", "-1.0"
     return f"""
     SELECT (event_ns // {interval_ns} + 1) * {interval_ns} AS event_ns,
-        arg_min(price, event_ns) AS open, max(price) AS high, min(price) AS low,
-        arg_max(price, event_ns) AS close, {first} AS volume, {second} AS taker_buy_volume
-    FROM {source} GROUP BY 1"""
+        first(price ORDER BY {order}) AS open, max(price) AS high, min(price) AS low,
+        last(price ORDER BY {order}) AS close, {volume} AS volume, {bought} AS taker_buy_volume
+    FROM rows GROUP BY 1"""
 
 
 def _columns(events: list[MarketEvent], fields: tuple[Field, ...]) -> dict[str, Column]:
