@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from liqfield.app.archive_frames import with_archive
 from liqfield.app.instruments import archived, saved_list
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.settings import nearest
@@ -166,9 +165,8 @@ class RecordingSource(Source):
         """Every event and gap in the order recorded, until `enough`."""
         batch: list[Event] = []
         engine = self._engine
-        venues = with_archive(registry.make())
         # A pipeline over an engine that follows nothing: only its catalogue of listings is used.
-        pipeline = Pipeline(engine, venues)
+        pipeline = Pipeline(engine, registry.make())
         files: list[ReadReport] = []
         for record in open_recording(self._path, "", files):
             if enough():

@@ -157,7 +157,8 @@ def read_bybit_books(path: Path, reports: list[ReadReport] | None = None) -> Ite
         kind = "inverse" if head.topic.rpartition(".")[2].endswith("USD") else "linear"
         report.records += 1
         at_ns = (head.cts or head.ts) * 1_000_000
-        yield Frame("bybit", f"ws:/v5/public/{kind}#archive", at_ns, line)
+        venue = "bybit-inverse" if kind == "inverse" else "bybit"
+        yield Frame(venue, f"ws:/v5/public/{kind}#archive", at_ns, line)
 
 
 def read_hyperliquid_books(path: Path, reports: list[ReadReport] | None = None) -> Iterator[Record]:

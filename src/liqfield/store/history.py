@@ -32,6 +32,7 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.sides import CandleOf
+from liqfield.store.archives.order import rank
 from liqfield.store.atomic import write_atomic
 from liqfield.store.table import Column, quoted, write_batch
 
@@ -212,43 +213,39 @@ class HistoryStore:
 
         Candles come from imported ones, or from trades (and marks) on days without.
         """
-        first, last = start_ns // DAY_NS, (end_ns - 1) // DAY_NS
-        days = {kind: set(self.days(kind, instrument_id)) for kind in FOLDERS}
-        for day in range(first, last + 1):
-            events: list[MarketEvent] = []
-            for of in (CandleOf.MARK, CandleOf.LAST):
-                events += self._candles(instrument_id, day, of, interval_ns, days)
-            if day in days["open_interest"]:
-                events += self._interest(instrument_id, day, interval_ns)
-            if day in days["funding"]:
-                rows = self.rows("funding", instrument_id, day)
-                events += [
-                    FundingRate(instrument_id, int(at), int(at), float(rate), float(h),
-                                is_settled=True)
-                    for at, rate, h, settled in zip(
-                        rows["event_ns"], rows["rate"], rows["interval_h"], rows["is_settled"],
-                        strict=True,
-                    )
-                    if settled
-                ]  # fmt: skip
-            yield from (event for event in events if start_ns < event.event_ns <= end_ns)
+        for day in range(start_ns // DAY_NS, (end_ns - 1) // DAY_NS + 1):
+            for event in self.past_day(instrument_id, day, interval_ns):
+                if start_ns < event.event_ns <= end_ns:
+                    yield event
 
-    def _candles(
-        self,
-        instrument_id: str,
-        day: int,
-        of: CandleOf,
-        interval_ns: int,
-        days: Mapping[str, set[int]],
+    def past_day(self, instrument_id: str, day: int, interval_ns: int) -> list[MarketEvent]:
+        """One day of `backfill`, in time order."""
+        events = self.candles(instrument_id, day, CandleOf.MARK, interval_ns)
+        events += self.candles(instrument_id, day, CandleOf.LAST, interval_ns)
+        events += self._interest(instrument_id, day, interval_ns)
+        rows = self.rows("funding", instrument_id, day)
+        if rows:
+            names = ("event_ns", "rate", "interval_h", "is_settled")
+            events += [
+                FundingRate(instrument_id, at, at, rate, hours, is_settled=True)
+                for at, rate, hours, settled in zip(
+                    *(rows[name].tolist() for name in names), strict=True
+                )
+                if settled
+            ]
+        events.sort(key=rank)
+        return events
+
+    def candles(
+        self, instrument_id: str, day: int, of: CandleOf, interval_ns: int
     ) -> list[MarketEvent]:
-        rows: Mapping[str, Any] = {}
-        if day in days["candles"]:
-            rows = self.rows("candles", instrument_id, day, _coarse_candles(of, interval_ns))
+        """From imported candles, or from trades (marks) on a day without."""
+        rows = self.rows("candles", instrument_id, day, _coarse_candles(of, interval_ns))
         if not len(rows.get("event_ns", ())):
             kind = "trades" if of is CandleOf.LAST else "marks"
-            if day not in days[kind]:
-                return []
             rows = self.rows(kind, instrument_id, day, _candles_of(kind, interval_ns))
+        if not rows:
+            return []
         names = ("event_ns", "open", "high", "low", "close", "volume", "taker_buy_volume")
         return [
             Candle(instrument_id, int(at), int(at), of, interval_ns, o, h, low, c, v, buy,
@@ -263,6 +260,8 @@ class HistoryStore:
             f"SELECT max(event_ns) AS event_ns, arg_max(quantity, event_ns) AS quantity, "
             f"arg_max(price, event_ns) AS price FROM rows GROUP BY (event_ns - 1) // {interval_ns}",
         )  # fmt: skip
+        if not rows:
+            return []
         return [
             OpenInterest(instrument_id, at, at, quantity, price, is_history=True)
             for at, quantity, price in zip(

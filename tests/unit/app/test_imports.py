@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
@@ -12,15 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from liqfield.app.archive_frames import ArchiveDecoder, archive_frame
+from liqfield.app.archive_maps import fold_archives
 from liqfield.app.cli import app
 from liqfield.app.imports import import_archive
+from liqfield.app.instruments import archived
 from liqfield.model.errors import SettingError
 from liqfield.model.events import Candle, FundingRate, MarketEvent, OpenInterest
 from liqfield.model.sides import CandleOf
 from liqfield.store import upkeep
+from liqfield.store.candle_history import CandleHistory
 from liqfield.store.foreign import open_recording
 from liqfield.store.history import FOLDERS, HistoryStore
+from liqfield.store.map_history import MapHistory
 from tests.archive_files import AGG, METRICS, START_MS, Walk, day_text, put, zipped
 
 BTC = "binance:BTCUSDT"
@@ -153,11 +157,37 @@ def test_kill_while_importing_at_many_moments(vision: Path, tmp_path: Path) -> N
     assert met >= 5
 
 
-def test_past_events_travel_as_a_frame(vision: Path, tmp_path: Path) -> None:
-    import_archive("binance-vision", vision, tmp_path)
-    events = past(tmp_path, days=1)
-    back = ArchiveDecoder().decode(archive_frame(BTC, events, 5), {})
-    assert sorted(map(repr, back)) == sorted(map(repr, events))
+def test_the_past_of_the_map_and_the_chart(vision: Path, tmp_path: Path) -> None:
+    """Imported days become columns and candles; the same imports are not folded twice."""
+    import_archive("binance-vision", vision, tmp_path / upkeep.HISTORY)
+    maps, candles = MapHistory(tmp_path / upkeep.MAPS), CandleHistory(tmp_path / upkeep.CANDLES)
+    end_ns = START_NS + 10 * DAY_NS
+    said: list[str] = []
+
+    def fold() -> None:
+        store = HistoryStore(tmp_path / upkeep.HISTORY)
+        of = archived(BTC, {})
+        run = fold_archives(tmp_path, maps, candles, [("BTC", [of])], START_NS, end_ns, said.append)
+        asyncio.run(run)
+        assert store.instruments() == [BTC]
+
+    fold()
+    at_ns = START_NS + DAY_NS + 6 * 3_600_000_000_000
+    column = maps.known_at("BTC", "all", at_ns)
+    assert column is not None
+    assert column.as_of_ns == at_ns
+    minute = DAY_NS // MINUTE_NS + 360
+    assert column.mark_price == pytest.approx(WALK.price[minute], rel=1e-6)
+    assert column.open_interest_usd == pytest.approx(
+        WALK.open_interest[minute] * WALK.price[minute], rel=1e-4
+    )
+    rows = candles.rows("BTC", 60, START_MS, START_MS + 2 * 86_400_000)
+    assert len(rows) == 2 * 1440
+    assert said[0] == "imported history of BTC: 0 of 2 days"
+    said.clear()
+    fold()
+    assert said == []
+    maps.close()
 
 
 def test_books_become_a_recording(tmp_path: Path) -> None:

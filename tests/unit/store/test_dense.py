@@ -162,7 +162,7 @@ def test_retention_by_age_and_bytes(tmp_path: Path) -> None:
 def test_real_traffic_packs_below_five_bytes_a_level(shared_data: Path) -> None:
     """Trades and best quotes included; the whole capture: python -m liqfield.app.packing."""
     path = shared_data / "data/recordings/binance_usdm/btcusdt_20240808.gz"
-    found = measure(path, 25_000)
+    found = measure(path, 10_000)
     print(found)
     assert found.is_identical
     assert found.packed_per_level < 5.0
