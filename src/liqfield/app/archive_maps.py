@@ -25,6 +25,7 @@ from liqfield.store.atomic import write_atomic
 from liqfield.store.candle_history import MINUTE_NS, CandleHistory
 from liqfield.store.history import HistoryStore
 from liqfield.store.map_history import MapHistory
+from liqfield.store.upkeep import HISTORY, MAPS
 
 STEP_NS = 300_000_000_000
 FINE_DAYS = 7  # younger than this: columns of 5 minutes, else of half an hour
@@ -165,8 +166,6 @@ async def fold_archives(
     say: Callable[[str], None],
 ) -> None:
     """All followed markets in turn; what fails is said and leaves the rest alone."""
-    from liqfield.store.upkeep import HISTORY, MAPS
-
     if not (folder / HISTORY).is_dir():
         return
     fold = ArchiveMaps(HistoryStore(folder / HISTORY), maps, candles, folder / MAPS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -80,29 +80,28 @@ def open_source(text: str, contract_value: float | None = None) -> Source:
     return ArchiveSource(kind, path, contract_value)
 
 
-class Source:
-    """`events` may be called once an instrument; reports fill while it is read."""
+class Source(Protocol):
+    """`events` may be called once an instrument; `reports` fill while it is read."""
 
-    def __init__(self) -> None:
-        self.reports: list[FileReport] = []
+    @property
+    def reports(self) -> list[FileReport]: ...
 
     def instrument(self, instrument_id: str) -> Instrument:
-        raise NotImplementedError
+        """Raises SettingError naming the nearest one where the source holds nothing of it."""
+        ...
 
     def events(self, instrument_id: str) -> Iterator[Fact]:
         """Facts of one instrument without its books, in event-time order."""
-        raise NotImplementedError
+        ...
 
 
-class ArchiveSource(Source):
+class ArchiveSource:
     """Files of a vendor, merged; each day from the best file that speaks for it."""
 
     def __init__(self, kind: str, path: Path, contract_value: float | None = None) -> None:
-        super().__init__()
         self.archive = ARCHIVES[kind]()
-        found, unread = self.archive.find(path)
+        found, self.reports = self.archive.find(path)
         self.files = with_claims(found)
-        self.reports += unread
         self._path = path
         self._contract_value = contract_value
         self._lists: dict[str, dict[str, Instrument]] = {}
@@ -133,11 +132,11 @@ class ArchiveSource(Source):
         return merged(self.archive, self.files_of(instrument_id), of, self.reports)
 
 
-class RecordingSource(Source):
+class RecordingSource:
     """Frames of ours or of others, decoded; the back-filled past comes first, then live facts."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
+        self.reports: list[FileReport] = []
         self._path = path
         self._engine = Engine({v.name: v.book_rule for v in registry.make().values()})
         self.known: dict[str, Instrument] = {}
