@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,18 +32,27 @@ STEP_NS = 300_000_000_000
 FINE_DAYS = 7  # younger than this: columns of 5 minutes, else of half an hour
 FINE_S, COARSE_S = 300, 1800
 NAME = "folded.json"
+REST = 3.0  # seconds left to the live terminal for each second of work here
 
 
 class ArchiveMaps:
     """`run` one base asset at a time; folder None remembers nothing between runs."""
 
     def __init__(
-        self, store: HistoryStore, maps: MapHistory, candles: CandleHistory, folder: Path | None
+        self,
+        store: HistoryStore,
+        maps: MapHistory,
+        candles: CandleHistory,
+        folder: Path | None,
+        *,
+        rest: float = REST,
     ) -> None:
         self._store = store
         self._maps = maps
         self._candles = candles
         self._done = None if folder is None else folder / NAME
+        self._rest = rest
+        self._working_s = time.perf_counter()
         self.columns = 0
 
     async def run(
@@ -95,6 +105,7 @@ class ArchiveMaps:
             while i < len(events) and events[i].event_ns <= due:
                 estimators[events[i].instrument_id].update(events[i])
                 i += 1
+            await self._breathe()
             if i > seen:  # a hole in the imports is no map
                 await self._column(base, estimators, due, column_s)
 
@@ -107,12 +118,18 @@ class ArchiveMaps:
         for density in found:
             venue = density.instrument_id.partition(":")[0]
             self._maps.append(base, venue, due, density, column_s)
-            await asyncio.sleep(0)
+            await self._breathe()
         pooled = combine(found)
         if pooled is not None:
             self._maps.append(base, "all", due, pooled, column_s)
             self.columns += 1
-        await asyncio.sleep(0)
+        await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Between pieces of some milliseconds: feeds and engine share this loop."""
+        worked_s = time.perf_counter() - self._working_s
+        await asyncio.sleep(self._rest * min(worked_s, 0.1))
+        self._working_s = time.perf_counter()
 
     async def _chart(self, base: str, instrument_id: str, day: int, end_ns: int) -> None:
         candles = await asyncio.to_thread(
@@ -164,11 +181,12 @@ async def fold_archives(
     start_ns: int,
     end_ns: int,
     say: Callable[[str], None],
+    rest: float = REST,
 ) -> None:
     """All followed markets in turn; what fails is said and leaves the rest alone."""
     if not (folder / HISTORY).is_dir():
         return
-    fold = ArchiveMaps(HistoryStore(folder / HISTORY), maps, candles, folder / MAPS)
+    fold = ArchiveMaps(HistoryStore(folder / HISTORY), maps, candles, folder / MAPS, rest=rest)
     for base, instruments in markets:
 
         def progress(done: int, total: int, base: str = base) -> None:
