@@ -51,9 +51,15 @@ for slow in SLOW.values():
 
 def binance(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
     variants: list[dict[str, Any]] = [{}, {"ps": symbol, "st": 1}, {"ps": symbol}, {"st": 2}]
-        n % 4
-    ]
-    data = {"e": "depthUpdate", "E": n, "T": n + 1, "s": symbol, **variants[n % 4], "U": n, "u": n + 5}
+    data = {
+        "e": "depthUpdate",
+        "E": n,
+        "T": n + 1,
+        "s": symbol,
+        **variants[n % 4],
+        "U": n,
+        "u": n + 5,
+    }
     return {**data, "pu": n - 1, "b": bids, "a": asks}
 
 
