@@ -167,4 +167,5 @@ _CONTINUES: dict[BookRule, Callable[[BookDelta, int], bool]] = {
     BookRule.REST_THEN_PREVIOUS: _after_previous,
     BookRule.PREVIOUS_ID: _by_previous_id,
     BookRule.WHOLE: _always,
+    BookRule.IN_ORDER: _always,
 }
