@@ -45,7 +45,6 @@ class CcxtPro:
         self._exchange.set_markets([self._exchange.parse_market(_INFO)])
         # `Client` makes a future, which wants a running loop only when somebody awaits it.
         url = "wss://fstream.binance.com/public/stream"
-        quiet = lambda *_: None  # noqa: E731
         self._client = Client(url, self._exchange.handle_message, quiet, quiet, quiet)
         raw = json.loads(snapshot())
         book = self._exchange.order_book({}, 1000)
@@ -95,15 +94,11 @@ class Cryptofeed:
 
         channels = [L2_BOOK, TRADES, LIQUIDATIONS]
         callbacks = dict.fromkeys(channels, keep)
-        self._feed = BinanceFutures(
-            symbols=[self._symbol], channels=channels, callbacks=callbacks
-        )
+        self._feed = BinanceFutures(symbols=[self._symbol], channels=channels, callbacks=callbacks)
         from decimal import Decimal
 
         raw = json.loads(snapshot())
-        bids, asks = (
-            {Decimal(p): Decimal(q) for p, q in raw[side]} for side in ("bids", "asks")
-        )
+        bids, asks = ({Decimal(p): Decimal(q) for p, q in raw[side]} for side in ("bids", "asks"))
         book = OrderBook(self._feed.id, self._symbol, bids=bids, asks=asks)
         book.delta = {}  # past its first message
         self._feed._l2_book[self._symbol] = book

@@ -54,15 +54,15 @@ class BookSync:
             if self.rule is BookRule.REST_THEN_PREVIOUS:
                 self._keep(delta)
             return self._ask("no snapshot yet")
-        if not self._continues(delta, self.sequence):
-            if self._is_repeat(delta):
-                return None
-            return self._lost(
-                f"expected to follow {self.sequence}, got "
-                f"{delta.first_sequence}..{delta.sequence} after {delta.previous_sequence}",
-                delta,
-            )
-        return self._apply(delta)
+        if self._continues(delta, self.sequence):
+            return self._apply(delta)
+        if self._is_repeat(delta):
+            return None
+        return self._lost(
+            f"expected to follow {self.sequence}, got "
+            f"{delta.first_sequence}..{delta.sequence} after {delta.previous_sequence}",
+            delta,
+        )
 
     def _keep(self, delta: BookDelta) -> None:
         """Buffer for a snapshot to join: always one unbroken chain, the newest one."""
@@ -148,7 +148,7 @@ def _joins(delta: BookDelta, snapshot_sequence: int) -> bool:
     return covers or delta.previous_sequence == snapshot_sequence
 
 
-# ---- does a diff follow the book at a sequence? --------------------------------------------------
+# ---- does a diff follow the book at a sequence? -------------------------------------------------
 
 
 def _next_by_one(delta: BookDelta, at: int) -> bool:

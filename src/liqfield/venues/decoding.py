@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
@@ -32,6 +33,7 @@ MAX_TICKS = 2.0**53  # a float counts no further
 _MULTIPLIER = re.compile(r"^(1000000|100000|10000|1000)([A-Z].*)$")
 
 
+@lru_cache(maxsize=256)
 def request_of(source: str) -> tuple[str, dict[str, str], str]:
     """("rest:/a?b=c {body}") -> ("/a", {"b": "c"}, "{body}"); a WebSocket source gives its path."""
     _, _, rest = source.partition(":")
@@ -91,7 +93,8 @@ def levels(
 
 def coins(of: Instrument, quantity: float, price_usd: float) -> float:
     """Base coins of a venue quantity; 0 on a side of a quote that is empty (price 0)."""
-    quantity = not_negative(quantity)
+    if not 0.0 <= quantity < MAX_VALUE:
+        raise ValueError(f"{quantity} is negative or not finite")
     return of.quantity_base(quantity, positive(price_usd)) if price_usd > 0.0 else 0.0
 
 

@@ -6,6 +6,7 @@ sources: docs/venues/okx.md.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -55,10 +56,19 @@ from liqfield.venues.decoding import (
     positive,
     request_of,
 )
+from liqfield.venues.scan import DepthScanner
 
 NAME = "okx"
 _TAKER = {"buy": Aggressor.BUY, "sell": Aggressor.SELL}
 _ORDER_CLOSES = {"sell": PositionSide.LONG, "buy": PositionSide.SHORT}
+_BOOK_HEAD = b'{"arg":{"channel":"books","instId":"'
+_SNAPSHOTS = (2, 3)  # which of the shapes are whole books
+# A level is price, size, a dead field, orders. Sequence ids came in 2023.
+_BOOK_SHAPES = tuple(
+    _BOOK_HEAD
+    + b'\2"},"action":"%s","data":[{"asks":\5\4,"bids":\3,"ts":"\1","checksum":\1%s}]}' % kind
+    for kind in itertools.product((b"update", b"snapshot"), (b',"prevSeqId":\1,"seqId":\1', b""))
+)
 _SPANS_MS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1H": 3_600_000, "1D": 86_400_000}
 
 
@@ -199,6 +209,7 @@ class Okx:
 
     def __init__(self) -> None:
         self._reader = Reader(NAME)
+        self._depth = DepthScanner(NAME, b'"instId":"', _BOOK_SHAPES)
         self._head = msgspec.json.Decoder(_Head)
         self._channels: dict[str, Handler] = {
             "books": self._on_book,
@@ -246,6 +257,10 @@ class Okx:
         if frame.payload == b"pong":
             return [Notice(NAME, frame.received_ns, "pong")]
         is_rest = frame.source.startswith("rest:")
+        if not is_rest and frame.payload.startswith(_BOOK_HEAD):
+            events = self._scan_book(frame, instruments)
+            if events is not None:
+                return events
         path, query, _ = request_of(frame.source)
         try:
             head = self._head.decode(frame.payload)
@@ -285,6 +300,17 @@ class Okx:
     def _find(self, symbol: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
         found = instruments.get(f"{NAME}:{symbol}")
         return found or Unknown(NAME, frame.received_ns, f"instrument {symbol}")
+
+    def _scan_book(self, frame: Frame, known: Instruments) -> list[Event] | None:
+        """As `_on_book`, for the shapes that are sent; None leaves it to JSON."""
+        scanned = self._depth.scan(frame.payload, known)
+        if scanned is None:
+            return None
+        of, made, (shape, _, _, sent, _, previous, sequence, _) = scanned
+        at, got = sent * MS, frame.received_ns
+        if shape in _SNAPSHOTS:
+            return [BookSnapshot(of.id, at, got, sequence, made)]
+        return [BookDelta(of.id, at, got, sequence, sequence, previous, made)]
 
     def _on_book(
         self, data: msgspec.Raw, head: _Head, frame: Frame, known: Instruments
