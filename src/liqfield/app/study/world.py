@@ -1,0 +1,274 @@
+"""One built-in market that is pushed through cascades, its engine, and what really happened.
+
+The truth is what the agents did (`LabMarket.agent_events`, `.prints`, quotes of every step); the
+readings are what an engine says that sees only what the venues would send.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import msgspec
+import numpy as np
+
+from liqfield.app.study.lab_events import RULES, LabEvents
+from liqfield.engine.flow import FlowReadings, FlowSettings
+from liqfield.engine.market import MarketEngine
+from liqfield.lab.market import LabMarket
+from liqfield.lab.market_setup import BASES, DEPTH_FACTOR, demo_spec
+from liqfield.lab.market_types import AgentEvent, InstrumentStep, LeverageLaw, PositionLaw
+from liqfield.model.analytics import FlowEvent, FlowEventKind
+from liqfield.model.events import (
+    BestQuote,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    FloatArray,
+    IntArray,
+    Listing,
+    MarketEvent,
+    OpenInterest,
+    Trade,
+)
+from liqfield.model.sides import CandleOf
+
+S = 1_000_000_000
+START_NS = 1_790_000_000 * S
+NAMES = ("BTC", "ETH", "SOL")
+# More positions close to their level than in `make demo`: cascades within minutes, not days.
+LAW = PositionLaw(taker=LeverageLaw(median=5.0, isolated_share=0.45), stop_share=0.35)
+
+
+class WorldSettings(msgspec.Struct, frozen=True):
+    """warm_s of ordinary trading, then `episodes` moves of the index of random size, one in
+    `episode_s` seconds; move_sd is the log-sd of their size around `move`."""
+
+    warm_s: int = 420
+    episodes: int = 6
+    episode_s: int = 150
+    move: float = 0.03
+    move_sd: float = 0.5
+    history_h: float = 2.0
+
+
+class Cascade(msgspec.Struct):
+    """A cascade of one side over all venues: chains of the venues that touch in time.
+
+    start, end: seconds since live began; forced_usd: every forced order of that side in between.
+    extreme: log price farthest in the forced direction until 12 s after the end.
+    """
+
+    side: int
+    start: float
+    end: float
+    forced_usd: float
+    extreme: float = 0.0
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """An absorber or wall of an agent; taken_usd: what an absorber took in; depth_usd: 10 bp depth
+    of its venue by specification."""
+
+    kind: str
+    venue: str
+    is_bid: bool
+    start: float
+    end: float
+    price: float
+    taken_usd: float
+    depth_usd: float
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What the engine said at the end of second `at` since live began."""
+
+    at: int
+    state: str
+    side: int  # -1 = none
+    visible: tuple[int, int]  # prints of the last 12 s
+    still_s: float  # since the engine's last visible print of the side
+    drive: float  # move of the last minute in deviations, positive: up
+    push_usd: float  # net aggressive flow of the last 10 s in the forced direction
+
+
+class World(msgspec.Struct):
+    """price: log of the venues' mean mid at each second; forced: (second, side, USD) by order."""
+
+    seed: int
+    base: str
+    price: FloatArray
+    forced: tuple[FloatArray, IntArray, FloatArray]
+    cascades: list[Cascade]
+    standing: list[Standing]
+    readings: list[Reading]
+    absorptions: list[FlowEvent]
+    by_volume: list[FlowEvent]  # the baseline rule for absorption
+    projections: list[dict[str, float]]
+
+
+class Watched:
+    """A market whose steps are seen by the study as well."""
+
+    def __init__(self, market: LabMarket) -> None:
+        self.market = market
+        self.mids: list[float] = []
+        self._last: dict[str, float] = {}
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.market, name)
+
+    def advance(self, until_ns: int) -> Mapping[str, InstrumentStep]:
+        steps = self.market.advance(until_ns)
+        for instrument in self.market.instruments:
+            step = steps[instrument.id]
+            mid = 0.5 * (step.bid_ticks + step.ask_ticks) * instrument.tick_usd
+            self._last[instrument.id] = math.log(mid)
+        return steps
+
+    def log_price(self) -> float:
+        return sum(self._last.values()) / max(len(self._last), 1)
+
+
+def history_events(market: LabMarket) -> Iterator[MarketEvent]:
+    """The market's past as a back-fill would bring it."""
+    for of in market.instruments:
+        past = market.history(of.id)
+        for k, at in enumerate(past.candle_end_ns.tolist()):
+            mark = [float(x) for x in past.mark[k]]
+            last = [float(x) for x in past.last[k]]
+            volume = float(past.volume[k]), float(past.taker_buy[k])
+            for kind, row, traded in (
+                (CandleOf.MARK, mark, (0.0, -1.0)),
+                (CandleOf.LAST, last, volume),
+            ):
+                yield Candle(of.id, at, at, kind, 60 * S, *row, *traded, True, True)
+        for at, amount in zip(past.oi_ns.tolist(), past.open_interest.tolist(), strict=True):
+            yield OpenInterest(of.id, at, at, amount, 0.0, True)
+
+
+def run_world(
+    seed: int, settings: WorldSettings | None = None, flow: FlowSettings | None = None
+) -> World:
+    """Simulate, read, and put truth beside it."""
+    s = settings or WorldSettings()
+    base = NAMES[seed % len(NAMES)]
+    spec = msgspec.structs.replace(
+        demo_spec(START_NS, (base,)),
+        history_h=s.history_h,
+        accounts_per_instrument=8_000,
+        positions=LAW,
+    )
+    market = LabMarket(spec, seed)
+    run = _Run(market, base, seed, s, flow or FlowSettings())
+    run.go()
+    return run.world()
+
+
+class _Run:
+    def __init__(
+        self, market: LabMarket, base: str, seed: int, settings: WorldSettings, flow: FlowSettings
+    ) -> None:
+        self.market, self.base, self.seed, self.settings = market, base, seed, settings
+        self.watched = Watched(market)
+        self.events = LabEvents(self.watched)  # type: ignore[arg-type]
+        self.engine = MarketEngine(base, RULES, flow)
+        self.plain = FlowReadings(base, FlowSettings(absorption=by_volume_alone(flow)))
+        self.prices: list[float] = []
+        self.readings: list[Reading] = []
+        self.projections: list[dict[str, float]] = []
+        self.rng = np.random.default_rng(seed)
+        for event in self.events.open():
+            if isinstance(event, Listing):
+                self.engine.add(event.instrument)
+                self.plain.add(event.instrument)
+            else:
+                self.engine.step(event)
+        for event in history_events(market):
+            self.engine.step(event)
+
+    def go(self) -> None:
+        s = self.settings
+        moves: dict[int, tuple[float, float]] = {}
+        for k in range(s.episodes):
+            size = s.move * math.exp(s.move_sd * float(self.rng.standard_normal()))
+            sign = 1.0 if self.rng.random() < 0.5 else -1.0
+            at = s.warm_s + k * s.episode_s + int(self.rng.integers(0, s.episode_s // 3))
+            moves[at] = (sign * min(size, 0.08), float(self.rng.uniform(15.0, 75.0)))
+        for second in range(s.warm_s + s.episodes * s.episode_s):
+            if second in moves:
+                self.market.shock(self.base, *moves[second])
+            for event in self.events.advance(START_NS + (second + 1) * S):
+                self.engine.step(event)
+                self._plain(event)
+            self.prices.append(self.watched.log_price())
+            self._read(second)
+
+    def _plain(self, event: MarketEvent) -> None:
+        """The baseline detector sees the same facts through the same hooks."""
+        if self.plain.needs_second(self.engine.clock_ns):
+            self.plain.second({})
+        if isinstance(event, Trade):
+            self.plain.on_trade(event)
+        elif isinstance(event, BestQuote):
+            self.plain.on_quote(event)
+
+    def _read(self, second: int) -> None:
+        flow = self.engine.analytics.flow
+        tracker = flow.tracker
+        now = START_NS + (second + 1) * S
+        visible = tuple(tracker.recent(side, now)[0] for side in (0, 1))
+        sigma = tracker.sigma()
+        side = -1 if tracker.side is None else tracker.side
+        before = self.readings[-1].state if self.readings else ""
+        last = max((tracker.last_print_ns(k) for k in (0, 1)), default=0)
+        still = (now - tracker.last_print_ns(side)) / 1e9 if side >= 0 else (now - last) / 1e9
+        drive = tracker.move(60) / (sigma * math.sqrt(60.0)) if sigma else 0.0
+        push = 0.0
+        if side >= 0:
+            push = max((-1.0, 1.0)[side] * tracker.flow() * flow.price, 0.0)
+        reading = Reading(
+            second + 1, str(tracker.state), side, (visible[0], visible[1]), still, drive, push
+        )
+        self.readings.append(reading)
+        if reading.state == "running" and before not in ("running", "absorbing"):
+            self._project(reading)
+
+    def _project(self, reading: Reading) -> None:
+        """What the projection says at the moment in which a cascade is seen."""
+
+    def world(self) -> World:
+        market = self.market
+        prices = np.array(self.prices)
+        at, sides, usd = [], [], []
+        for of in market.instruments:
+            prints = market.prints(of.id)
+            live = prints.event_ns >= START_NS
+            at.append((prints.event_ns[live] - START_NS) / 1e9)
+            sides.append(prints.position_side[live].astype(np.int64))
+            usd.append(prints.quantity[live] * prints.mark_price[live])
+        seconds, side, amount = np.concatenate(at), np.concatenate(sides), np.concatenate(usd)
+        order = np.argsort(seconds, kind="stable")
+        forced = seconds[order], side[order], amount[order]
+        agents = [event for event in market.agent_events() if event.start_ns >= START_NS]
+        found = [
+            event
+            for event in (
+                *self.engine.flow_events(),
+            )
+            if event.kind is FlowEventKind.ABSORPTION
+        ]
+        return World(
+            seed=self.seed,
+            base=self.base,
+            price=prices,
+            forced=forced,
+            cascades=pooled_cascades(agents, forced, prices),
+            standing=[_standing(event, self.base) for event in agents if event.kind != "cascade"],
+            readings=self.readings,
+            absorptions=found,
+            by_volume=[
+                event for event in self.plain.events() if event.kind is FlowEventKind.ABSORPTION
+            ],
+            projections=self.projections,
+        )
