@@ -241,7 +241,7 @@ class CascadeTracker:
 
     def _drive(self, side: int) -> float:
         """Move over the last minute in the direction that forces this side, log price."""
-        move = self._prices[-1] - self._prices[0]
+        move = self.move(60)
         return -move if side == 0 else move
 
     def _run(self, side: int, around: Surroundings) -> None:
@@ -302,6 +302,24 @@ class CascadeTracker:
 
     # ---- readings -----------------------------------------------------------------------------
 
+    def recent(self, side: int, now_ns: int) -> tuple[int, float]:
+        """(prints, USD) of a side within the burst window."""
+        return self._bursts[side].recent(now_ns)
+
+    def last_print_ns(self, side: int) -> int:
+        """Event time of the newest print of a side, 0 = none yet."""
+        return self._bursts[side].last_ns
+
+    def move(self, seconds: int) -> float:
+        """Log price now against `seconds` (at most 60) ago."""
+        if not self._prices:
+            return 0.0
+        return self._prices[-1] - self._prices[max(0, len(self._prices) - 1 - seconds)]
+
+    def flow(self) -> float:
+        """Net aggressive base coins of the last ten seconds."""
+        return sum(self._flows)
+
     def sigma(self) -> float | None:
         """Standard deviation of log price over one second; None in the first minute."""
         return math.sqrt(self._variance) if self._seen >= 60 and self._variance > 0.0 else None
@@ -312,7 +330,7 @@ class CascadeTracker:
         if around is None or side is None or around.impact is None or len(self._prices) < 11:
             return None
         sign = -1.0 if side == 0 else 1.0
-        flow = sign * sum(self._flows)
+        flow = sign * self.flow()
         expected = around.impact * flow
         if expected <= 0.0:
             return None

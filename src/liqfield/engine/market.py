@@ -7,10 +7,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from liqfield.book.sync import BookSync
+from liqfield.cascade.projection import Projection
 from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.analytics import MarketAnalytics
+from liqfield.engine.flow import FlowSettings
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.engine.project import REACH, project_market
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
 from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
@@ -31,7 +34,7 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import BookRule, CandleOf, TradeKind
+from liqfield.model.sides import BookRule, CandleOf, PositionSide, TradeKind
 
 MINUTE_NS = 60_000_000_000
 LIVE_COLUMN_NS = 10_000_000_000
@@ -93,13 +96,15 @@ class InstrumentState:
 class MarketEngine:
     """The fold of one base asset. `step` is deterministic: the same events give the same digest."""
 
-    def __init__(self, base: str, rules: Mapping[str, BookRule]) -> None:
+    def __init__(
+        self, base: str, rules: Mapping[str, BookRule], flow: FlowSettings | None = None
+    ) -> None:
         self.base = base
         self.instruments: dict[str, InstrumentState] = {}
         self.recent = RecentVolume()
         self.tape: deque[Liquidation] = deque(maxlen=5_000)
         self.clock_ns = 0
-        self.analytics = MarketAnalytics(base)
+        self.analytics = MarketAnalytics(base, flow)
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
@@ -205,6 +210,15 @@ class MarketEngine:
     def cascade(self) -> CascadeView:
         """State of the cascade tracker with its evidence."""
         return self.analytics.cascade()
+
+    def project(
+        self, start_price: float, position_side: PositionSide, push_usd: float = 0.0
+    ) -> Projection:
+        """Where forced flow from a price would stop, with a fan. Raises ModelError without a map
+        or a book."""
+        is_ask = 0 if position_side is PositionSide.LONG else 1
+        books = self.analytics.sides(is_ask, REACH)
+        return project_market(self.densities(), books, start_price, position_side, push_usd)
 
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.

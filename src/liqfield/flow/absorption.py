@@ -2,7 +2,7 @@
 
 Every second the last `window_s` seconds are judged, each side of the book for itself:
 1. the aggressive volume into that side is at least its own recent `volume_quantile`;
-2. the price gave way by at most `move_share` of what the fitted impact expects of that net flow;
+2. the price gave way by at most `move_share` of what the fitted impact expects of that flow;
 3. one level took at least `level_share` of it, and at least `refill_ratio` times the most that was
    ever shown there: it must have been filled up again. Venues publish no order ids, so a hidden
    or reloaded order is inference from sizes.
@@ -27,11 +27,11 @@ class AbsorptionSettings(msgspec.Struct, frozen=True):
 
     window_s: int = 10
     row_share: float = 0.00002  # of the price; a row is at least a tick
-    volume_quantile: float = 0.95
+    volume_quantile: float = 0.90
     memory_s: float = 3600.0  # half-life of that quantile
     warm_s: int = 120  # no verdict before
     move_share: float = 0.25
-    level_share: float = 0.4
+    level_share: float = 0.8
     refill_ratio: float = 2.0
     confirm: int = 2
     break_rows: int = 2
@@ -173,7 +173,7 @@ class AbsorptionDetector:
         if start <= 0.0 or self._mid <= 0.0:
             return
         away = start - self._mid if side == 0 else self._mid - start
-        expected = impact * (volumes[side] - volumes[1 - side])
+        expected = impact * volumes[side]
         if expected <= self._tick_usd or away > s.move_share * expected:
             return
         score = expected / max(away, self._tick_usd)

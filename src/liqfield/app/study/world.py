@@ -7,18 +7,23 @@ readings are what an engine says that sees only what the venues would send.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from liqfield.app.study.lab_events import RULES, LabEvents
+from liqfield.book.depth import SideDepth, side_depth
+from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.flow import FlowReadings, FlowSettings
 from liqfield.engine.market import MarketEngine
+from liqfield.flow.absorption import AbsorptionSettings
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import BASES, DEPTH_FACTOR, demo_spec
 from liqfield.lab.market_types import AgentEvent, InstrumentStep, LeverageLaw, PositionLaw
 from liqfield.model.analytics import FlowEvent, FlowEventKind
+from liqfield.model.errors import ModelError
+from liqfield.model.estimates import SIDES
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -37,6 +42,8 @@ S = 1_000_000_000
 START_NS = 1_790_000_000 * S
 NAMES = ("BTC", "ETH", "SOL")
 # More positions close to their level than in `make demo`: cascades within minutes, not days.
+GAP_S = 12.0
+STEP_NS = S // 5  # books and quotes come five times a second
 LAW = PositionLaw(taker=LeverageLaw(median=5.0, isolated_share=0.45), stop_share=0.35)
 
 
@@ -44,10 +51,10 @@ class WorldSettings(msgspec.Struct, frozen=True):
     """warm_s of ordinary trading, then `episodes` moves of the index of random size, one in
     `episode_s` seconds; move_sd is the log-sd of their size around `move`."""
 
-    warm_s: int = 420
-    episodes: int = 6
-    episode_s: int = 150
-    move: float = 0.03
+    warm_s: int = 300
+    episodes: int = 12
+    episode_s: int = 100
+    move: float = 0.035
     move_sd: float = 0.5
     history_h: float = 2.0
 
@@ -142,7 +149,20 @@ def history_events(market: LabMarket) -> Iterator[MarketEvent]:
                 (CandleOf.MARK, mark, (0.0, -1.0)),
                 (CandleOf.LAST, last, volume),
             ):
-                yield Candle(of.id, at, at, kind, 60 * S, *row, *traded, True, True)
+                yield Candle(
+                    of.id,
+                    at,
+                    at,
+                    kind,
+                    60 * S,
+                    row[0],
+                    row[1],
+                    row[2],
+                    row[3],
+                    traded[0],
+                    traded[1],
+                    is_history=True,
+                )
         for at, amount in zip(past.oi_ns.tolist(), past.open_interest.tolist(), strict=True):
             yield OpenInterest(of.id, at, at, amount, 0.0, True)
 
@@ -165,18 +185,97 @@ def run_world(
     return run.world()
 
 
+def by_volume_alone(flow: FlowSettings) -> AbsorptionSettings:
+    """The simpler published rule: much volume at one price, whatever became of the price."""
+    return msgspec.structs.replace(
+        flow.absorption, volume_quantile=0.99, move_share=math.inf, refill_ratio=0.0
+    )
+
+
+def pooled_cascades(
+    agents: Sequence[AgentEvent],
+    forced: tuple[FloatArray, IntArray, FloatArray],
+    prices: FloatArray,
+) -> list[Cascade]:
+    """Chains of the venues that touch in time (within 12 s) are one cascade of the base."""
+    found: list[Cascade] = []
+    seconds, sides, usd = forced
+    for side in (0, 1):
+        spans = sorted(
+            ((e.start_ns - START_NS) / 1e9, (e.end_ns - START_NS) / 1e9)
+            for e in agents
+            if e.kind == "cascade" and e.is_bid == (side == 0)
+        )
+        for start, end in spans:
+            if found and found[-1].side == side and start - found[-1].end <= GAP_S:
+                found[-1].end = max(found[-1].end, end)
+            else:
+                found.append(Cascade(side, start, end, 0.0))
+    sign = (-1.0, 1.0)
+    for cascade in found:
+        inside = (sides == cascade.side) & (seconds >= cascade.start) & (seconds <= cascade.end)
+        cascade.forced_usd = float(usd[inside].sum())
+        stretch = prices[int(cascade.start) : int(cascade.end + GAP_S) + 1]
+        if len(stretch):
+            cascade.extreme = sign[cascade.side] * float((sign[cascade.side] * stretch).max())
+    return sorted(found, key=lambda cascade: cascade.start)
+
+
+def _standing(event: AgentEvent, base: str) -> Standing:
+    venue = event.instrument_id.partition(":")[0]
+    end_ns = event.end_ns or event.start_ns
+    return Standing(
+        kind=event.kind,
+        venue=venue,
+        is_bid=event.is_bid,
+        start=(event.start_ns - START_NS) / 1e9,
+        end=(end_ns - START_NS) / 1e9,
+        price=event.price_from,
+        taken_usd=event.quantity * event.price_from if event.kind == "absorber" else 0.0,
+        depth_usd=BASES[base].depth_10bp_usd * DEPTH_FACTOR[venue],
+    )
+
+
+class FlowOnly(MarketAnalytics):
+    """Flow and cascade readings without those of the book: half the time a world takes."""
+
+    def on_trade(self, trade: Trade) -> None:
+        self.flow.on_trade(trade)
+
+    def before_book(self, event: BookSnapshot | BookDelta) -> None:
+        del event
+
+    def on_book(self, event: BookSnapshot | BookDelta) -> None:
+        self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
+
+    def sides(self, is_ask: int, reach: float) -> list[SideDepth]:
+        found = []
+        for of in self._of.values():
+            ladder, unit = of.sync.ladder, of.instrument.tick_usd
+            if ladder is None or ladder.best_bid is None or ladder.best_ask is None:
+                continue
+            mid = 0.5 * (ladder.best_bid + ladder.best_ask) * unit
+            ticks = ladder.levels(is_ask)[0]
+            last = ticks[-1] if is_ask else ticks[0]
+            seen = abs(float(last) * unit / mid - 1.0)
+            found.append(side_depth(ladder, is_ask, mid, unit, seen, reach))
+        return found
+
+
 class _Run:
     def __init__(
         self, market: LabMarket, base: str, seed: int, settings: WorldSettings, flow: FlowSettings
     ) -> None:
         self.market, self.base, self.seed, self.settings = market, base, seed, settings
         self.watched = Watched(market)
-        self.events = LabEvents(self.watched)  # type: ignore[arg-type]
+        self.events = LabEvents(self.watched, step_ns=STEP_NS)  # type: ignore[arg-type]
         self.engine = MarketEngine(base, RULES, flow)
+        self.engine.analytics = FlowOnly(base, flow)
         self.plain = FlowReadings(base, FlowSettings(absorption=by_volume_alone(flow)))
         self.prices: list[float] = []
         self.readings: list[Reading] = []
         self.projections: list[dict[str, float]] = []
+        self.gross_usd = 0.0
         self.rng = np.random.default_rng(seed)
         for event in self.events.open():
             if isinstance(event, Listing):
@@ -210,6 +309,7 @@ class _Run:
             self.plain.second({})
         if isinstance(event, Trade):
             self.plain.on_trade(event)
+            self.gross_usd += event.price * event.quantity
         elif isinstance(event, BestQuote):
             self.plain.on_quote(event)
 
@@ -235,7 +335,31 @@ class _Run:
             self._project(reading)
 
     def _project(self, reading: Reading) -> None:
-        """What the projection says at the moment in which a cascade is seen."""
+        """What the projection says at the moment in which a cascade is seen, and its rivals."""
+        flow = self.engine.analytics.flow
+        side = SIDES[reading.side]
+        try:
+            found = self.engine.project(flow.price, side, reading.push_usd)
+        except ModelError:
+            return
+        fuel = flow.fuel(reading.side)
+        self.projections.append(
+            {
+                "at": float(reading.at),
+                "side": float(reading.side),
+                "start": math.log(flow.price),
+                "stop": math.log(found.stop_price),
+                "near": math.log(found.stop_price_near),
+                "far": math.log(found.stop_price_far),
+                "forced": found.forced_usd,
+                "forced_p10": found.forced_usd_p10,
+                "forced_p90": found.forced_usd_p90,
+                "push": reading.push_usd,
+                "cluster": fuel.distance if fuel is not None else math.nan,
+                "sigma_s": flow.tracker.sigma() or math.nan,
+                "volume_s": self.gross_usd / max(reading.at, 1),
+            }
+        )
 
     def world(self) -> World:
         market = self.market
@@ -253,9 +377,7 @@ class _Run:
         agents = [event for event in market.agent_events() if event.start_ns >= START_NS]
         found = [
             event
-            for event in (
-                *self.engine.flow_events(),
-            )
+            for event in self.engine.analytics.flow.events()
             if event.kind is FlowEventKind.ABSORPTION
         ]
         return World(
