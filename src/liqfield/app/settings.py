@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     markets               base assets to follow
     venues                venues to follow
     data_dir              where recordings and the map's history are kept
+    cot_dir               folder of dropped COT files; empty: `cot` inside data_dir
     record                keep raw frames
     backfill_h            hours of history to fetch at start
     cluster_min_usd       smallest cluster that counts as significant
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     markets: tuple[str, ...] = ("BTC", "ETH", "SOL")
     venues: tuple[str, ...] = ("binance", "bybit", "okx", "hyperliquid")
     data_dir: str = "~/.local/share/liqfield"
+    cot_dir: str = ""
     record: bool = True
     backfill_h: float = 24.0
     cluster_min_usd: float = 50e6
@@ -45,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def data_path(self) -> Path:
         return Path(self.data_dir).expanduser()
+
+    @property
+    def cot_path(self) -> Path:
+        return Path(self.cot_dir).expanduser() if self.cot_dir else self.data_path / "cot"
 
 
 def nearest(name: str, valid: tuple[str, ...]) -> str:

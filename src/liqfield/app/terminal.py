@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from liqfield import __version__
+from liqfield.app.cot_files import load_cot
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.publish import Publisher
 from liqfield.app.settings import Settings
@@ -54,6 +55,7 @@ class Terminal:
             recorder=_Recorder(self) if self.recorder else None,
             on_events=self._seen,
         )
+        self.pipeline.engine.cot = load_cot(settings.cot_path, self.problems)
         self.intake = Intake()
         self.feeds: dict[str, VenueFeed] = {}
         self.hub = Hub()

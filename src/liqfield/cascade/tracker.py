@@ -38,7 +38,7 @@ class CascadeSettings(msgspec.Struct, frozen=True):
 
     burst_s: float = 12.0
     least_prints: int = 4
-    depth_share: float = 0.03
+    depth_share: float = 0.01
     tau_s: float = 15.0
     stall_s: float = 10.0
     fade: float = 0.2
@@ -309,6 +309,10 @@ class CascadeTracker:
     def last_print_ns(self, side: int) -> int:
         """Event time of the newest print of a side, 0 = none yet."""
         return self._bursts[side].last_ns
+
+    def extreme_age_s(self, now_ns: int) -> float:
+        """Seconds since the price last made a new extreme of the cascade."""
+        return (now_ns - self._extreme_ns) / 1e9
 
     def move(self, seconds: int) -> float:
         """Log price now against `seconds` (at most 60) ago."""

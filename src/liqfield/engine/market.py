@@ -8,15 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 from liqfield.book.sync import BookSync
 from liqfield.cascade.projection import Projection
+from liqfield.context.cot import CotReport
 from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.analytics import MarketAnalytics
+from liqfield.engine.context import ContextReadings, VenueState
 from liqfield.engine.flow import FlowSettings
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.engine.project import REACH, project_market
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
+from liqfield.model.analytics import (
+    CascadeView,
+    ContextView,
+    FlowEvent,
+    FlowView,
+    PathView,
+    WallView,
+)
 from liqfield.model.estimates import Cluster, LiquidationDensity
 from liqfield.model.events import (
     BestQuote,
@@ -30,6 +39,7 @@ from liqfield.model.events import (
     MarketEvent,
     MarkPrice,
     OpenInterest,
+    PositioningRatio,
     TierTable,
     Trade,
 )
@@ -105,6 +115,8 @@ class MarketEngine:
         self.tape: deque[Liquidation] = deque(maxlen=5_000)
         self.clock_ns = 0
         self.analytics = MarketAnalytics(base, flow)
+        self.context_readings = ContextReadings()
+        self.cot: Sequence[CotReport] = ()  # what the user dropped in: read only, never folded
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
@@ -120,6 +132,7 @@ class MarketEngine:
             Liquidation: self._on_liquidation,
             Candle: self._on_candle,
             TierTable: self._on_tiers,
+            PositioningRatio: self._on_ratio,
         }
 
     def add(self, instrument: Instrument) -> None:
@@ -143,6 +156,7 @@ class MarketEngine:
         for key in others:
             del self.instruments[key]
             self.analytics.drop(key)
+            self.context_readings.drop(key)
         return others
 
     def step(self, event: MarketEvent) -> list[Output]:
@@ -211,6 +225,20 @@ class MarketEngine:
         """State of the cascade tracker with its evidence."""
         return self.analytics.cascade()
 
+    def context(self) -> ContextView:
+        """Slow context as of the engine's clock."""
+        states = [
+            VenueState(
+                instrument=state.instrument,
+                funding=state.funding,
+                mark=state.mark.price if state.mark is not None else 0.0,
+                index=state.index.price if state.index is not None else 0.0,
+                open_interest=state.open_interest.quantity if state.open_interest else 0.0,
+            )
+            for state in self.instruments.values()
+        ]
+        return self.context_readings.view(self.base, self.clock_ns, states, self.cot)
+
     def project(
         self, start_price: float, position_side: PositionSide, push_usd: float = 0.0
     ) -> Projection:
@@ -246,6 +274,7 @@ class MarketEngine:
         for liquidation in self.tape:
             sha.update(repr(liquidation).encode())
         sha.update(self.analytics.digest())
+        sha.update(self.context_readings.digest())
         return sha.hexdigest()
 
     # ---- handlers: one a kind -----------------------------------------------------------------
@@ -303,6 +332,7 @@ class MarketEngine:
         state.open_interest = event
         state.density.update(event)
         self.analytics.on_open_interest(event)
+        self.context_readings.on_open_interest(event)
         return []
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -317,6 +347,12 @@ class MarketEngine:
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         # Live klines repeat what trades already said; only history is folded.
         del state, event
+        return []
+
+    def _on_ratio(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, PositioningRatio)
+        del state
+        self.context_readings.on_ratio(event)
         return []
 
     def _on_tiers(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -357,4 +393,5 @@ class MarketEngine:
                 outputs.append(CandleClosed(self.base, event))
             elif isinstance(event, OpenInterest):
                 state.open_interest = event
+                self.context_readings.on_open_interest(event)
         return outputs

@@ -27,11 +27,11 @@ class AbsorptionSettings(msgspec.Struct, frozen=True):
 
     window_s: int = 10
     row_share: float = 0.00002  # of the price; a row is at least a tick
-    volume_quantile: float = 0.90
+    volume_quantile: float = 0.75
     memory_s: float = 3600.0  # half-life of that quantile
     warm_s: int = 120  # no verdict before
     move_share: float = 0.25
-    level_share: float = 0.8
+    level_share: float = 0.7
     refill_ratio: float = 2.0
     confirm: int = 2
     break_rows: int = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.model.analytics import FlowEvent
 

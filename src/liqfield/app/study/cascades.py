@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from liqfield.app.study.world import GAP_S, START_NS, Cascade, Standing, World
+from liqfield.app.study.world import GAP_S, PERSIST_MIN, START_NS, Cascade, Standing, World
 from liqfield.model.analytics import FlowEvent
 from liqfield.model.events import FloatArray
 
@@ -209,14 +209,14 @@ def driven(world: World, least: float = 3.0) -> list[tuple[int, int]]:
 # ---- projection ---------------------------------------------------------------------------------
 
 
-def projection_rows(world: World, warm_s: float) -> list[dict[str, float]]:
+def projection_rows(world: World, warm_s: float, minutes: float) -> list[dict[str, float]]:
     """Each projection beside the truth and the rules that it must beat; distances in log price."""
     rows = []
     seconds, sides, usd = world.forced
     for p in world.projections:
         side, at = int(p["side"]), int(p["at"])
         mine = [c for c in world.cascades if c.side == side and c.start - 2 <= at <= c.end + 15]
-        if at < warm_s or not mine:
+        if at < warm_s or not mine or p["minutes"] != minutes:
             continue
         end = mine[0].end + GAP_S
         stretch = SIGN[side] * (world.price[at - 1 : int(end) + 1] - p["start"])
@@ -225,8 +225,11 @@ def projection_rows(world: World, warm_s: float) -> list[dict[str, float]]:
         inside = (sides == side) & (seconds > at) & (seconds <= end)
         day = p["sigma_s"] * math.sqrt(86_400.0)
         share = p["push"] / max(p["volume_s"] * 86_400.0, 1.0)
+        travelled = np.abs(p["way_price"] - p["start"])[1:]
+        way = float(np.interp(max(float(stretch.max()), 0.0), travelled, p["way_forced"]))
         rows.append(
             {
+                "forced_way": way,
                 "truth": max(float(stretch.max()), 0.0),
                 "stop": abs(p["stop"] - p["start"]),
                 "near": abs(p["near"] - p["start"]),
@@ -316,7 +319,10 @@ def report(worlds: Sequence[World], warm_s: float) -> dict[str, object]:
             (approaching(w, entries(w, "approaching"), warm_s) for w in worlds), **pr
         ),
         "approaching_by_move": of((approaching(w, driven(w), warm_s) for w in worlds), **pr),
-        "projection": projection(worlds, warm_s),
+        "projection": {
+            f"pace_{minutes:.2g}_min": projection(worlds, warm_s, minutes)
+            for minutes in PERSIST_MIN
+        },
     }
 
 
@@ -332,9 +338,9 @@ def _counted(world: World, i: int) -> int:
     return side if visible[side] >= 4 else -1
 
 
-def projection(worlds: Sequence[World], warm_s: float) -> dict[str, object]:
+def projection(worlds: Sequence[World], warm_s: float, minutes: float) -> dict[str, object]:
     """Errors in basis points, shares of truths inside the fan; intervals over worlds."""
-    by_world = [projection_rows(w, warm_s) for w in worlds]
+    by_world = [projection_rows(w, warm_s, minutes) for w in worlds]
     rows = [row for part in by_world for row in part]
     if not rows:
         return {"runs": 0}
@@ -362,6 +368,10 @@ def projection(worlds: Sequence[World], warm_s: float) -> dict[str, object]:
     both = (forced > 0.0) & (guess > 0.0)
     out["forced_factor"] = _quartiles(np.exp(np.abs(np.log(guess[both] / forced[both]))))
     out["forced_ratio"] = _quartiles(guess[both] / forced[both])
+    way = np.array([row["forced_way"] for row in rows])
+    both = (forced > 0.0) & (way > 0.0)
+    out["map_ratio"] = _quartiles(way[both] / forced[both])
+    out["map_factor"] = _quartiles(np.exp(np.abs(np.log(way[both] / forced[both]))))
     return out
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -43,6 +44,7 @@ START_NS = 1_790_000_000 * S
 NAMES = ("BTC", "ETH", "SOL")
 # More positions close to their level than in `make demo`: cascades within minutes, not days.
 GAP_S = 12.0
+PERSIST_MIN = (1 / 6, 0.5, 1.0, 2.0, 4.0)
 STEP_NS = S // 5  # books and quotes come five times a second
 LAW = PositionLaw(taker=LeverageLaw(median=5.0, isolated_share=0.45), stop_share=0.35)
 
@@ -53,9 +55,10 @@ class WorldSettings(msgspec.Struct, frozen=True):
 
     warm_s: int = 300
     episodes: int = 12
-    episode_s: int = 100
-    move: float = 0.035
-    move_sd: float = 0.5
+    episode_s: int = 170
+    move: float = 0.045
+    move_sd: float = 0.4
+    turnover_per_day: float = 0.8
     history_h: float = 2.0
 
 
@@ -97,6 +100,11 @@ class Reading(msgspec.Struct, frozen=True):
     still_s: float  # since the engine's last visible print of the side
     drive: float  # move of the last minute in deviations, positive: up
     push_usd: float  # net aggressive flow of the last 10 s in the forced direction
+    fuel: tuple[float, float] = (math.inf, math.inf)  # five-minute deviations to the cluster
+    fade: float = 0.0  # intensity over its peak
+    extreme_s: float = 0.0  # since the last new extreme
+    branching: float = math.nan
+    refill: float = math.nan
 
 
 class World(msgspec.Struct):
@@ -111,7 +119,7 @@ class World(msgspec.Struct):
     readings: list[Reading]
     absorptions: list[FlowEvent]
     by_volume: list[FlowEvent]  # the baseline rule for absorption
-    projections: list[dict[str, float]]
+    projections: list[dict[str, Any]]
 
 
 class Watched:
@@ -173,8 +181,12 @@ def run_world(
     """Simulate, read, and put truth beside it."""
     s = settings or WorldSettings()
     base = NAMES[seed % len(NAMES)]
+    plain = demo_spec(START_NS, (base,))
     spec = msgspec.structs.replace(
-        demo_spec(START_NS, (base,)),
+        plain,
+        bases=tuple(
+            msgspec.structs.replace(of, turnover_per_day=s.turnover_per_day) for of in plain.bases
+        ),
         history_h=s.history_h,
         accounts_per_instrument=8_000,
         positions=LAW,
@@ -274,7 +286,7 @@ class _Run:
         self.plain = FlowReadings(base, FlowSettings(absorption=by_volume_alone(flow)))
         self.prices: list[float] = []
         self.readings: list[Reading] = []
-        self.projections: list[dict[str, float]] = []
+        self.projections: list[dict[str, Any]] = []
         self.gross_usd = 0.0
         self.rng = np.random.default_rng(seed)
         for event in self.events.open():
@@ -292,8 +304,8 @@ class _Run:
         for k in range(s.episodes):
             size = s.move * math.exp(s.move_sd * float(self.rng.standard_normal()))
             sign = 1.0 if self.rng.random() < 0.5 else -1.0
-            at = s.warm_s + k * s.episode_s + int(self.rng.integers(0, s.episode_s // 3))
-            moves[at] = (sign * min(size, 0.08), float(self.rng.uniform(15.0, 75.0)))
+            at = s.warm_s + k * s.episode_s + int(self.rng.integers(0, 15))
+            moves[at] = (sign * min(size, 0.08), float(self.rng.uniform(15.0, 60.0)))
         for second in range(s.warm_s + s.episodes * s.episode_s):
             if second in moves:
                 self.market.shock(self.base, *moves[second])
@@ -327,8 +339,25 @@ class _Run:
         push = 0.0
         if side >= 0:
             push = max((-1.0, 1.0)[side] * tracker.flow() * flow.price, 0.0)
+        view = tracker.view()
+        fuels = [math.inf, math.inf]
+        for k in (0, 1):
+            fuel = flow.fuel(k)
+            if fuel is not None and sigma:
+                fuels[k] = fuel.distance / (sigma * math.sqrt(300.0))
         reading = Reading(
-            second + 1, str(tracker.state), side, (visible[0], visible[1]), still, drive, push
+            second + 1,
+            str(tracker.state),
+            side,
+            (visible[0], visible[1]),
+            still,
+            drive,
+            push,
+            (fuels[0], fuels[1]),
+            view.intensity_usd_per_min / max(view.peak_usd_per_min, 1.0),
+            tracker.extreme_age_s(now),
+            view.branching if view.branching is not None else math.nan,
+            view.refill if view.refill is not None else math.nan,
         )
         self.readings.append(reading)
         if reading.state == "running" and before not in ("running", "absorbing"):
@@ -338,28 +367,34 @@ class _Run:
         """What the projection says at the moment in which a cascade is seen, and its rivals."""
         flow = self.engine.analytics.flow
         side = SIDES[reading.side]
-        try:
-            found = self.engine.project(flow.price, side, reading.push_usd)
-        except ModelError:
-            return
-        fuel = flow.fuel(reading.side)
-        self.projections.append(
-            {
-                "at": float(reading.at),
-                "side": float(reading.side),
-                "start": math.log(flow.price),
-                "stop": math.log(found.stop_price),
-                "near": math.log(found.stop_price_near),
-                "far": math.log(found.stop_price_far),
-                "forced": found.forced_usd,
-                "forced_p10": found.forced_usd_p10,
-                "forced_p90": found.forced_usd_p90,
-                "push": reading.push_usd,
-                "cluster": fuel.distance if fuel is not None else math.nan,
-                "sigma_s": flow.tracker.sigma() or math.nan,
-                "volume_s": self.gross_usd / max(reading.at, 1),
-            }
-        )
+        for minutes in PERSIST_MIN:
+            # The pace of the last ten seconds goes on for so long.
+            push = reading.push_usd * 6.0 * minutes
+            try:
+                found = self.engine.project(flow.price, side, push)
+            except ModelError:
+                return
+            fuel = flow.fuel(reading.side)
+            self.projections.append(
+                {
+                    "at": float(reading.at),
+                    "side": float(reading.side),
+                    "minutes": minutes,
+                    "start": math.log(flow.price),
+                    "stop": math.log(found.stop_price),
+                    "near": math.log(found.stop_price_near),
+                    "far": math.log(found.stop_price_far),
+                    "forced": found.forced_usd,
+                    "forced_p10": found.forced_usd_p10,
+                    "forced_p90": found.forced_usd_p90,
+                    "push": push,
+                    "cluster": fuel.distance if fuel is not None else math.nan,
+                    "sigma_s": flow.tracker.sigma() or math.nan,
+                    "volume_s": self.gross_usd / max(reading.at, 1),
+                    "way_price": np.log(found.path_price),
+                    "way_forced": found.path_forced_usd - push,
+                }
+            )
 
     def world(self) -> World:
         market = self.market
