@@ -32,6 +32,7 @@ def project_market(
     book, or a start inside the map.
     """
     pooled = combine(densities)
+    sides = [side for side in sides if side.seen > 0.0]
     if pooled is None or not sides:
         raise ModelError("no map yet" if pooled is None else "no book yet")
     is_down = position_side is PositionSide.LONG

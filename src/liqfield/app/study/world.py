@@ -56,9 +56,10 @@ class WorldSettings(msgspec.Struct, frozen=True):
     warm_s: int = 300
     episodes: int = 12
     episode_s: int = 170
-    move: float = 0.045
+    move: float = 0.06
     move_sd: float = 0.4
     turnover_per_day: float = 0.8
+    venues: tuple[str, ...] = ("binance", "bybit")
     history_h: float = 2.0
 
 
@@ -187,6 +188,7 @@ def run_world(
         bases=tuple(
             msgspec.structs.replace(of, turnover_per_day=s.turnover_per_day) for of in plain.bases
         ),
+        venues=s.venues,
         history_h=s.history_h,
         accounts_per_instrument=8_000,
         positions=LAW,
@@ -305,7 +307,7 @@ class _Run:
             size = s.move * math.exp(s.move_sd * float(self.rng.standard_normal()))
             sign = 1.0 if self.rng.random() < 0.5 else -1.0
             at = s.warm_s + k * s.episode_s + int(self.rng.integers(0, 15))
-            moves[at] = (sign * min(size, 0.08), float(self.rng.uniform(15.0, 60.0)))
+            moves[at] = (sign * min(size, 0.10), float(self.rng.uniform(15.0, 60.0)))
         for second in range(s.warm_s + s.episodes * s.episode_s):
             if second in moves:
                 self.market.shock(self.base, *moves[second])
