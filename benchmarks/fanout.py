@@ -21,11 +21,12 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from benchmarks.tiles import Row, row
 from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.sides import PositionSide
 from liqfield.server.app import build_app
 from liqfield.server.hub import Hub
 from liqfield.server.serve import serving
 from liqfield.server.sources import ServerSettings
-from liqfield.server.wire import MarketInfo
+from liqfield.server.wire import MarketInfo, ProjectionReply
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -38,6 +39,15 @@ class _Sources:
         return (MarketInfo("BTC", ("binance",), 1),)
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:  # noqa: ARG002
+        return None
+
+    def projection(
+        self,
+        base: str,  # noqa: ARG002
+        price: float,  # noqa: ARG002
+        side: PositionSide,  # noqa: ARG002
+        push_usd: float,  # noqa: ARG002
+    ) -> ProjectionReply | None:
         return None
 
 

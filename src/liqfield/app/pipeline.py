@@ -17,11 +17,19 @@ from liqfield.engine.engine import Engine
 from liqfield.engine.outputs import Output
 from liqfield.model.errors import DecodeError
 from liqfield.model.events import Event, Frame, Gap, Record
-from liqfield.venues.contract import Venue
+from liqfield.model.instrument import Instrument
 
 
 class Recorder(Protocol):
     def append(self, record: Record) -> None: ...
+
+
+class Decoder(Protocol):
+    """What the pipeline needs of a venue, and of the archive of imported ranges."""
+
+    def decode(self, frame: Frame, instruments: Mapping[str, Instrument]) -> Sequence[Event]: ...
+
+    def infer_instrument(self, frame: Frame) -> Instrument | None: ...
 
 
 class DecodeFailure(msgspec.Struct, frozen=True):
@@ -49,10 +57,11 @@ class Pipeline:
     def __init__(
         self,
         engine: Engine,
-        venues: Mapping[str, Venue],
+        venues: Mapping[str, Decoder],
         *,
         recorder: Recorder | None = None,
         on_events: Callable[[Frame, Sequence[Event]], None] | None = None,
+        on_malformed: Callable[[Frame], None] | None = None,
     ) -> None:
         self.engine = engine
         self.frames: Counter[str] = Counter()
@@ -63,6 +72,7 @@ class Pipeline:
         self.venues = venues
         self._recorder = recorder
         self._on_events = on_events
+        self._on_malformed = on_malformed
 
     def consume(self, records: Iterable[Record]) -> list[Output]:
         """Fold records; returns the outputs in order. A malformed frame is counted, never fatal."""
@@ -77,21 +87,29 @@ class Pipeline:
                 outputs += self._frame(record)
         return outputs
 
-    def _frame(self, frame: Frame) -> list[Output]:
-        started_ns = time.perf_counter_ns()
-        outputs: list[Output] = []
+    def decode(self, frame: Frame) -> Sequence[Event]:
+        """Events of a frame; none, counted, where the venue is unknown or the frame malformed."""
         venue = self.venues.get(frame.venue)
         self.frames[f"{frame.venue} {frame.source.partition('?')[0]}"] += 1
         if venue is None:
             self.engine.unknown[f"venue {frame.venue}"] += 1
-            return outputs
+            return ()
         try:
-            events = venue.decode(frame, self.engine.instruments)
+            return venue.decode(frame, self.engine.instruments)
         except DecodeError as error:
             self.decode_errors += 1
             self.failures.append(
                 DecodeFailure(frame.venue, frame.source, frame.received_ns, str(error))
             )
+            if self._on_malformed is not None:
+                self._on_malformed(frame)
+            return ()
+
+    def _frame(self, frame: Frame) -> list[Output]:
+        started_ns = time.perf_counter_ns()
+        outputs: list[Output] = []
+        events = self.decode(frame)
+        if not events:
             return outputs
         for event in events:
             outputs += self.engine.step(event)

@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from liqfield.app.pipeline import Pipeline
+from liqfield.app.readings import Readings
+from liqfield.app.thin import thin_windows
+from liqfield.app.truth import truth_message
 from liqfield.book.composite import BookSource, compose
+from liqfield.book.ladder import ASK, BID
 from liqfield.context.funding import VenueFunding, rate_8h, weighted_8h
 from liqfield.density.clusters import ClusterSettings, find_clusters
 from liqfield.density.combine import combine
@@ -16,16 +20,18 @@ from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.model.estimates import Cluster, LiquidationDensity, StreamHealth
 from liqfield.model.events import FloatArray
 from liqfield.model.requests import NeedSnapshot
-from liqfield.server import encode
+from liqfield.model.sides import PositionSide
+from liqfield.server import encode, encode_flow
 from liqfield.server.hub import Hub
 from liqfield.server.tiles import live_tile
-from liqfield.server.wire import Health, Market, MarketInfo, TapeRow
+from liqfield.server.wire import Health, Market, MarketInfo, ProjectionReply, TapeRow
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
 MINUTE_NS = 60_000_000_000
 GROWTH_NS = 600_000_000_000  # clusters are compared with those of ten minutes ago
-BOOK_ROWS = 4_000  # of the finest step, around the mid
+FLOW_EVERY = 2  # slow beats: the flow panel every two seconds
+CONTEXT_EVERY = 15
 
 
 class Publisher:
@@ -79,6 +85,15 @@ class Publisher:
             if state.instrument.venue == venue:
                 return market.instruments[key].density.get()
         return None
+
+    def projection(
+        self, base: str, price: float, side: PositionSide, push_usd: float
+    ) -> ProjectionReply | None:
+        market = self._engine.markets.get(base)
+        found = Readings(market).project(price, side, push_usd) if market is not None else None
+        if market is None or found is None:
+            return None
+        return encode_flow.projection(base, market.clock_ns, side, push_usd, found)
 
     # ---- what the engine hands out ------------------------------------------------------------
 
@@ -136,14 +151,37 @@ class Publisher:
                 self._pooled[base] = pooled
                 self._live_maps(base, densities, pooled)
                 found = self._find_clusters(base, densities, pooled.at_ns)
-                message = encode.clusters(base, pooled.at_ns, pooled.mark_price, found)
+                paths = market.paths(found, pooled)
+                message = encode.clusters(base, pooled.at_ns, pooled.mark_price, found, paths)
                 self.hub.publish(f"clusters:{base}", message)
             self._top_bar(base, market)
+            if self._revision % FLOW_EVERY == 0:
+                self._flow(base, market)
+            if self._revision % CONTEXT_EVERY == 1:
+                self._context(base, market)
+                if market.clock_ns:
+                    score = truth_message(base, market.clock_ns, market.truth())
+                    self.hub.publish(f"truth:{base}", score)
             reference = market.reference()
             running = reference.candles.get() if reference is not None else None
             if running is not None:
                 self.hub.publish(f"candle:{base}", encode.candle_row(base, running))
         self.hub.publish("health", self._health_message(now_ns))
+
+    def _flow(self, base: str, market: MarketEngine) -> None:
+        """Only where somebody looks: the retained one greets the next who opens the panel."""
+        topic = f"flow:{base}"
+        if self.hub.latest(topic) is not None and not self.hub.followed(topic):
+            return
+        view = Readings(market).flow(market.clock_ns)
+        if view is not None:
+            self.hub.publish(topic, encode_flow.flow(view))
+
+    def _context(self, base: str, market: MarketEngine) -> None:
+        view = Readings(market).context()
+        if view is not None:
+            windows = thin_windows(market.clock_ns)
+            self.hub.publish(f"context:{base}", encode_flow.context(view, windows))
 
     def _live_maps(
         self, base: str, densities: Sequence[LiquidationDensity], pooled: LiquidationDensity
@@ -183,7 +221,16 @@ class Publisher:
             return market.recent.rows(width, first, count, market.clock_ns - MINUTE_NS)
 
         pooled = self._pooled.get(market.base)
-        self.hub.publish(topic, encode.ladder(view, pooled, volume, view.step, rows))
+        message = encode.ladder(
+            view,
+            pooled,
+            volume,
+            view.step,
+            rows,
+            walls=market.walls(),
+            microprice=_microprice(market.reference()),
+        )
+        self.hub.publish(topic, message)
 
     def _top_bar(self, base: str, market: MarketEngine) -> None:
         reference = market.reference()
@@ -204,6 +251,7 @@ class Publisher:
         if void:
             state = "down" if len(void) == len(states) else "gap"
             detail = f"no book of {', '.join(void)}"
+        cascade = Readings(market).cascade()
         self.hub.publish(
             f"market:{base}",
             Market(
@@ -216,6 +264,12 @@ class Publisher:
                 funding_8h=weighted_8h(funding),
                 state=state,
                 detail=detail,
+                cascade=None if cascade is None else cascade.state.value,
+                cascade_side=(
+                    None
+                    if cascade is None or cascade.position_side is None
+                    else cascade.position_side.value
+                ),
             ),
         )
 
@@ -234,6 +288,19 @@ class Publisher:
             step_us_p99=float(np.quantile(steps, 0.99)) / 1e3,
             notes=tuple(notes),
         )
+
+
+def _microprice(state: InstrumentState | None) -> float | None:
+    """The mid weighted by the sizes at the top, each with the other side's; USD."""
+    ladder = state.sync.ladder if state is not None else None
+    if state is None or ladder is None or ladder.best_bid is None or ladder.best_ask is None:
+        return None
+    bid, ask = ladder.best_bid, ladder.best_ask
+    bid_size, ask_size = ladder.quantity(BID, bid), ladder.quantity(ASK, ask)
+    total = bid_size + ask_size
+    if total <= 0.0 or bid >= ask:
+        return None
+    return float((bid * ask_size + ask * bid_size) / total * state.instrument.tick_usd)
 
 
 def _usd(state: InstrumentState) -> float:

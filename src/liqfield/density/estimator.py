@@ -478,6 +478,9 @@ class DensityEstimator:
             confidence=confidence,
             forced_share=float(share.mean()),
             age_s=np.maximum(age_s, 0.0),
+            printed_share=(float(share[0]), float(share[1])),
+            printed_sd=relative,
+            printed_lump_usd=self.level.lump_usd(s.lump_usd),
         )
 
     def forced_shares(self) -> FloatArray:

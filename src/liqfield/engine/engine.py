@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from liqfield.context.cot import CotReport
 from liqfield.engine.market import MarketEngine
 from liqfield.engine.outputs import Output
-from liqfield.model.events import Event, Gap, Listing, Notice, Unknown
+from liqfield.model.events import Event, Gap, Listing, Notice, Turnover, Unknown
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import BookRule, ContractKind
 
 
 class Engine:
-    """All state of the program. bases: the assets to follow, None = every asset that is listed."""
+    """All state of the program.
 
-    def __init__(self, rules: Mapping[str, BookRule], bases: frozenset[str] | None = None) -> None:
+    bases: the assets to follow, None = every asset that is listed. contracts: instrument ids that
+    are followed in place of the contract which we would choose on their venue.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, BookRule],
+        bases: frozenset[str] | None = None,
+        contracts: frozenset[str] = frozenset(),
+    ) -> None:
         self.instruments: dict[str, Instrument] = {}
         self.markets: dict[str, MarketEngine] = {}
         self.events: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.cot: Sequence[CotReport] = ()  # read by context(); set before the first listing
         self._rules = rules
+        self.turnover_usd: dict[str, float] = {}  # by instrument, last 24 h
         self._bases = bases
+        self._contracts = contracts
         self._market_of: dict[str, MarketEngine] = {}
 
     def step(self, event: Event) -> list[Output]:
@@ -44,6 +55,9 @@ class Engine:
         if isinstance(event, Listing):
             self.list(event.instrument)
             return []
+        if isinstance(event, Turnover):
+            self.turnover_usd[event.instrument_id] = event.notional_usd
+            return []
         market = self._market_of.get(event.instrument_id)  # type: ignore[union-attr]
         return market.step(event) if market is not None else []  # type: ignore[arg-type]
 
@@ -61,9 +75,38 @@ class Engine:
                 and other.is_perpetual
                 and other.is_trading
             ]
-            best = max(rivals, key=lambda other: (_rank(other), other is instrument, other.id))
+            best = max(rivals, key=lambda other: (self._rank(other), other is instrument, other.id))
             if best is instrument:
                 self._follow(instrument)
+
+    def follow(self, bases: frozenset[str]) -> None:
+        """Follow these assets too, with whatever is listed of them already."""
+        if self._bases is None:
+            return
+        new = bases - self._bases
+        self._bases |= bases
+        for instrument in [i for i in self.instruments.values() if i.base in new]:
+            self.list(instrument)
+
+    def busiest(self, count: int) -> tuple[str, ...]:
+        """The base assets with the highest turnover over all venues, USD of the last 24 h."""
+        traded: defaultdict[str, float] = defaultdict(float)
+        for key, usd in self.turnover_usd.items():
+            instrument = self.instruments.get(key)
+            if instrument is not None and instrument.is_perpetual and instrument.is_trading:
+                traded[instrument.base] += usd
+        ranked = sorted(traded, key=lambda base: (-traded[base], base))
+        return tuple(ranked[:count])
+
+    def _rank(self, instrument: Instrument) -> tuple[bool, bool, int]:
+        """Of a venue's contracts on one asset: the one asked for, its main one, the deepest.
+
+        Deepest: linear in USDT, then other dollars, then inverse.
+        """
+        depth = 2 if instrument.settle == "USDT" else 1
+        if instrument.kind is ContractKind.INVERSE:
+            depth = 0
+        return instrument.id in self._contracts, instrument.is_main, depth
 
     def _follow(self, instrument: Instrument) -> None:
         market = self.markets.get(instrument.base)
@@ -82,10 +125,3 @@ class Engine:
         for base in sorted(self.markets):
             sha.update(self.markets[base].digest().encode())
         return sha.hexdigest()
-
-
-def _rank(instrument: Instrument) -> int:
-    """Of a venue's contracts on one asset the deepest: linear in USDT, then other dollars."""
-    if instrument.kind is ContractKind.INVERSE:
-        return 0
-    return 2 if instrument.settle == "USDT" else 1

@@ -6,6 +6,8 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from liqfield.book.sync import BookSync
 from liqfield.cascade.projection import Projection
 from liqfield.context.cot import CotReport
@@ -16,6 +18,7 @@ from liqfield.engine.flow import FlowSettings
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.engine.project import REACH, project_market
+from liqfield.engine.truth import TruthKeeper
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
 from liqfield.model.analytics import (
@@ -26,7 +29,7 @@ from liqfield.model.analytics import (
     PathView,
     WallView,
 )
-from liqfield.model.estimates import Cluster, LiquidationDensity
+from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -120,6 +123,7 @@ class MarketEngine:
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
+        self._truth = TruthKeeper()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
             Trade: self._on_trade,
             BookSnapshot: self._on_book,
@@ -175,6 +179,9 @@ class MarketEngine:
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
             self.analytics.on_clock(at_ns)
+            if self._truth.due(at_ns):
+                lead = self.reference()
+                self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
             if at_ns >= self._column_ns:
                 outputs += self._column(LIVE_COLUMN_NS)
         outputs += handler(state, event)
@@ -217,6 +224,10 @@ class MarketEngine:
         """What happened lately in book and flow, oldest first."""
         return self.analytics.flow_events()
 
+    def truth(self) -> TruthReport | None:
+        """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
+        return self._truth.report(self.base, self.clock_ns)
+
     def flow(self, now_ns: int, span_s: float = 3600.0) -> FlowView:
         """The Flow panel over the last `span_s` of the UTC day; now_ns: the reader's clock."""
         return self.analytics.flow_view(now_ns, span_s)
@@ -241,9 +252,9 @@ class MarketEngine:
 
     def project(
         self, start_price: float, position_side: PositionSide, push_usd: float = 0.0
-    ) -> Projection:
-        """Where forced flow from a price would stop, with a fan. Raises ModelError without a map
-        or a book."""
+    ) -> Projection | None:
+        """Where forced flow from a price would stop, with a fan; None without a map or a book.
+        Raises ModelError for a start outside the map."""
         is_ask = 0 if position_side is PositionSide.LONG else 1
         books = self.analytics.sides(is_ask, REACH)
         return project_market(self.densities(), books, start_price, position_side, push_usd)
@@ -314,6 +325,7 @@ class MarketEngine:
         state.mark = event
         state.density.update(event)
         self.analytics.on_mark(event)
+        self._truth.mark(event.instrument_id, event.price)
         return []
 
     def _on_index(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -329,10 +341,13 @@ class MarketEngine:
 
     def _on_open_interest(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, OpenInterest)
-        state.open_interest = event
-        state.density.update(event)
-        self.analytics.on_open_interest(event)
-        self.context_readings.on_open_interest(event)
+        price = state.mark.price if state.mark is not None else 0.0
+        priced = _priced(event, price)
+        if priced is not None:
+            state.open_interest = priced
+            state.density.update(priced)
+            self.analytics.on_open_interest(priced)
+            self.context_readings.on_open_interest(priced)
         return []
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -342,6 +357,7 @@ class MarketEngine:
         self.tape.append(event)
         state.density.update(event)
         self.analytics.on_liquidation(event)
+        self._truth.print(event)
         return [Liquidated(self.base, event)]
 
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -380,6 +396,12 @@ class MarketEngine:
         due_ns = 0
         for event in self._history.drain(until_ns):
             state = self.instruments[event.instrument_id]
+            if isinstance(event, OpenInterest):
+                # Marks come with the same history; the density keeps the newest.
+                priced = _priced(event, state.density.mark)
+                if priced is None:
+                    continue
+                event = priced  # noqa: PLW2901
             if due_ns and event.event_ns > due_ns:
                 densities = self.densities()
                 if densities:
@@ -395,3 +417,13 @@ class MarketEngine:
                 state.open_interest = event
                 self.context_readings.on_open_interest(event)
         return outputs
+
+
+def _priced(event: OpenInterest, price: float) -> OpenInterest | None:
+    """Coins of an inverse contract's dollars at a price; None while no price is known."""
+    if event.quantity > 0.0 or event.notional_usd <= 0.0:
+        return event
+    if price <= 0.0:
+        return None
+    coins = event.notional_usd / price
+    return msgspec.structs.replace(event, quantity=coins, price=price)

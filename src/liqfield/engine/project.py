@@ -9,7 +9,6 @@ import numpy as np
 from liqfield.book.depth import SideDepth, fit_law
 from liqfield.cascade.projection import Projection, ProjectionSettings, project, way_bins
 from liqfield.density.combine import combine
-from liqfield.model.errors import ModelError
 from liqfield.model.estimates import LONG, SHORT, LiquidationDensity
 from liqfield.model.events import FloatArray
 from liqfield.model.sides import PositionSide
@@ -24,17 +23,17 @@ def project_market(
     position_side: PositionSide,
     push_usd: float = 0.0,
     settings: ProjectionSettings | None = None,
-) -> Projection:
+) -> Projection | None:
     """Follow forced flow from a price: down through longs and bids, up through shorts and asks.
 
     sides: the venues' books of the side that is hit. Depth counts by distance from the start: a
-    book moves with the price, so its shape is carried there. Raises ModelError without a map, a
-    book, or a start inside the map.
+    book moves with the price, so its shape is carried there. None without a map or a book. Raises
+    ModelError for a start outside the map.
     """
     pooled = combine(densities)
     sides = [side for side in sides if side.seen > 0.0]
     if pooled is None or not sides:
-        raise ModelError("no map yet" if pooled is None else "no book yet")
+        return None
     is_down = position_side is PositionSide.LONG
     side = LONG if is_down else SHORT
     price, bins, share = way_bins(pooled.grid.edges(), start_price, is_down=is_down, reach=REACH)

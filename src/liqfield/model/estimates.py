@@ -34,6 +34,10 @@ class LiquidationDensity(msgspec.Struct, frozen=True, gc=False, eq=False):
     outside_usd   float64[2]: mass beyond the grid or without a liquidation price
     forced_share  expected share of the notional at a level that really reaches the venue as forced
                   orders when the mark gets there (stop-outs and top-ups come first)
+    printed_share       by side: USD that the venue's feed is expected to print per USD of map that
+                        the mark passes (the side's forced share x what the feed shows of it)
+    printed_sd          relative standard deviation of a predicted printed amount, lumps apart
+    printed_lump_usd    notional-weighted mean size of one print
     """
 
     instrument_id: str
@@ -48,6 +52,9 @@ class LiquidationDensity(msgspec.Struct, frozen=True, gc=False, eq=False):
     confidence: Confidence
     forced_share: float = 1.0
     age_s: FloatArray | None = None  # float64[2, bins]: mean age of the mass
+    printed_share: tuple[float, float] = (1.0, 1.0)
+    printed_sd: float = 0.6
+    printed_lump_usd: float = 60e3
 
 
 class Cluster(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +74,67 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     growth_per_h: float  # relative change of notional per hour
     is_stacked: bool
     confidence: Confidence
+
+
+class TruthRow(msgspec.Struct, frozen=True, gc=False):
+    """One past interval: what the map before it said of the path that the mark then took.
+
+    Pairs are (long, short), USD, summed over the venues that had a map when the interval began.
+
+    at_ns, span_s   start and length of the interval
+    mark_open, mark_low, mark_high   of the reference instrument, USD per base coin
+    predicted_usd   prints expected between the interval's low and high, from the map at at_ns
+    p10, p90        80 % interval of that
+    realised_usd    what the feeds printed (feeds are samples: Binance, OKX; complete: Bybit)
+    flat_usd        the baseline: past prints per unit of adverse move x this interval's move;
+                    it knows the path and the past, and nothing of where positions are
+    """
+
+    at_ns: int
+    span_s: float
+    mark_open: float
+    mark_low: float
+    mark_high: float
+    predicted_usd: tuple[float, float]
+    p10: tuple[float, float]
+    p90: tuple[float, float]
+    realised_usd: tuple[float, float]
+    flat_usd: tuple[float, float]
+
+
+class TruthBin(msgspec.Struct, frozen=True, gc=False):
+    """Calibration: mean predicted and mean realised USD of n intervals of like prediction."""
+
+    predicted_usd: float
+    realised_usd: float
+    realised_low: float  # 80 % interval of the mean, by resampling the bin's intervals
+    realised_high: float
+    n: int
+
+
+class TruthReport(msgspec.Struct, frozen=True, gc=False):
+    """Predicted against printed, kept by the running engine. Pairs are (long, short).
+
+    rows          finished intervals, oldest first, at most a fortnight of hours
+    is_complete   every venue inside prints all its liquidations
+    total_ratio   predicted / printed USD over the rows; 0.0 where nothing was printed
+    coverage      share of the rows' printed amounts inside [p10, p90]; 0.8 is stated
+    skill         1 - squared log error of the map / that of `flat_usd`; > 0: the map adds
+                  something to knowing the path; 0.0 while n < 12
+    rank          Spearman correlation of predicted and printed; 0.0 while n < 12
+    calibration   by side, bins of equal count over predicted, ascending
+    """
+
+    base: str
+    at_ns: int
+    venues: tuple[str, ...]
+    is_complete: bool
+    rows: tuple[TruthRow, ...]
+    total_ratio: tuple[float, float]
+    coverage: tuple[float, float]
+    skill: tuple[float, float]
+    rank: tuple[float, float]
+    calibration: tuple[tuple[TruthBin, ...], tuple[TruthBin, ...]]
 
 
 class LadderView(msgspec.Struct, frozen=True, gc=False, eq=False):

@@ -156,6 +156,8 @@ class OpenInterest(msgspec.Struct, frozen=True, gc=False):
 
     price: USD per base coin that the venue's own USD figure implies, 0 where it gives none.
     is_history: a past value from a history reply (back-fill), not the live state.
+    notional_usd: of an inverse contract whose message names no price: the USD outstanding, with
+    quantity 0; the engine divides by the mark.
     """
 
     instrument_id: str
@@ -164,6 +166,7 @@ class OpenInterest(msgspec.Struct, frozen=True, gc=False):
     quantity: float
     price: float = 0.0
     is_history: bool = False
+    notional_usd: float = 0.0
 
 
 class Liquidation(msgspec.Struct, frozen=True, gc=False):
@@ -215,6 +218,15 @@ class TierTable(msgspec.Struct, frozen=True, gc=False):
     tiers: tuple[MarginTier, ...]
 
 
+class Turnover(msgspec.Struct, frozen=True, gc=False):
+    """USD traded in the last 24 hours as the venue counts it: ranks markets, nothing else."""
+
+    instrument_id: str
+    event_ns: int
+    received_ns: int
+    notional_usd: float
+
+
 class PositioningRatio(msgspec.Struct, frozen=True, gc=False):
     """Long / short shares as the venue publishes them.
 
@@ -254,6 +266,22 @@ class MeasuredPosition(msgspec.Struct, frozen=True, gc=False):
     account_value_usd: float
 
 
+class PositionSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """Everything one public account holds: replaces what was known of it, () = it holds nothing.
+
+    instrument_id is "" (an account spans instruments). A scan covers the accounts that it asks, not
+    the venue: its share of open interest is what `feeds.accounts` and health state beside it.
+    """
+
+    instrument_id: str
+    event_ns: int
+    received_ns: int
+    venue: str
+    account: str
+    positions: tuple[MeasuredPosition, ...]
+    account_value_usd: float
+
+
 class Notice(msgspec.Struct, frozen=True, gc=False):
     """What a venue says of itself: ack, error, pong, maintenance, close_soon, heartbeat."""
 
@@ -284,8 +312,10 @@ MarketEvent: TypeAlias = (
     | Candle
     | Listing
     | TierTable
+    | Turnover
     | PositioningRatio
     | InsuranceFund
     | MeasuredPosition
+    | PositionSnapshot
 )
 Event: TypeAlias = MarketEvent | Notice | Unknown | Gap

@@ -22,6 +22,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     quantity_factor     linear: venue quantity * quantity_factor = base coins (0.01 on OKX BTC);
                         inverse: venue quantity * quantity_factor = USD
     lot                 smallest step of the venue's quantity, venue units
+    is_main             the venue trades this base mostly in this contract, whatever its kind
     """
 
     id: str
@@ -40,6 +41,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     funding_interval_h: float = 8.0
     is_trading: bool = True
     is_perpetual: bool = True
+    is_main: bool = False
 
     @property
     def tick_usd(self) -> float:

@@ -76,3 +76,4 @@ class BookRule(StrEnum):
     NEXT_BY_ONE = "next_by_one"  # Bybit: snapshot in stream, then u == last u + 1
     PREVIOUS_ID = "previous_id"  # OKX: snapshot in stream, then prevSeqId == last seqId
     WHOLE = "whole"  # Hyperliquid: every message is the book; time must grow
+    IN_ORDER = "in_order"  # BitMEX: snapshot in stream, then no counter: the order of one socket

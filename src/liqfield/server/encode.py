@@ -8,8 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from liqfield.model.analytics import PathView, WallView
 from liqfield.model.estimates import Cluster, LadderView, LiquidationDensity, StreamHealth
 from liqfield.model.events import Candle, FloatArray, Liquidation
+from liqfield.server.encode_flow import path_row, wall_row
 from liqfield.server.wire import (
     CandleRow,
     ClusterRow,
@@ -17,20 +19,30 @@ from liqfield.server.wire import (
     Ladder,
     StreamRow,
     TapeRow,
+    WallRow,
 )
 
 #: (step, first row, rows) -> (delta, traded), base coins by row: flow.RecentVolume.rows with its
 #: `since_ns` bound.
 VolumeRows: TypeAlias = Callable[[float, int, int], tuple[FloatArray, FloatArray]]
+WALLS_MAX = 60
 AUTO_STEP = 1e-4  # of the price: 60 rows show 0.6 %
 
 
-def clusters(base: str, at_ns: int, mark: float, found: Sequence[Cluster]) -> Clusters:
-    """As the engine orders them."""
-    return Clusters(base, at_ns / 1e6, float(mark), tuple(cluster_row(c) for c in found))
+def clusters(
+    base: str,
+    at_ns: int,
+    mark: float,
+    found: Sequence[Cluster],
+    paths: Sequence[PathView | None] = (),
+) -> Clusters:
+    """As the engine orders them; paths in the same order, or none at all."""
+    ways = paths if len(paths) == len(found) else [None] * len(found)
+    rows = tuple(cluster_row(c, way) for c, way in zip(found, ways, strict=True))
+    return Clusters(base, at_ns / 1e6, float(mark), rows)
 
 
-def cluster_row(cluster: Cluster) -> ClusterRow:
+def cluster_row(cluster: Cluster, path: PathView | None = None) -> ClusterRow:
     low, mid, high = cluster.band_usd
     return ClusterRow(
         side=cluster.position_side.value,
@@ -48,6 +60,7 @@ def cluster_row(cluster: Cluster) -> ClusterRow:
         stacked=bool(cluster.is_stacked),
         confidence=float(cluster.confidence.score),
         reasons=cluster.confidence.reasons,
+        path=None if path is None else path_row(path),
     )
 
 
@@ -98,11 +111,13 @@ def ladder(
     volume: VolumeRows | None,
     step: float = 0.0,
     rows: int = 60,
+    walls: Sequence[WallView] | None = None,
+    microprice: float | None = None,
 ) -> Ladder:
     """`rows` rows of `step` USD (0 = automatic) around the middle of the composite book.
 
     The step becomes a whole multiple of the view's, so that no size is split between rows. density:
-    the pooled map; volume: what was traded lately.
+    the pooled map; volume: what was traded lately; walls: None while nothing watches them.
     """
     middle = _middle(view, density)
     multiple = max(1, round((step or _auto_step(middle)) / view.step))
@@ -127,7 +142,16 @@ def ladder(
         best_ask=float(view.best_ask),
         venues=view.venues,
         absent=dict(view.absent),
+        walls=None if walls is None else _walls(walls, edges),
+        microprice=microprice,
     )
+
+
+def _walls(walls: Sequence[WallView], edges: FloatArray) -> tuple[WallRow, ...]:
+    """Those inside the rows, the largest WALLS_MAX of them."""
+    inside = [w for w in walls if edges[0] <= w.price < edges[-1]]
+    inside.sort(key=lambda w: -w.multiple)
+    return tuple(wall_row(w) for w in inside[:WALLS_MAX])
 
 
 def _middle(view: LadderView, density: LiquidationDensity | None) -> float:

@@ -10,16 +10,21 @@ from litestar import get
 from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import QueryParameter
 
+from liqfield.model.sides import PositionSide
 from liqfield.server.map_routes import Name
 from liqfield.server.services import AnyRequest, Given, Services
 from liqfield.server.wire import (
     WIRE_VERSION,
     Candles,
     Clusters,
+    Context,
+    Flow,
     Health,
     MarketInfo,
     Meta,
+    ProjectionReply,
     Tape,
+    Truth,
 )
 
 ROWS_MAX = 5000
@@ -84,6 +89,59 @@ async def get_tape(
     return Tape(base, tuple(row for row in rows if row.at_ms >= from_ms))
 
 
+@get("/api/v1/projection/{base:str}")
+async def get_projection(
+    services: Given,
+    base: Name,
+    side: Annotated[Literal["long", "short"], QueryParameter()],
+    price: Annotated[float | None, QueryParameter(gt=0, le=1e12)] = None,
+    push_usd: Annotated[float, QueryParameter(ge=0, le=1e12)] = 0.0,
+) -> ProjectionReply:
+    """Where forced flow of one side ends, from `price` (default: the mark) outwards.
+
+    push_usd: aggressive flow that starts it, beside what the map holds.
+    """
+    _known(services, base)
+    newest = services.sources.density(base, "all")
+    start = price if price is not None else newest.mark_price if newest is not None else 0.0
+    reply = None
+    if start > 0.0:
+        reply = services.sources.projection(base, start, PositionSide(side), push_usd)
+    if reply is None:
+        raise NotFoundException(f"no projection of {base} yet: it needs a map and a book")
+    return reply
+
+
+@get("/api/v1/flow/{base:str}")
+async def get_flow(services: Given, base: Name) -> Flow:
+    """The newest state of the Flow panel."""
+    _known(services, base)
+    newest = services.hub.latest(f"flow:{base}")
+    if not isinstance(newest, Flow):
+        raise NotFoundException(f"no flow of {base} yet")
+    return newest
+
+
+@get("/api/v1/context/{base:str}")
+async def get_context(services: Given, base: Name) -> Context:
+    """Funding, open interest, ratios, sessions, COT: the newest."""
+    _known(services, base)
+    newest = services.hub.latest(f"context:{base}")
+    if not isinstance(newest, Context):
+        raise NotFoundException(f"no context of {base} yet")
+    return newest
+
+
+@get("/api/v1/truth/{base:str}")
+async def get_truth(services: Given, base: Name) -> Truth:
+    """Predicted against realised liquidations, with baselines."""
+    _known(services, base)
+    newest = services.hub.latest(f"truth:{base}")
+    if not isinstance(newest, Truth):
+        raise NotFoundException(f"nothing of {base} has been scored yet")
+    return newest
+
+
 @get("/api/v1/health")
 async def get_health(services: Given) -> Health:
     """Every stream with its state, gaps and errors."""
@@ -105,4 +163,16 @@ async def get_openapi(request: AnyRequest) -> dict[str, object]:
     return request.app.openapi_schema.to_schema()
 
 
-ROUTES = (get_openapi, get_meta, get_markets, get_candles, get_clusters, get_tape, get_health)
+ROUTES = (
+    get_openapi,
+    get_meta,
+    get_markets,
+    get_candles,
+    get_clusters,
+    get_tape,
+    get_projection,
+    get_flow,
+    get_context,
+    get_truth,
+    get_health,
+)

@@ -32,6 +32,17 @@ from liqfield.server.wire import (
 TOPICS_PER_CLIENT = 64
 PROBLEMS_PER_CLIENT = 20
 GREET_S = 0.5
+MARKET_TOPICS = (
+    "market",
+    "candle",
+    "map",
+    "ladder",
+    "clusters",
+    "tape",
+    "flow",
+    "context",
+    "truth",
+)
 _decoder = msgspec.json.Decoder(ClientMessage)
 
 
@@ -131,8 +142,8 @@ class _Session:
         kind, *names = topic.split(":")
         if kind == "health" and not names:
             return ""
-        if kind not in ("market", "candle", "map", "ladder", "clusters", "tape"):
-            return f"no topic {topic[:40]!r}: market, candle, map, ladder, clusters, tape, health"
+        if kind not in MARKET_TOPICS:
+            return f"no topic {topic[:40]!r}: {', '.join(MARKET_TOPICS)}, health"
         markets = {market.base: market for market in self._services.sources.markets()}
         if not names or names[0] not in markets:
             return f"no market in {topic[:40]!r}: {', '.join(markets)}"

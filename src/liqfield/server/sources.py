@@ -8,8 +8,9 @@ from typing import Protocol
 import msgspec
 
 from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.sides import PositionSide
 from liqfield.model.tiles import MapColumn, StoredTile
-from liqfield.server.wire import MarketInfo
+from liqfield.server.wire import MarketInfo, ProjectionReply
 
 
 class Sources(Protocol):
@@ -19,6 +20,12 @@ class Sources(Protocol):
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         """The newest map; venue "all" is the pooled one; None while there is none."""
+        ...
+
+    def projection(
+        self, base: str, price: float, side: PositionSide, push_usd: float
+    ) -> ProjectionReply | None:
+        """Forced flow followed from `price`; None while there is no map or no book."""
         ...
 
 

@@ -21,7 +21,7 @@ class WireStruct(msgspec.Struct, frozen=True, tag_field="t", rename="camel"):
 
 class Subscribe(WireStruct, frozen=True, tag="subscribe"):
     """Topics: "market:BTC", "candle:BTC", "map:BTC:all" (or a venue), "ladder:BTC", "clusters:BTC",
-    "tape:BTC", "health".
+    "tape:BTC", "flow:BTC", "context:BTC", "truth:BTC", "health".
 
     The newest state comes at once, changes after it. ladder_step: USD per row, 0 = automatic;
     another step is rounded to the nearest of 1, 2, 5 times a power of ten. Subscribing again
@@ -70,7 +70,11 @@ class Hello(WireStruct, frozen=True, tag="hello"):
 
 
 class Market(WireStruct, frozen=True, tag="market"):
-    """Top bar. state: live, stale, gap, down; funding_8h is OI-weighted, a fraction per 8 h."""
+    """Top bar. state: live, stale, gap, down; funding_8h is OI-weighted, a fraction per 8 h.
+
+    cascade: calm, approaching, running, absorbing, exhausted; None while nothing tracks it.
+    cascade_side: the position side that is being liquidated.
+    """
 
     base: str
     at_ms: float
@@ -81,6 +85,8 @@ class Market(WireStruct, frozen=True, tag="market"):
     funding_8h: float | None
     state: str
     detail: str
+    cascade: str | None = None
+    cascade_side: str | None = None
 
 
 class CandleRow(WireStruct, frozen=True, tag="candle"):
@@ -96,7 +102,29 @@ class CandleRow(WireStruct, frozen=True, tag="candle"):
     volume: float
 
 
+class PathRow(msgspec.Struct, frozen=True, rename="camel"):
+    """The way from the price to a cluster's near edge (model.analytics.PathView), USD.
+
+    path_class: defended, neutral, hollow, unknown; confluence: building, thinning, steady, unknown.
+    """
+
+    path_class: str
+    resting_usd: float
+    usual_usd: float | None
+    ratio: float | None
+    stressed_usd_p10: float
+    stressed_usd_p90: float
+    forced_usd: float
+    visible_share: float
+    confluence: str
+    edge_usd: float
+    edge_change: float | None
+    reasons: tuple[str, ...]
+
+
 class ClusterRow(msgspec.Struct, frozen=True, rename="camel"):
+    """path: None while no book says how the way is defended."""
+
     side: str
     low: float
     high: float
@@ -112,6 +140,7 @@ class ClusterRow(msgspec.Struct, frozen=True, rename="camel"):
     stacked: bool
     confidence: float
     reasons: tuple[str, ...]
+    path: PathRow | None = None
 
 
 class Clusters(WireStruct, frozen=True, tag="clusters"):
@@ -121,9 +150,29 @@ class Clusters(WireStruct, frozen=True, tag="clusters"):
     clusters: tuple[ClusterRow, ...]
 
 
+class WallRow(msgspec.Struct, frozen=True, rename="camel"):
+    """A large resting order. state: standing, growing, held, partly_filled, filled, pulled;
+    multiple: of the usual size at that distance; distance: signed fraction of the mid."""
+
+    venue: str
+    is_bid: bool
+    price: float
+    usd: float
+    multiple: float
+    age_s: float
+    state: str
+    filled_usd: float
+    pulled_usd: float
+    distance: float
+
+
 class Ladder(WireStruct, frozen=True, tag="ladder"):
     """Rows ascending from first_price in steps of `step`; long_usd / short_usd: liquidation mass of
-    the row (USD); delta: signed taker volume of the last minute (base coins); traded: total."""
+    the row (USD); delta: signed taker volume of the last minute (base coins); traded: total.
+
+    walls: those inside the rows, None while nothing watches them. microprice: size-weighted mid of
+    the reference venue. best_bid above best_ask: venues disagree by that much.
+    """
 
     base: str
     at_ms: float
@@ -139,6 +188,8 @@ class Ladder(WireStruct, frozen=True, tag="ladder"):
     best_ask: float
     venues: tuple[str, ...]
     absent: dict[str, str]
+    walls: tuple[WallRow, ...] | None = None
+    microprice: float | None = None
 
 
 class TapeRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -156,6 +207,194 @@ class Tape(WireStruct, frozen=True, tag="tape"):
 
     base: str
     rows: tuple[TapeRow, ...]
+
+
+class FlowEventRow(msgspec.Struct, frozen=True, rename="camel"):
+    """kind: absorption, wall_pulled, wall_filled, layering, flip, whale_push, stacked_imbalance,
+    cascade; is_bid: the resting side concerned; outcome: running, held, broken, done."""
+
+    at_ms: float
+    kind: str
+    venue: str
+    price: float
+    is_bid: bool | None
+    usd: float
+    score: float
+    duration_s: float
+    outcome: str
+    text: str
+
+
+class CascadeRow(msgspec.Struct, frozen=True, rename="camel"):
+    """State of the cascade tracker with its evidence (model.analytics.CascadeView)."""
+
+    state: str
+    side: str | None
+    since_ms: float
+    forced_usd: float
+    intensity_usd_per_min: float
+    peak_usd_per_min: float
+    branching: float | None
+    open_interest_change: float | None
+    efficiency: float | None
+    refill: float | None
+    fuel_usd: float | None
+    fuel_distance: float | None
+    evidence: tuple[str, ...]
+
+
+class FootprintRow(msgspec.Struct, frozen=True, rename="camel"):
+    """One bar: base coins by row of `step` USD upwards from first_row * step. bid: sold into bids,
+    ask: bought from asks; imbalance +1 buy, -1 sell; stacked: [first, last] rows."""
+
+    start_ms: float
+    end_ms: float
+    step: float
+    first_row: int
+    bid: tuple[float, ...]
+    ask: tuple[float, ...]
+    imbalance: tuple[int, ...]
+    poc_row: int
+    value_low_row: int
+    value_high_row: int
+    stacked: tuple[tuple[int, int], ...]
+    unfinished_high: bool
+    unfinished_low: bool
+
+
+class VenueFlowRow(msgspec.Struct, frozen=True, rename="camel"):
+    """Order-flow measures of a venue now; beta: USD per coin of order-flow imbalance."""
+
+    venue: str
+    ofi: float | None
+    ofi_multi: float | None
+    beta: float | None
+    beta_r2: float | None
+    queue_imbalance: float | None
+    microprice: float | None
+
+
+class Flow(WireStruct, frozen=True, tag="flow"):
+    """The Flow panel, at most 600 buckets, 16 bars of 80 rows and 100 events (newest last).
+
+    cvd: signed taker volume since the UTC day began, base coins, pooled and by venue on the same
+    buckets. divergence: +1 price rises while the flow sells, -1 the other way, 0 neither.
+    """
+
+    base: str
+    at_ms: float
+    bucket_ms: float
+    start_ms: tuple[float, ...]
+    price: tuple[float, ...]
+    cvd: tuple[float, ...]
+    cvd_by_venue: dict[str, tuple[float, ...]]
+    divergence: int
+    bars: tuple[FootprintRow, ...]
+    venues: tuple[VenueFlowRow, ...]
+    events: tuple[FlowEventRow, ...]
+    cascade: CascadeRow | None
+
+
+class FundingRow(msgspec.Struct, frozen=True, rename="camel"):
+    venue: str
+    rate_8h: float
+    next_ms: float
+    basis: float | None
+
+
+class ThinWindow(msgspec.Struct, frozen=True, rename="camel"):
+    """A stretch in which books are likely thin, and why."""
+
+    start_ms: float
+    end_ms: float
+    why: str
+
+
+class Context(WireStruct, frozen=True, tag="context"):
+    """Slow context. thin: why the present hour is thin; thin_windows: past 8 and next 2 days.
+
+    cot_*_net: base coins, positive = net long; as of cot_as_of (a Tuesday), published later.
+    """
+
+    base: str
+    at_ms: float
+    funding_8h: float | None
+    funding: tuple[FundingRow, ...]
+    open_interest_usd: float
+    open_interest_change_1h: float | None
+    open_interest_change_24h: float | None
+    ratios: dict[str, float]
+    session: str
+    next_session: str
+    next_session_ms: float
+    thin: tuple[str, ...]
+    thin_windows: tuple[ThinWindow, ...]
+    cot_as_of: str
+    cot_leveraged_net: float | None
+    cot_asset_manager_net: float | None
+    quirks: tuple[str, ...]
+
+
+class TruthHour(msgspec.Struct, frozen=True, rename="camel"):
+    """One interval (an hour); pairs are [long, short], USD. The map was made before it began and is
+    summed over the prices that the mark then crossed; flat_usd knows the path and no map."""
+
+    start_ms: float
+    span_s: float
+    mark_open: float
+    mark_low: float
+    mark_high: float
+    predicted_usd: tuple[float, float]
+    p10_usd: tuple[float, float]
+    p90_usd: tuple[float, float]
+    realised_usd: tuple[float, float]
+    flat_usd: tuple[float, float]
+
+
+class CalibrationRow(msgspec.Struct, frozen=True, rename="camel"):
+    """`n` intervals of like forecast: mean predicted and mean realised USD, the latter with its
+    80 % interval."""
+
+    side: str
+    predicted_usd: float
+    realised_usd: float
+    realised_low: float
+    realised_high: float
+    n: int
+
+
+class SkillRow(msgspec.Struct, frozen=True, rename="camel"):
+    """A score of the map. baseline: what it is compared with, "" = nothing. value: None while n is
+    too small; low, high: 80 % interval by day blocks, None while there are fewer than two days."""
+
+    side: str
+    measure: str
+    baseline: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Truth(WireStruct, frozen=True, tag="truth"):
+    """Predicted against realised liquidations (GET /api/v1/truth/{base}). Pairs are [long, short].
+
+    total_ratio: predicted / realised; coverage: share of intervals whose realised USD lay inside
+    [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
+    the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
+    """
+
+    base: str
+    at_ms: float
+    next_ms: float
+    venues: tuple[str, ...]
+    hours: tuple[TruthHour, ...]
+    total_ratio: tuple[float | None, float | None]
+    coverage: tuple[float | None, float | None]
+    coverage_stated: float
+    calibration: tuple[CalibrationRow, ...]
+    skill: tuple[SkillRow, ...]
+    notes: tuple[str, ...]
 
 
 class StreamRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -188,7 +427,20 @@ class Problem(WireStruct, frozen=True, tag="problem"):
 
 
 ClientMessage = Subscribe | Unsubscribe | Ping
-ServerMessage = Hello | Pong | Market | CandleRow | Clusters | Ladder | Tape | Health | Problem
+ServerMessage = (
+    Hello
+    | Pong
+    | Market
+    | CandleRow
+    | Clusters
+    | Ladder
+    | Tape
+    | Flow
+    | Context
+    | Truth
+    | Health
+    | Problem
+)
 
 
 # ---- REST replies (no tag: the path says what they are) -----------------------------------------
@@ -255,3 +507,25 @@ class Value(msgspec.Struct, frozen=True, rename="camel"):
     p10: tuple[float, float] | None
     p90: tuple[float, float] | None
     quantisation_error: float
+
+
+class ProjectionReply(msgspec.Struct, frozen=True, rename="camel"):
+    """GET /api/v1/projection/{base}: forced flow followed through resting depth from start_price
+    until it stops. near, far: 10 % of draws travel less / farther; beyond_share: draws that run
+    past the last price. path_*: cumulative USD from the start outwards, path_price their edges."""
+
+    base: str
+    at_ms: float
+    side: str  # of the positions that are hit
+    push_usd: float
+    start_price: float
+    stop_price: float
+    stop_price_near: float
+    stop_price_far: float
+    forced_usd: float
+    forced_usd_p10: float
+    forced_usd_p90: float
+    beyond_share: float
+    path_price: tuple[float, ...]
+    path_forced_usd: tuple[float, ...]
+    path_depth_usd: tuple[float, ...]

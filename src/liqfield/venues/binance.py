@@ -1,5 +1,6 @@
-"""Binance USD-M futures: quantities in coins, liquidation side is the order's, OI counted once.
+"""Binance futures: the USD-M venue, and the protocol that COIN-M (binance_coinm.py) shares.
 
+USD-M quantities are coins, liquidation side is the order's, open interest is counted once.
 Streams are split over /public and /market; a stream on the wrong path is acknowledged and silent.
 Rules and sources: docs/venues/binance.md.
 """
@@ -28,6 +29,7 @@ from liqfield.model.events import (
     PositioningRatio,
     TierTable,
     Trade,
+    Turnover,
     Unknown,
 )
 from liqfield.model.instrument import Instrument, tick_parts
@@ -37,6 +39,7 @@ from liqfield.model.sides import (
     Aggressor,
     BookRule,
     CandleOf,
+    ContractKind,
     Coverage,
     PositionSide,
     PriceKind,
@@ -54,18 +57,26 @@ from liqfield.venues.decoding import (
     MS,
     Reader,
     base_and_factor,
+    coins,
     decimals_of,
     finite,
     levels,
     not_negative,
+    open_interest,
     positive,
     request_of,
 )
+from liqfield.venues.scan import DepthScanner
 
 NAME = "binance"
 Pair = tuple[float, float]
-_COIN_M = 2  # value of `st` on merged streams: contracts there are not coins
 _KINDS = {"ADL": TradeKind.ADL, "INSURANCE_FUND": TradeKind.INSURANCE}
+# Depth diffs as sent before and since 2026, alone and on combined streams (never `@depth5@`).
+_DIFFS = tuple(
+    b'{"e":"depthUpdate","E":\1,"T":\1,"s":"\2",' + b + b'"U":\1,"u":\1,"pu":\1,"b":\3,"a":\4}'
+    for b in (b"", b'"ps":"\2","st":1,')
+)
+_DEPTH_SHAPES = (*_DIFFS, *(b'{"stream":"\2@depth@\2","data":' + d + b"}" for d in _DIFFS))
 
 
 class _Message(msgspec.Struct, tag_field="e"):
@@ -79,7 +90,7 @@ class _AggTrade(_Message, tag="aggTrade"):
     q: float
     T: int
     m: bool
-    st: int = 1
+    st: int = 0
 
 
 class _Trade(_Message, tag="trade"):
@@ -90,7 +101,7 @@ class _Trade(_Message, tag="trade"):
     T: int
     m: bool
     X: str = "MARKET"
-    st: int = 1
+    st: int = 0
 
 
 class _Depth(_Message, tag="depthUpdate"):
@@ -102,7 +113,7 @@ class _Depth(_Message, tag="depthUpdate"):
     pu: int
     b: list[Pair]
     a: list[Pair]
-    st: int = 1
+    st: int = 0
 
 
 class _BookTicker(_Message, tag="bookTicker"):
@@ -114,17 +125,25 @@ class _BookTicker(_Message, tag="bookTicker"):
     A: float
     T: int
     E: int = 0
-    st: int = 1
+    st: int = 0
 
 
 class _Mark(_Message, tag="markPriceUpdate"):
     s: str
     E: int
     p: float
-    T: int
+    T: int = 0
     i: float = 0.0
     r: str = ""
-    st: int = 1
+    st: int = 0
+
+
+class _Index(_Message, tag="indexPriceUpdate"):
+    """COIN-M only: `i` names the pair, whose index all its contracts share."""
+
+    E: int
+    i: str
+    p: float
 
 
 class _ForceBody(msgspec.Struct):
@@ -134,7 +153,7 @@ class _ForceBody(msgspec.Struct):
     ap: float
     z: float
     T: int
-    st: int = 1
+    st: int = 0
 
 
 class _Force(_Message, tag="forceOrder"):
@@ -153,13 +172,15 @@ class _KlineBody(msgspec.Struct):
     v: float
     x: bool
     V: float = -1.0
+    q: float = 0.0
+    Q: float = -1.0
 
 
 class _Kline(_Message, tag="kline"):
     E: int
     s: str
     k: _KlineBody
-    st: int = 1
+    st: int = 0
 
 
 class _ContinuousKline(_Message, tag="continuous_kline"):
@@ -167,7 +188,7 @@ class _ContinuousKline(_Message, tag="continuous_kline"):
     ps: str
     k: _KlineBody
     ct: str = "PERPETUAL"
-    st: int = 1
+    st: int = 0
 
 
 class _Bracket(msgspec.Struct):
@@ -182,7 +203,7 @@ class _ContractInfo(_Message, tag="contractInfo"):
     E: int
     s: str
     bks: list[_Bracket] = []
-    st: int = 1
+    st: int = 0
 
 
 _Stream = (
@@ -191,6 +212,7 @@ _Stream = (
     | _Depth
     | _BookTicker
     | _Mark
+    | _Index
     | _Force
     | _Kline
     | _ContinuousKline
@@ -228,6 +250,7 @@ class _Symbol(msgspec.Struct):
     marginAsset: str  # noqa: N815
     status: str = ""
     contractStatus: str = ""  # noqa: N815
+    contractSize: float = 0.0  # noqa: N815 - USD a contract, COIN-M only
     filters: list[_Filter] = []
 
 
@@ -250,10 +273,19 @@ class _RestOi(msgspec.Struct):
 
 
 class _OiHist(msgspec.Struct):
-    symbol: str
     sumOpenInterest: float  # noqa: N815
     sumOpenInterestValue: float  # noqa: N815
     timestamp: int
+    symbol: str = ""
+    pair: str = ""
+
+
+class _Ticker(msgspec.Struct):
+    symbol: str
+    weightedAvgPrice: float  # noqa: N815
+    closeTime: int  # noqa: N815
+    quoteVolume: float = 0.0  # noqa: N815
+    baseVolume: float = 0.0  # noqa: N815
 
 
 class _Premium(msgspec.Struct):
@@ -274,6 +306,7 @@ class _Funding(msgspec.Struct):
 class _Ratio(msgspec.Struct):
     timestamp: int
     symbol: str = ""
+    pair: str = ""
     longAccount: float = -1.0  # noqa: N815
     shortAccount: float = -1.0  # noqa: N815
     buyVol: float = -1.0  # noqa: N815
@@ -351,31 +384,34 @@ class Binance:
     book_rule = BookRule.REST_THEN_PREVIOUS
     rest_url = "https://fapi.binance.com"
     ws_url = "wss://fstream.binance.com"
+    api = "/fapi/v1"
+    market = 1  # `st` of our messages on merged streams: contracts of the others are not coins
     budgets = (Budget("weight", 2400.0, 60.0), Budget("data", 1000.0, 300.0))
 
     def __init__(self) -> None:
-        self._reader = Reader(NAME)
+        self._reader = Reader(self.name)
         self._rest: dict[str, Callable[[Frame, dict[str, str], Instruments], list[Event]]] = {
-            "/fapi/v1/exchangeInfo": self._exchange_info,
-            "/fapi/v1/depth": self._rest_depth,
-            "/fapi/v1/openInterest": self._rest_oi,
+            f"{self.api}/exchangeInfo": self._exchange_info,
+            f"{self.api}/depth": self._rest_depth,
+            f"{self.api}/openInterest": self._rest_oi,
+            f"{self.api}/ticker/24hr": self._turnover,
             "/futures/data/openInterestHist": self._oi_history,
-            "/fapi/v1/premiumIndex": self._premium,
-            "/fapi/v1/fundingRate": self._funding_history,
-            "/fapi/v1/fundingInfo": self._ignored,
+            f"{self.api}/premiumIndex": self._premium,
+            f"{self.api}/fundingRate": self._funding_history,
+            f"{self.api}/fundingInfo": self._ignored,
             "/futures/data/basis": self._ignored,
-            "/fapi/v1/klines": self._rest_klines,
-            "/fapi/v1/markPriceKlines": self._rest_klines,
-            "/fapi/v1/indexPriceKlines": self._rest_klines,
+            f"{self.api}/klines": self._rest_klines,
+            f"{self.api}/markPriceKlines": self._rest_klines,
+            f"{self.api}/indexPriceKlines": self._rest_klines,
             "/futures/data/globalLongShortAccountRatio": self._ratios,
             "/futures/data/topLongShortAccountRatio": self._ratios,
             "/futures/data/topLongShortPositionRatio": self._ratios,
             "/futures/data/takerlongshortRatio": self._ratios,
-            "/fapi/v1/aggTrades": self._rest_agg_trades,
-            "/fapi/v1/trades": self._rest_trades,
-            "/fapi/v1/leverageBracket": self._rest_brackets,
+            f"{self.api}/aggTrades": self._rest_agg_trades,
+            f"{self.api}/trades": self._rest_trades,
+            f"{self.api}/leverageBracket": self._rest_brackets,
             "/bapi/futures/v1/friendly/future/common/brackets": self._web_brackets,
-            "/fapi/v1/insuranceBalance": self._insurance,
+            f"{self.api}/insuranceBalance": self._insurance,
         }
         self._stream: dict[type, Callable[[_Message, Frame, Instruments], list[Event]]] = {
             _AggTrade: self._on_agg_trade,
@@ -383,6 +419,7 @@ class Binance:
             _Depth: self._on_depth,
             _BookTicker: self._on_book_ticker,
             _Mark: self._on_mark,
+            _Index: self._on_index,
             _Force: self._on_force,
             _Kline: self._on_kline,
             _ContinuousKline: self._on_kline,
@@ -390,6 +427,7 @@ class Binance:
         }
         self._raw = msgspec.json.Decoder(_Stream, strict=False)
         self._combined = msgspec.json.Decoder(_Combined, strict=False)
+        self._depth = DepthScanner(NAME, b'"s":"', _DEPTH_SHAPES)
 
     # ---- decode -------------------------------------------------------------------------------
 
@@ -399,9 +437,14 @@ class Binance:
             path, query, _ = request_of(frame.source)
             handler = self._rest.get(path)
             if handler is None:
-                return [Unknown(NAME, frame.received_ns, f"rest {path}")]
+                return [Unknown(self.name, frame.received_ns, f"rest {path}")]
             return self._reader.guard(frame, path, lambda: handler(frame, query, instruments))
         payload = frame.payload
+        if payload.find(b'"depthUpdate"', 0, 80) > 0:
+            scanned = self._depth.scan(payload, instruments)
+            if scanned is not None:
+                of, made, _, (_, at, first, last, previous) = scanned
+                return [BookDelta(of.id, at * MS, frame.received_ns, first, last, previous, made)]
         try:
             if payload.startswith(b'{"stream"'):
                 message = self._combined.decode(payload).data
@@ -411,16 +454,16 @@ class Binance:
             return self._odd(frame, error)
         try:
             return self._stream[type(message)](message, frame, instruments)
-        except (ValueError, KeyError, OverflowError) as error:
+        except (ValueError, KeyError, ArithmeticError) as error:
             raise self._reader.error(frame, type(message).__name__, str(error)) from error
 
     def _odd(self, frame: Frame, error: Exception) -> list[Event]:
         """Acknowledgements and kinds we do not read; anything else is malformed."""
         kind = self._reader.read(frame.payload, _Kind, "stream")
         if kind.result is not msgspec.UNSET and kind.e == "" and kind.stream == "":
-            return [Notice(NAME, frame.received_ns, "ack", str(kind.id))]
+            return [Notice(self.name, frame.received_ns, "ack", str(kind.id))]
         if kind.error is not None:
-            return [Notice(NAME, frame.received_ns, "error", str(kind.error)[:200])]
+            return [Notice(self.name, frame.received_ns, "error", str(kind.error)[:200])]
         data = kind.data
         if isinstance(data, list) and data:
             data = data[0]
@@ -428,15 +471,16 @@ class Binance:
         known = {getattr(t, "__struct_config__").tag for t in self._stream}  # noqa: B009
         if not name or name in known:
             raise self._reader.error(frame, name or "stream", str(error)) from error
-        return [Unknown(NAME, frame.received_ns, name)]
+        return [Unknown(self.name, frame.received_ns, name)]
 
     def _find(
-        self, symbol: str, frame: Frame, instruments: Instruments, st: int = 1
+        self, symbol: str, frame: Frame, instruments: Instruments, st: int = 0
     ) -> Instrument | Unknown:
-        if st == _COIN_M:
-            return Unknown(NAME, frame.received_ns, "coin-margined")
-        found = instruments.get(f"{NAME}:{symbol}")
-        return found or Unknown(NAME, frame.received_ns, f"instrument {symbol}")
+        if st not in (0, self.market):
+            other = "coin-margined" if self.market == 1 else "USD-margined"
+            return Unknown(self.name, frame.received_ns, other)
+        found = instruments.get(f"{self.name}:{symbol}")
+        return found or Unknown(self.name, frame.received_ns, f"instrument {symbol}")
 
     def _on_agg_trade(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
         assert isinstance(m, _AggTrade)
@@ -465,13 +509,14 @@ class Binance:
         of = self._find(symbol, frame, instruments, st)
         if isinstance(of, Unknown):
             return [of]
+        usd = positive(price) * of.price_factor
         return [
             Trade(
                 of.id,
                 at_ms * MS,
                 frame.received_ns,
-                positive(price) * of.price_factor,
-                not_negative(quantity) * of.quantity_factor,
+                usd,
+                coins(of, quantity, usd),
                 Aggressor.SELL if buyer_is_maker else Aggressor.BUY,
                 trade_id,
                 kind,
@@ -490,15 +535,16 @@ class Binance:
         of = self._find(m.s, frame, instruments, m.st)
         if isinstance(of, Unknown):
             return [of]
+        bid, ask = not_negative(m.b) * of.price_factor, not_negative(m.a) * of.price_factor
         return [
             BestQuote(
                 of.id,
                 m.T * MS,
                 frame.received_ns,
-                not_negative(m.b) * of.price_factor,
-                not_negative(m.B) * of.quantity_factor,
-                not_negative(m.a) * of.price_factor,
-                not_negative(m.A) * of.quantity_factor,
+                bid,
+                coins(of, m.B, bid),
+                ask,
+                coins(of, m.A, ask),
                 m.u,
             )
         ]
@@ -517,6 +563,14 @@ class Binance:
             events.append(FundingRate(of.id, at, got, finite(float(m.r)), hours, m.T * MS))
         return events
 
+    def _on_index(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+        assert isinstance(m, _Index)
+        of = self._find(f"{m.i}_PERP", frame, instruments)
+        if isinstance(of, Unknown):
+            return [of]
+        usd = positive(m.p) * of.price_factor
+        return [IndexPrice(of.id, m.E * MS, frame.received_ns, usd)]
+
     def _on_force(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
         """SELL closes a long. Filled size at the average fill; `p` is near the bankruptcy price."""
         assert isinstance(m, _Force)
@@ -525,14 +579,15 @@ class Binance:
         if isinstance(of, Unknown):
             return [of]
         filled = o.ap > 0.0
+        usd = positive(o.ap if filled else o.p) * of.price_factor
         return [
             Liquidation(
                 of.id,
                 o.T * MS,
                 frame.received_ns,
                 {"SELL": PositionSide.LONG, "BUY": PositionSide.SHORT}[o.S],
-                not_negative(o.z) * of.quantity_factor,
-                positive(o.ap if filled else o.p) * of.price_factor,
+                coins(of, o.z, usd),
+                usd,
                 PriceKind.FILL if filled else PriceKind.LIMIT,
                 Coverage.LARGEST_PER_SECOND,
             )
@@ -545,7 +600,9 @@ class Binance:
         if isinstance(of, Unknown):
             return [of]
         k = m.k
-        row = (k.o, k.h, k.l, k.c, k.v, k.V)
+        inverse = of.kind is ContractKind.INVERSE
+        # COIN-M states volume in contracts and, in q and Q, the coins that they were.
+        row = (k.o, k.h, k.l, k.c, k.q, k.Q) if inverse else (k.o, k.h, k.l, k.c, k.v, k.V)
         return [_candle(of, frame, CandleOf.LAST, k.t, k.T, row, is_closed=k.x)]
 
     def _on_contract_info(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
@@ -554,7 +611,7 @@ class Binance:
         if isinstance(of, Unknown):
             return [of]
         if not m.bks:
-            return [Notice(NAME, frame.received_ns, "contract", m.s)]
+            return [Notice(self.name, frame.received_ns, "contract", m.s)]
         tiers = [MarginTier(b.bnf, b.bnc, b.ma, b.mmr, b.cf) for b in m.bks]
         return [_tier_table(of.id, m.E * MS, frame.received_ns, tiers)]
 
@@ -565,7 +622,7 @@ class Binance:
     ) -> list[Event]:
         del query, instruments
         self._reader.read(frame.payload, object, frame.source)
-        return [Notice(NAME, frame.received_ns, "unused", frame.source)]
+        return [Notice(self.name, frame.received_ns, "unused", frame.source)]
 
     def _exchange_info(
         self, frame: Frame, query: dict[str, str], instruments: Instruments
@@ -574,7 +631,9 @@ class Binance:
         info = self._reader.read(frame.payload, _ExchangeInfo, "exchangeInfo")
         at = frame.received_ns
         return [
-            Listing(f"{NAME}:{s.symbol}", at, at, _instrument(s)) for s in info.symbols if s.filters
+            Listing(f"{self.name}:{s.symbol}", at, at, _instrument(self.name, s))
+            for s in info.symbols
+            if s.filters
         ]
 
     def _rest_depth(
@@ -597,8 +656,7 @@ class Binance:
         if isinstance(of, Unknown):
             return [of]
         at = m.time * MS or frame.received_ns
-        coins = not_negative(m.openInterest) * of.quantity_factor
-        return [OpenInterest(of.id, at, frame.received_ns, coins)]
+        return [open_interest(of, at, frame.received_ns, m.openInterest, 0.0)]
 
     def _oi_history(
         self, frame: Frame, query: dict[str, str], instruments: Instruments
@@ -606,13 +664,31 @@ class Binance:
         del query
         events: list[Event] = []
         for row in self._reader.read(frame.payload, list[_OiHist], "openInterestHist"):
-            of = self._find(row.symbol, frame, instruments)
+            of = self._find(row.symbol or f"{row.pair}_PERP", frame, instruments)
             if isinstance(of, Unknown):
                 return [of]
-            coins = not_negative(row.sumOpenInterest) * of.quantity_factor
-            price = not_negative(row.sumOpenInterestValue) / coins if coins > 0.0 else 0.0
-            at = row.timestamp * MS
-            events.append(OpenInterest(of.id, at, frame.received_ns, coins, price, is_history=True))
+            outstanding = not_negative(row.sumOpenInterest) * of.quantity_factor
+            usd = not_negative(row.sumOpenInterestValue)
+            if of.kind is ContractKind.INVERSE:  # contracts are dollars, the value is in coins
+                outstanding, usd = usd, outstanding
+            price = usd / positive(outstanding) if outstanding > 0.0 else 0.0
+            at, got = row.timestamp * MS, frame.received_ns
+            events.append(OpenInterest(of.id, at, got, outstanding, price, is_history=True))
+        return events
+
+    def _turnover(
+        self, frame: Frame, query: dict[str, str], instruments: Instruments
+    ) -> list[Event]:
+        del query
+        events: list[Event] = []
+        for row in self._reader.read_many(frame.payload, _Ticker, "ticker"):
+            of = self._find(row.symbol, frame, instruments)
+            if isinstance(of, Instrument):
+                usd = not_negative(row.quoteVolume) or not_negative(
+                    row.baseVolume * row.weightedAvgPrice
+                )
+                at = row.closeTime * MS
+                events.append(Turnover(of.id, at, frame.received_ns, usd))
         return events
 
     def _premium(
@@ -648,7 +724,7 @@ class Binance:
         self, frame: Frame, query: dict[str, str], instruments: Instruments
     ) -> list[Event]:
         path, _, _ = request_of(frame.source)
-        of = self._find(query.get("symbol", query.get("pair", "")), frame, instruments)
+        of = self._find(query.get("symbol") or f"{query.get('pair', '')}_PERP", frame, instruments)
         rows = self._reader.read(frame.payload, list[list[float]], "klines")
         if isinstance(of, Unknown):
             return [of]
@@ -661,8 +737,9 @@ class Binance:
         for row in rows:
             start, end = int(row[0]), int(row[6])
             is_closed = (end + 1) * MS <= frame.received_ns
-            taker = row[9] if kind is CandleOf.LAST else -1.0
-            body = (row[1], row[2], row[3], row[4], row[5], taker)
+            inverse = of.kind is ContractKind.INVERSE  # its coins stand in other columns
+            taker = row[10 if inverse else 9] if kind is CandleOf.LAST else -1.0
+            body = (row[1], row[2], row[3], row[4], row[7 if inverse else 5], taker)
             events.append(
                 _candle(of, frame, kind, start, end, body, is_closed=is_closed, is_history=True)
             )
@@ -678,7 +755,9 @@ class Binance:
         }[path]
         events: list[Event] = []
         for row in self._reader.read(frame.payload, list[_Ratio], "ratio"):
-            of = self._find(row.symbol or query.get("symbol", ""), frame, instruments)
+            pair = row.pair or query.get("pair", "")
+            symbol = row.symbol or query.get("symbol", "") or f"{pair}_PERP"
+            of = self._find(symbol, frame, instruments)
             if isinstance(of, Unknown):
                 return [of]
             long, short = row.longAccount, row.shortAccount
@@ -699,7 +778,7 @@ class Binance:
         symbol, events = query.get("symbol", ""), []
         for r in self._reader.read(frame.payload, list[_RestAgg], "aggTrades"):
             events += self._trade(
-                symbol, 1, str(r.a), r.p, r.q, r.T, r.m, TradeKind.MARKET, frame, instruments
+                symbol, 0, str(r.a), r.p, r.q, r.T, r.m, TradeKind.MARKET, frame, instruments
             )
         return events
 
@@ -710,7 +789,7 @@ class Binance:
         for r in self._reader.read(frame.payload, list[_RestTrade], "trades"):
             events += self._trade(
                 symbol,
-                1,
+                0,
                 str(r.id),
                 r.price,
                 r.qty,
@@ -767,7 +846,12 @@ class Binance:
         groups = self._reader.read_many(frame.payload, _FundGroup, "insuranceBalance")
         return [
             InsuranceFund(
-                "", a.updateTime * MS, frame.received_ns, NAME, a.asset, finite(a.marginBalance)
+                "",
+                a.updateTime * MS,
+                frame.received_ns,
+                self.name,
+                a.asset,
+                finite(a.marginBalance),
             )
             for group in groups
             for a in group.assets
@@ -779,15 +863,18 @@ class Binance:
         """Instruments, then the public bracket table (another host)."""
         del bases
         return (
-            HttpRequest(NAME, "/fapi/v1/exchangeInfo", weight=1.0, pool="weight"),
+            HttpRequest(self.name, f"{self.api}/exchangeInfo", weight=1.0, pool="weight"),
             HttpRequest(
-                NAME,
+                self.name,
                 "/bapi/futures/v1/friendly/future/common/brackets",
                 weight=1.0,
                 pool="weight",
                 host="https://www.binance.com",
             ),
         )
+
+    def ranking(self) -> Sequence[HttpRequest]:
+        return (HttpRequest(self.name, f"{self.api}/ticker/24hr", weight=40.0, pool="weight"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Books and quotes, trades and marks, liquidations: three sockets, two paths."""
@@ -803,21 +890,26 @@ class Binance:
             flow.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 60.0))
             flow.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 4.0))
             force.append(StreamSpec(f"liquidations {of.symbol}", ("Liquidation",), of.id, 0.0))
+        for of in instruments[:1]:
+            # Liquidations may be silent for hours: trades prove that the connection lives.
+            params["force"].append(f"{of.symbol.lower()}@aggTrade")
+            force.append(StreamSpec(f"canary {of.symbol}", ("Trade",), of.id, 60.0, is_canary=True))
         return (
-            _connection("books", "/public/ws", params["books"], books),
-            _connection("flow", "/market/ws", params["flow"], flow),
-            _connection("force", "/market/ws", params["force"], force),
+            subscription(self.name, "books", "/public/ws", params["books"], books),
+            subscription(self.name, "flow", "/market/ws", params["flow"], flow),
+            subscription(self.name, "force", "/market/ws", params["force"], force),
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
         """Open interest has no stream; ratios refresh every five minutes."""
         polls = []
         for of in instruments:
-            path = f"/fapi/v1/openInterest?symbol={of.symbol}"
-            request = HttpRequest(NAME, path, weight=1.0, pool="weight", instrument_id=of.id)
+            path = f"{self.api}/openInterest?symbol={of.symbol}"
+            request = HttpRequest(self.name, path, weight=1.0, pool="weight", instrument_id=of.id)
             polls.append(Poll(request, 5.0, ("OpenInterest",)))
-            path = f"/futures/data/globalLongShortAccountRatio?symbol={of.symbol}&period=5m&limit=1"
-            request = HttpRequest(NAME, path, weight=1.0, pool="data", instrument_id=of.id)
+            series = "/futures/data/globalLongShortAccountRatio"
+            path = f"{series}?{self._series_of(of)}&period=5m&limit=1"
+            request = HttpRequest(self.name, path, weight=1.0, pool="data", instrument_id=of.id)
             polls.append(Poll(request, 300.0, ("PositioningRatio",)))
         return polls
 
@@ -825,23 +917,29 @@ class Binance:
         """1-minute candles, 5-minute marks and open interest, funding."""
         s, out = instrument.symbol, []
         start, end = start_ns // MS, end_ns // MS
+        series = self._series_of(instrument)
         for path, pool, weight, unit_ms, rows, tail in (
-            ("/fapi/v1/markPriceKlines", "weight", 5.0, 300_000, 500, "interval=5m"),
-            ("/fapi/v1/klines", "weight", 10.0, 60_000, 1500, "interval=1m"),
+            (f"{self.api}/markPriceKlines", "weight", 5.0, 300_000, 500, "interval=5m"),
+            (f"{self.api}/klines", "weight", 10.0, 60_000, 1500, "interval=1m"),
             ("/futures/data/openInterestHist", "data", 1.0, 300_000, 500, "period=5m"),
         ):
             for at in range(start, end, rows * unit_ms):
                 upto = min(at + rows * unit_ms, end)
-                query = f"{path}?symbol={s}&startTime={at}&endTime={upto}&{tail}&limit={rows}"
-                out.append(HttpRequest(NAME, query, "", weight, pool, instrument.id))
+                of = series if pool == "data" else f"symbol={s}"
+                query = f"{path}?{of}&startTime={at}&endTime={upto}&{tail}&limit={rows}"
+                out.append(HttpRequest(self.name, query, "", weight, pool, instrument.id))
         span = f"symbol={s}&startTime={start_ns // MS}&endTime={end}"
-        query = f"/fapi/v1/fundingRate?{span}&limit=1000"
-        out.append(HttpRequest(NAME, query, "", 1.0, "data", instrument.id))
+        query = f"{self.api}/fundingRate?{span}&limit=1000"
+        out.append(HttpRequest(self.name, query, "", 1.0, "data", instrument.id))
         return out
 
+    def _series_of(self, of: Instrument) -> str:
+        """How the statistics name an instrument."""
+        return f"symbol={of.symbol}"
+
     def resync(self, instrument: Instrument) -> Resync:
-        path = f"/fapi/v1/depth?symbol={instrument.symbol}&limit=1000"
-        return Resync(HttpRequest(NAME, path, "", 20.0, "weight", instrument.id))
+        path = f"{self.api}/depth?symbol={instrument.symbol}&limit=1000"
+        return Resync(HttpRequest(self.name, path, "", 20.0, "weight", instrument.id))
 
     def infer_instrument(self, frame: Frame) -> Instrument | None:
         """From a book or quote message of a recording without a list: the tick as written."""
@@ -860,8 +958,8 @@ class Binance:
             return None
         base, factor = base_and_factor(data["s"].removesuffix("USDT"))
         return Instrument(
-            id=f"{NAME}:{data['s']}",
-            venue=NAME,
+            id=f"{self.name}:{data['s']}",
+            venue=self.name,
             symbol=data["s"],
             base=base,
             quote="USDT",
@@ -872,8 +970,8 @@ class Binance:
         )
 
 
-def _connection(
-    name: str, path: str, params: Sequence[str], streams: Sequence[StreamSpec]
+def subscription(
+    venue: str, name: str, path: str, params: Sequence[str], streams: Sequence[StreamSpec]
 ) -> Connection:
     # 200 streams a SUBSCRIBE keep each message small; 10 messages a second are allowed.
     send = tuple(
@@ -883,7 +981,7 @@ def _connection(
         for i in range(0, len(params), 200)
     )
     return Connection(
-        venue=NAME,
+        venue=venue,
         name=name,
         path=path,
         source=f"ws:{path}#{name}",
@@ -894,22 +992,23 @@ def _connection(
     )
 
 
-def _instrument(s: _Symbol) -> Instrument:
+def _instrument(venue: str, s: _Symbol) -> Instrument:
     tick = next(f.tickSize for f in s.filters if f.filterType == "PRICE_FILTER")
     lot = next((f.stepSize for f in s.filters if f.filterType == "LOT_SIZE"), "0")
     mantissa, decimals = tick_parts(tick)
     base, factor = base_and_factor(s.baseAsset)
     return Instrument(
-        id=f"{NAME}:{s.symbol}",
-        venue=NAME,
+        id=f"{venue}:{s.symbol}",
+        venue=venue,
         symbol=s.symbol,
         base=base,
         quote=s.quoteAsset,
         settle=s.marginAsset,
+        kind=ContractKind.INVERSE if s.contractSize > 0.0 else ContractKind.LINEAR,
         tick_mantissa=mantissa,
         tick_decimals=decimals,
         price_factor=1.0 / factor,
-        quantity_factor=factor,
+        quantity_factor=s.contractSize or factor,
         lot=float(lot),
         is_trading=(s.status or s.contractStatus) == "TRADING",
         is_perpetual=s.contractType == "PERPETUAL",
@@ -927,7 +1026,9 @@ def _candle(
     is_closed: bool,
     is_history: bool = False,
 ) -> Candle:
-    p, q = of.price_factor, of.quantity_factor
+    # The volumes of inverse contracts were taken from the columns that count coins.
+    q = 1.0 if of.kind is ContractKind.INVERSE else of.quantity_factor
+    p = of.price_factor
     return Candle(
         of.id,
         (end_ms + 1) * MS,

@@ -1,7 +1,8 @@
-"""Bybit v5 linear perpetuals: liquidation side is the position's, open interest counts both sides.
+"""Bybit v5, linear perpetuals (inverse ones: bybit_inverse.py).
 
-Linear and spot share topic names: the path of the connection tells them apart. Ticker messages are
-patches: an absent field means unchanged. Rules and sources: docs/venues/bybit.md.
+The liquidation side is the position's, open interest counts both sides. Linear and spot share topic
+names: the path of the connection tells them apart. Ticker messages are patches: an absent field
+means unchanged. Rules and sources: docs/venues/bybit.md.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from liqfield.model.events import (
     Listing,
     MarkPrice,
     Notice,
-    OpenInterest,
     PositioningRatio,
     TierTable,
     Trade,
+    Turnover,
     Unknown,
 )
 from liqfield.model.instrument import Instrument, tick_parts
@@ -51,6 +52,7 @@ from liqfield.venues.decoding import (
     finite,
     levels,
     not_negative,
+    open_interest,
     positive,
     request_of,
 )
@@ -116,6 +118,7 @@ class _Ticker(msgspec.Struct):
     bid1Size: str = ""  # noqa: N815
     ask1Price: str = ""  # noqa: N815
     ask1Size: str = ""  # noqa: N815
+    turnover24h: str = ""
 
 
 class _TickerMessage(msgspec.Struct):
@@ -290,10 +293,12 @@ class Bybit:
     book_rule = BookRule.NEXT_BY_ONE
     rest_url = "https://api.bybit.com"
     ws_url = "wss://stream.bybit.com"
+    category = "linear"
+    settle = "USDT"  # how the likely symbol of a base ends
     budgets = (Budget("ip", 600.0, 5.0),)
 
     def __init__(self) -> None:
-        self._reader = Reader(NAME)
+        self._reader = Reader(self.name)
         self._head = msgspec.json.Decoder(_Head)
         self._topics: dict[str, Callable[[str, Frame, Instruments], list[Event]]] = {
             "orderbook": self._on_book,
@@ -332,23 +337,23 @@ class Bybit:
         if not head.topic:
             return self._control(head, frame)
         if "/spot" in path or "/option" in path:
-            return [Unknown(NAME, frame.received_ns, f"spot {head.topic.partition('.')[0]}")]
+            return [Unknown(self.name, frame.received_ns, f"spot {head.topic.partition('.')[0]}")]
         kind, _, rest = head.topic.partition(".")
         handler = self._topics.get(kind)
         if handler is None or rest.startswith(("rpi", "full")):
-            return [Unknown(NAME, frame.received_ns, f"{kind}.{rest}" if handler else kind)]
+            return [Unknown(self.name, frame.received_ns, f"{kind}.{rest}" if handler else kind)]
         return self._reader.guard(
             frame, head.topic, lambda: handler(head.topic, frame, instruments)
         )
 
     def _control(self, head: _Head, frame: Frame) -> list[Event]:
         if head.op in ("ping", "pong") or head.ret_msg == "pong":
-            return [Notice(NAME, frame.received_ns, "pong")]
+            return [Notice(self.name, frame.received_ns, "pong")]
         if head.op in ("subscribe", "unsubscribe"):
             kind = "error" if head.success is False else "ack"
-            return [Notice(NAME, frame.received_ns, kind, head.ret_msg)]
+            return [Notice(self.name, frame.received_ns, kind, head.ret_msg)]
         if head.op:
-            return [Unknown(NAME, frame.received_ns, f"op {head.op}")]
+            return [Unknown(self.name, frame.received_ns, f"op {head.op}")]
         raise self._reader.error(frame, "stream", "neither a topic nor an operation")
 
     def _decode_rest(
@@ -357,18 +362,18 @@ class Bybit:
         envelope = self._reader.read(frame.payload, _Raw, path)
         if envelope.retCode != 0:
             why = f"{envelope.retCode} {envelope.retMsg}"
-            return [Notice(NAME, frame.received_ns, "error", why)]
+            return [Notice(self.name, frame.received_ns, "error", why)]
         handler = self._rest.get(path)
         if handler is None:
-            return [Unknown(NAME, frame.received_ns, f"rest {path}")]
+            return [Unknown(self.name, frame.received_ns, f"rest {path}")]
         at_ns = envelope.time * MS or frame.received_ns
         return self._reader.guard(
             frame, path, lambda: handler(envelope.result, at_ns, frame, query, instruments)
         )
 
     def _find(self, symbol: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
-        found = instruments.get(f"{NAME}:{symbol}")
-        return found or Unknown(NAME, frame.received_ns, f"instrument {symbol}")
+        found = instruments.get(f"{self.name}:{symbol}")
+        return found or Unknown(self.name, frame.received_ns, f"instrument {symbol}")
 
     def _on_book(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
         m = self._reader.read(frame.payload, _BookMessage, topic)
@@ -416,8 +421,12 @@ class Bybit:
         if t.indexPrice:
             events.append(IndexPrice(of.id, at, got, positive(float(t.indexPrice)) * p))
         one_side = _one_side(t.openInterest, t.singleOpenInterest)
-        if one_side is not None and (of.kind is ContractKind.LINEAR or mark > 0.0):
-            events.append(OpenInterest(of.id, at, got, of.quantity_base(one_side, mark)))
+        if one_side is not None:
+            events.append(open_interest(of, at, got, one_side, mark))
+        if t.turnover24h and frame.source.startswith("rest:"):
+            traded = not_negative(float(t.turnover24h))  # the settling coin: USDT, or the base
+            usd = traded if of.kind is ContractKind.LINEAR else traded * mark
+            events.append(Turnover(of.id, at, got, not_negative(usd)))
         if t.fundingRate:
             hours = of.funding_interval_h
             if t.fundingIntervalHour:
@@ -476,7 +485,12 @@ class Bybit:
         m = self._reader.read(frame.payload, _Pools, topic)
         return [
             InsuranceFund(
-                "", (r.updateTime or m.ts) * MS, frame.received_ns, NAME, r.coin, finite(r.balance)
+                "",
+                (r.updateTime or m.ts) * MS,
+                frame.received_ns,
+                self.name,
+                r.coin,
+                finite(r.balance),
             )
             for r in m.data
         ]
@@ -489,9 +503,11 @@ class Bybit:
         del query, known
         body = self._reader.read(bytes(raw), _ContractList, "instruments-info")
         if body.category not in ("linear", "inverse"):
-            return [Notice(NAME, frame.received_ns, "unused", f"instruments {body.category}")]
+            return [Notice(self.name, frame.received_ns, "unused", f"instruments {body.category}")]
+        got = frame.received_ns
         return [
-            Listing(f"{NAME}:{c.symbol}", at, frame.received_ns, _instrument(c)) for c in body.rows
+            Listing(f"{self.name}:{c.symbol}", at, got, _instrument(self.name, c))
+            for c in body.rows
         ]
 
     def _rest_book(
@@ -524,17 +540,18 @@ class Bybit:
         of = self._find(body.symbol, frame, known)
         if isinstance(of, Unknown):
             return [of]
-        if of.kind is ContractKind.INVERSE:
-            return [
-                Notice(NAME, frame.received_ns, "unused", "inverse open interest without price")
-            ]
-        events: list[Event] = []
-        for r in body.rows:
-            coins = of.quantity_base(_one_side(r.openInterest, r.singleOpenInterest) or 0.0, 1.0)
-            events.append(
-                OpenInterest(of.id, r.timestamp * MS, frame.received_ns, coins, is_history=True)
+        got = frame.received_ns
+        return [
+            open_interest(
+                of,
+                r.timestamp * MS,
+                got,
+                _one_side(r.openInterest, r.singleOpenInterest) or 0.0,
+                0.0,
+                is_history=True,
             )
-        return events
+            for r in body.rows
+        ]
 
     def _ratios(
         self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
@@ -598,7 +615,7 @@ class Bybit:
         del query, at
         body = self._reader.read(bytes(raw), _TradeList, "recent-trade")
         if body.category == "spot":
-            return [Unknown(NAME, frame.received_ns, "spot recent-trade")]
+            return [Unknown(self.name, frame.received_ns, "spot recent-trade")]
         events: list[Event] = []
         for r in body.rows:
             of = self._find(r.symbol, frame, known)
@@ -625,7 +642,7 @@ class Bybit:
             of = self._find(symbol, frame, known)
             if isinstance(of, Instrument):
                 events.append(TierTable(of.id, at, frame.received_ns, _tiers(group)))
-        return events or [Notice(NAME, frame.received_ns, "unused", "risk limits of others")]
+        return events or [Notice(self.name, frame.received_ns, "unused", "risk limits of others")]
 
     def _rest_insurance(
         self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
@@ -634,7 +651,7 @@ class Bybit:
         body = self._reader.read(bytes(raw), _InsuranceList, "insurance")
         stamp = body.updatedTime * MS or at
         return [
-            InsuranceFund("", stamp, frame.received_ns, NAME, r.coin, finite(r.balance))
+            InsuranceFund("", stamp, frame.received_ns, self.name, r.coin, finite(r.balance))
             for r in body.rows
         ]
 
@@ -642,17 +659,22 @@ class Bybit:
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         """The instrument list, then the tiers of the likely symbols."""
-        path = "/v5/market/instruments-info?category=linear&limit=1000"
-        requests = [HttpRequest(NAME, path, pool="ip")]
+        path = f"/v5/market/instruments-info?category={self.category}&limit=1000"
+        requests = [HttpRequest(self.name, path, pool="ip")]
         for base in bases:
-            path = f"/v5/market/risk-limit?category=linear&symbol={base}USDT"
-            requests.append(HttpRequest(NAME, path, pool="ip"))
+            symbol = f"{base}{self.settle}"
+            path = f"/v5/market/risk-limit?category={self.category}&symbol={symbol}"
+            requests.append(HttpRequest(self.name, path, pool="ip"))
         return requests
+
+    def ranking(self) -> Sequence[HttpRequest]:
+        path = f"/v5/market/tickers?category={self.category}"
+        return (HttpRequest(self.name, path, pool="ip"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Books with tickers, trades, liquidations: a storm of books delays nothing else."""
         return tuple(
-            _connection(name, topics, instruments)
+            _connection(self.name, self.category, name, topics, instruments)
             for name, topics in (
                 ("books", ("orderbook.200", "tickers")),
                 ("trades", ("publicTrade",)),
@@ -664,8 +686,8 @@ class Bybit:
         return tuple(
             Poll(
                 HttpRequest(
-                    NAME,
-                    f"/v5/market/account-ratio?category=linear&symbol={of.symbol}"
+                    self.name,
+                    f"/v5/market/account-ratio?category={self.category}&symbol={of.symbol}"
                     "&period=5min&limit=1",
                     pool="ip",
                     instrument_id=of.id,
@@ -678,7 +700,7 @@ class Bybit:
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks (1000 rows) and open interest (200 rows), funding."""
-        s, out = instrument.symbol, []
+        s, out = f"category={self.category}&symbol={instrument.symbol}", []
         begin, end = start_ns // MS, end_ns // MS
         for path, keys, rows in (
             ("/v5/market/mark-price-kline", ("start", "end", "interval=5"), 1000),
@@ -689,17 +711,11 @@ class Bybit:
             unit_ms = 60_000 if keys[2] == "interval=1" else 300_000
             while at < end:
                 upto = min(at + rows * unit_ms, end)
-                query = (
-                    f"{path}?category=linear&symbol={s}&{keys[0]}={at}&{keys[1]}={upto}"
-                    f"&{keys[2]}&limit={rows}"
-                )
-                out.append(HttpRequest(NAME, query, "", 1.0, "ip", instrument.id))
+                query = f"{path}?{s}&{keys[0]}={at}&{keys[1]}={upto}&{keys[2]}&limit={rows}"
+                out.append(HttpRequest(self.name, query, "", 1.0, "ip", instrument.id))
                 at = upto
-        query = (
-            f"/v5/market/funding/history?category=linear&symbol={s}"
-            f"&startTime={begin}&endTime={end}&limit=200"
-        )
-        out.append(HttpRequest(NAME, query, "", 1.0, "ip", instrument.id))
+        query = f"/v5/market/funding/history?{s}&startTime={begin}&endTime={end}&limit=200"
+        out.append(HttpRequest(self.name, query, "", 1.0, "ip", instrument.id))
         return out
 
     def resync(self, instrument: Instrument) -> Resync:
@@ -724,7 +740,13 @@ _SPECS: dict[str, tuple[str, tuple[str, ...], float]] = {
 }
 
 
-def _connection(name: str, topics: Sequence[str], instruments: Sequence[Instrument]) -> Connection:
+def _connection(
+    venue: str,
+    category: str,
+    name: str,
+    topics: Sequence[str],
+    instruments: Sequence[Instrument],
+) -> Connection:
     args = [f"{topic}.{of.symbol}" for topic in topics for of in instruments]
     send = tuple(
         msgspec.json.encode({"op": "subscribe", "args": args[i : i + 50], "req_id": f"{name}{i}"})
@@ -735,9 +757,15 @@ def _connection(name: str, topics: Sequence[str], instruments: Sequence[Instrume
         for topic in topics
         for of in instruments
     )
-    path = "/v5/public/linear"
+    if topics == ("allLiquidation",) and instruments:
+        # Liquidations may be silent for hours: trades prove that the connection lives.
+        of = instruments[0]
+        send += (msgspec.json.encode({"op": "subscribe", "args": [f"publicTrade.{of.symbol}"]}),)
+        canary = StreamSpec(f"canary {of.symbol}", ("Trade",), of.id, 60.0, is_canary=True)
+        streams += (canary,)
+    path = f"/v5/public/{category}"
     ping = Heartbeat(20.0, b'{"op":"ping"}')
-    return Connection(NAME, name, path, f"ws:{path}#{name}", send, streams, ping)
+    return Connection(venue, name, path, f"ws:{path}#{name}", send, streams, ping)
 
 
 def _one_side(both: str, single: str) -> float | None:
@@ -784,13 +812,13 @@ def _tiers(rows: Sequence[_RiskRow]) -> tuple[MarginTier, ...]:
     return tuple(tiers)
 
 
-def _instrument(c: _Contract) -> Instrument:
+def _instrument(venue: str, c: _Contract) -> Instrument:
     mantissa, decimals = tick_parts(c.priceFilter.tickSize)
     base, factor = base_and_factor(c.baseCoin)
     inverse = c.contractType.startswith("Inverse")
     return Instrument(
-        id=f"{NAME}:{c.symbol}",
-        venue=NAME,
+        id=f"{venue}:{c.symbol}",
+        venue=venue,
         symbol=c.symbol,
         base=base,
         quote=c.quoteCoin,

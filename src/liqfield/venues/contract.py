@@ -16,19 +16,29 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import BookRule
 
+# Stands in a message for the second in which it is sent (Gate refuses stale requests).
+NOW_S = b'"@now"'
+
+
+def stamped(message: bytes, now_s: int) -> bytes:
+    """The message as it goes out."""
+    return message.replace(NOW_S, b"%d" % now_s)
+
 
 class StreamSpec(msgspec.Struct, frozen=True):
     """One stream of a connection, for health and staleness.
 
     name: stable and readable, e.g. "book BTCUSDT". expect_s: usual longest silence, 0 = silence is
     normal (liquidations). kinds: event type names that prove the stream alive. instrument_id "" =
-    all instruments.
+    all instruments. is_canary: subscribed only to prove that a connection of silent streams lives;
+    another connection carries it in earnest, so that losing it here loses nothing.
     """
 
     name: str
     kinds: tuple[str, ...]
     instrument_id: str
     expect_s: float
+    is_canary: bool = False
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
@@ -103,6 +113,10 @@ class Venue(Protocol):
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         """Requests whose replies give Listing (and TierTable) events, before anything else."""
+        ...
+
+    def ranking(self) -> Sequence[HttpRequest]:
+        """Requests whose replies give Turnover events of everything listed."""
         ...
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:

@@ -24,8 +24,10 @@ from liqfield.model.events import (
     MeasuredPosition,
     Notice,
     OpenInterest,
+    PositionSnapshot,
     TierTable,
     Trade,
+    Turnover,
     Unknown,
 )
 from liqfield.model.instrument import Instrument
@@ -80,6 +82,15 @@ class _Trade(msgspec.Struct):
     tid: int
 
 
+class _Users(msgspec.Struct):
+    users: tuple[str, ...] = ()
+
+
+class _UserTrades(msgspec.Struct):
+    channel: str = ""
+    data: list[_Users] = []
+
+
 class _Bbo(msgspec.Struct):
     coin: str
     time: int
@@ -91,6 +102,7 @@ class _Ctx(msgspec.Struct):
     openInterest: float  # noqa: N815
     oraclePx: float  # noqa: N815
     markPx: float  # noqa: N815
+    dayNtlVlm: float = 0.0  # noqa: N815
 
 
 class _ActiveCtx(msgspec.Struct):
@@ -207,6 +219,7 @@ class Hyperliquid:
     def __init__(self) -> None:
         self._reader = Reader(NAME)
         self._head = msgspec.json.Decoder(_Head)
+        self._user_trades = msgspec.json.Decoder(_UserTrades)
         self._channels: dict[str, Handler] = {
             "l2Book": self._on_book,
             "trades": self._on_trades,
@@ -372,7 +385,9 @@ class Hyperliquid:
         events = self._listings(meta, frame)
         for asset, ctx in zip(meta.universe, rows, strict=True):
             if not asset.isDelisted and ctx.markPx > 0.0:
-                events += _context(_instrument(asset), ctx, frame)
+                of, at = _instrument(asset), frame.received_ns
+                events += _context(of, ctx, frame)
+                events.append(Turnover(of.id, at, at, not_negative(ctx.dayNtlVlm)))
         return events
 
     def _listings(self, meta: _Meta, frame: Frame) -> list[Event]:
@@ -414,7 +429,7 @@ class Hyperliquid:
         """Any address's positions: the measured layer."""
         m = self._reader.read(data, _Account, "clearinghouseState")
         at = m.time * MS or frame.received_ns
-        events: list[Event] = []
+        events: list[MeasuredPosition] = []
         for row in m.assetPositions:
             p = row.position
             of = self._find(p.coin, frame, known)
@@ -435,13 +450,40 @@ class Hyperliquid:
                     finite(m.marginSummary.accountValue),
                 )
             )
-        return events
+        whole = PositionSnapshot(
+            "",
+            at,
+            frame.received_ns,
+            NAME,
+            request.user,
+            tuple(events),
+            finite(m.marginSummary.accountValue),
+        )
+        return [*events, whole]
+
+    def account_request(self, account: str) -> HttpRequest:
+        """What asks for the positions of an account; the reply is decoded like any other."""
+        body = msgspec.json.encode({"type": "clearinghouseState", "user": account}).decode()
+        return HttpRequest(NAME, "/info", body, 2.0, "weight")
+
+    def account_names(self, frame: Frame) -> Sequence[str]:
+        """Both sides of every trade in a frame of trades; () for any other frame."""
+        if not frame.payload.startswith(b'{"channel":"trades"'):
+            return ()
+        try:
+            trades = self._user_trades.decode(frame.payload).data
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ()
+        return [user for trade in trades for user in trade.users]
 
     # ---- what to ask for ----------------------------------------------------------------------
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         del bases
         return (HttpRequest(NAME, "/info", '{"type":"metaAndAssetCtxs"}', 20.0, "weight"),)
+
+    def ranking(self) -> Sequence[HttpRequest]:
+        return ()  # the bootstrap reply ranks already
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Few sockets: ten an address. Fast books for the top, slow ones for twenty levels."""

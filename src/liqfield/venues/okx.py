@@ -28,6 +28,7 @@ from liqfield.model.events import (
     PositioningRatio,
     TierTable,
     Trade,
+    Turnover,
     Unknown,
 )
 from liqfield.model.instrument import Instrument, tick_parts
@@ -146,6 +147,8 @@ class _Ticker(msgspec.Struct):
     bidSz: str = ""  # noqa: N815
     askPx: str = ""  # noqa: N815
     askSz: str = ""  # noqa: N815
+    last: str = ""
+    volCcy24h: str = ""  # noqa: N815 - base coins on swaps
 
 
 class _Instrument(msgspec.Struct):
@@ -439,6 +442,9 @@ class Okx:
                 bid, bid_size, ask, ask_size = (float(x) for x in quote)
                 row = (bid, bid_size, ask, ask_size)
                 events.append(_quote(of, r.ts * MS, frame, row, 0))
+            if r.last and r.volCcy24h and frame.source.startswith("rest:"):
+                usd = not_negative(float(r.last) * float(r.volCcy24h))
+                events.append(Turnover(of.id, r.ts * MS, frame.received_ns, usd))
         return events
 
     def _on_candles(
@@ -585,6 +591,9 @@ class Okx:
             requests.append(HttpRequest(NAME, path, pool="public"))
         return requests
 
+    def ranking(self) -> Sequence[HttpRequest]:
+        return (HttpRequest(NAME, "/api/v5/market/tickers?instType=SWAP", pool="public"),)
+
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Books by thirty a socket, the rest on a second one, liquidations on a third."""
         out = []
@@ -614,6 +623,10 @@ class Okx:
         out.append(_connection("flow", args, specs))
         args = [{"channel": "liquidation-orders", "instType": "SWAP"}]
         specs = [StreamSpec("liquidations", ("Liquidation",), "", 0.0)]
+        for of in chosen[:1]:
+            # Liquidations may be silent for hours: trades prove that the connection lives.
+            args.append({"channel": "trades", "instId": of.symbol})
+            specs.append(StreamSpec(f"canary {of.symbol}", ("Trade",), of.id, 60.0, is_canary=True))
         out.append(_connection("force", args, specs))
         return out
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from liqfield.app.study.lab_events import RULES, LabEvents
+from liqfield.cascade.projection import Projection
 from liqfield.engine.market import MarketEngine
 from liqfield.lab.market import LabMarket
 from liqfield.model.analytics import FlowEventKind, FlowView
@@ -162,17 +163,24 @@ def test_open_interest_change_pools_venues_whose_memory_reaches(story: list[Mark
 
 def test_a_projection_needs_a_map_and_a_book() -> None:
     engine = MarketEngine("BTC", RULES)
-    with pytest.raises(ModelError, match="no map"):
-        engine.project(80_000.0, PositionSide.LONG)
+    assert engine.project(80_000.0, PositionSide.LONG) is None
 
 
 def test_projections_run_both_ways_and_farther_with_a_push(engine: MarketEngine) -> None:
     price = engine.densities()[0].mark_price
-    down = engine.project(price, PositionSide.LONG, 1e6)
-    pushed = engine.project(price, PositionSide.LONG, 1e8)
-    up = engine.project(price, PositionSide.SHORT, 1e6)
+
+    def run(start: float, side: PositionSide, push_usd: float) -> Projection:
+        found = engine.project(start, side, push_usd)
+        assert found is not None
+        return found
+
+    down = run(price, PositionSide.LONG, 1e6)
+    pushed = run(price, PositionSide.LONG, 1e8)
+    up = run(price, PositionSide.SHORT, 1e6)
     assert pushed.stop_price <= down.stop_price <= price <= up.stop_price
     assert down.stop_price_far <= down.stop_price_near <= price
-    start = engine.project(price * 0.98, PositionSide.LONG, 1e6)
+    start = run(price * 0.98, PositionSide.LONG, 1e6)
     assert start.start_price == pytest.approx(price * 0.98)
     assert start.stop_price <= start.start_price
+    with pytest.raises(ModelError, match="outside the map"):
+        engine.project(price * 100.0, PositionSide.LONG)

@@ -14,12 +14,13 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.grid import PriceGrid
+from liqfield.model.sides import PositionSide
 from liqfield.model.tiles import BIN_WIDTH
 from liqfield.server.app import build_app
 from liqfield.server.hub import Hub
 from liqfield.server.serve import Address, serving
 from liqfield.server.sources import ServerSettings
-from liqfield.server.wire import MarketInfo, ServerMessage
+from liqfield.server.wire import MarketInfo, ProjectionReply, ServerMessage
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -54,6 +55,8 @@ class Sources:
 
     def __init__(self) -> None:
         self.maps: dict[tuple[str, str], LiquidationDensity] = {}
+        self.asked: list[tuple[str, float, PositionSide, float]] = []
+        self.reply: ProjectionReply | None = None
         self.listed = [
             MarketInfo("BTC", ("binance", "okx"), 1),
             MarketInfo("ETH", ("binance",), 2),
@@ -64,6 +67,12 @@ class Sources:
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         return self.maps.get((base, venue))
+
+    def projection(
+        self, base: str, price: float, side: PositionSide, push_usd: float
+    ) -> ProjectionReply | None:
+        self.asked.append((base, price, side, push_usd))
+        return self.reply
 
 
 class Running:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from liqfield.app.truth import truth_message
 from liqfield.model.errors import SettingError
 from liqfield.model.events import Candle
 from liqfield.model.sides import CandleOf
@@ -334,3 +335,35 @@ def test_without_a_built_app_the_page_says_what_to_do() -> None:
     page = asyncio.run(scenario())
     assert page.status_code == 200
     assert "npm run build" in page.text
+
+
+def test_a_projection_starts_at_the_mark_unless_told_and_is_absent_without_a_book() -> None:
+    async def scenario() -> None:
+        async with running() as server, server.client() as client:
+            server.sources.maps[("BTC", "all")] = density(T0)
+            assert (await client.get("api/v1/projection/BTC?side=long")).status_code == 404
+            assert (await client.get("api/v1/projection/BTC?side=up")).status_code == 400
+            server.sources.reply = wire.ProjectionReply(
+                "BTC", 1.0, "short", 5.0, 10.0, 11.0, 10.5, 12.0, 1.0, 0.5, 2.0, 0.1,
+                (10.0, 11.0), (1.0,), (2.0,),
+            )  # fmt: skip
+            reply = await client.get("api/v1/projection/BTC?side=short&price=90000&push_usd=5")
+            assert reply.json()["stopPriceFar"] == 12.0
+            prices = [price for _, price, _, _ in server.sources.asked]
+            assert prices == [85_000.0, 90_000.0]
+
+    asyncio.run(scenario())
+
+
+def test_readings_are_absent_in_words_until_something_is_published() -> None:
+    async def scenario() -> None:
+        async with running() as server, server.client() as client:
+            for name in ("flow", "context", "truth"):
+                reply = await client.get(f"api/v1/{name}/BTC")
+                assert reply.status_code == 404
+                assert "BTC" in reply.json()["message"]
+            server.hub.publish("truth:BTC", truth_message("BTC", T0 * SECOND, None))
+            body = (await client.get("api/v1/truth/BTC")).json()
+            assert (body["hours"], body["totalRatio"]) == ([], [None, None])
+
+    asyncio.run(scenario())

@@ -1,12 +1,28 @@
 /** What the page knows: the newest message of each topic, and the worker behind it. */
-import type { Clusters, Health, Hello, Ladder, Market, TapeRow } from "../wire/types";
+import type { Clusters, Context, Flow, Health, Hello, Ladder, Market, TapeRow, Truth } from "../wire/types";
 import type { Filters, FromWorker, PlacedTile, Reading, TileView, ToWorker } from "../worker/protocol";
+import type { Panel } from "./settings.svelte";
+
+const TAPE_KEPT = 2000;
+// Between two messages the market's clock runs on with ours, but never past what could have happened.
+const COAST_MS = 1500;
+
+/** Topics that only one panel looks at: the others cost the phone nothing. */
+const OF_PANEL: Readonly<Record<Panel, readonly string[]>> = {
+  map: ["candle"],
+  ladder: ["ladder"],
+  flow: ["flow"],
+  truth: ["truth"],
+};
 
 export class Live {
   hello = $state.raw<Hello | null>(null);
   market = $state.raw<Market | null>(null);
   clusters = $state.raw<Clusters | null>(null);
   ladder = $state.raw<Ladder | null>(null);
+  flow = $state.raw<Flow | null>(null);
+  context = $state.raw<Context | null>(null);
+  truth = $state.raw<Truth | null>(null);
   health = $state.raw<Health | null>(null);
   tape = $state.raw<readonly TapeRow[]>([]);
   status = $state<"connecting" | "open" | "closed">("connecting");
@@ -15,10 +31,13 @@ export class Live {
   heardMs = $state(0);
   base = $state("");
   filters = $state.raw<Filters>({ venue: "all", sides: [true, true], bands: [true, true, true] });
-  step = $state(0);
   onTile: (tile: PlacedTile) => void = () => undefined;
   onForget: () => void = () => undefined;
   onLive: (message: Extract<FromWorker, { k: "live" }>) => void = () => undefined;
+  private step = 0;
+  private rows = 120;
+  private panels: readonly Panel[] = ["map"];
+  private marketHeardMs = 0;
   private readings = new Map<number, (reading: Reading | null) => void>();
   private next = 0;
   private worker = new Worker(new URL("../worker/worker.ts", import.meta.url), { type: "module" });
@@ -30,20 +49,44 @@ export class Live {
     document.addEventListener("visibilitychange", () => !document.hidden && this.say({ k: "wake" }));
   }
 
+  /** Time of the market, which in a replay is not ours; 0 while it is not known. */
+  nowMs(): number {
+    if (!this.market) return 0;
+    return this.market.atMs + Math.min(COAST_MS, Math.max(0, Date.now() - this.marketHeardMs));
+  }
+
+  get decimals(): number {
+    return this.hello?.markets.find((m) => m.base === this.base)?.priceDecimals ?? 2;
+  }
+
+  get venues(): readonly string[] {
+    return this.hello?.markets.find((m) => m.base === this.base)?.venues ?? [];
+  }
+
   choose(base: string): void {
     this.base = base;
-    this.market = this.clusters = this.ladder = null;
+    this.market = this.clusters = this.ladder = this.flow = this.context = this.truth = null;
     this.tape = [];
     this.subscribe();
   }
 
-  filter(filters: Filters): void {
-    this.filters = filters;
+  filter(filters: Partial<Filters>): void {
+    this.filters = { ...this.filters, ...filters };
     this.subscribe();
   }
 
-  group(step: number): void {
+  /** Which panels are on screen. */
+  show(panels: readonly Panel[]): void {
+    if (panels.join() === this.panels.join()) return;
+    this.panels = panels;
+    if (!panels.includes("ladder")) this.ladder = null; // an old book must not greet anybody
+    this.subscribe();
+  }
+
+  /** Rows of `step` USD, 0 = automatic. */
+  group(step: number, rows: number): void {
     this.step = step;
+    this.rows = rows;
     this.subscribe();
   }
 
@@ -60,8 +103,10 @@ export class Live {
 
   private subscribe(): void {
     const b = this.base;
-    const topics = [`market:${b}`, `candle:${b}`, `map:${b}:${this.filters.venue}`, `ladder:${b}`, `clusters:${b}`, `tape:${b}`, "health"];
-    this.say({ k: "topics", topics, step: this.step, rows: 120 });
+    if (!b) return;
+    const topics = [`market:${b}`, `map:${b}:${this.filters.venue}`, `clusters:${b}`, `tape:${b}`, `context:${b}`, "health"];
+    for (const panel of this.panels) topics.push(...OF_PANEL[panel].map((kind) => `${kind}:${b}`));
+    this.say({ k: "topics", topics, step: this.step, rows: this.rows });
   }
 
   private say(message: ToWorker): void {
@@ -88,11 +133,23 @@ export class Live {
       this.hello = m;
       if (!this.base && m.markets[0]) this.choose(m.markets[0].base);
     } else if (m.t === "health") this.health = m;
+    else if (m.t === "problem") this.failed = m.message;
     else if ("base" in m && m.base === this.base) {
-      if (m.t === "market") this.market = m;
+      if (m.t === "market") { this.market = m; this.marketHeardMs = Date.now(); }
       else if (m.t === "clusters") this.clusters = m;
       else if (m.t === "ladder") this.ladder = m;
-      else if (m.t === "tape") this.tape = [...this.tape, ...m.rows].slice(-2000);
-    } else if (m.t === "problem") this.failed = m.message;
+      else if (m.t === "flow") this.flow = m;
+      else if (m.t === "context") this.context = m;
+      else if (m.t === "truth") this.truth = m;
+      else if (m.t === "tape") this.tape = joined(this.tape, m.rows);
+    }
   }
+}
+
+/** A reconnect tells the recent past again: what is here already is not taken twice. */
+export function joined(held: readonly TapeRow[], fresh: readonly TapeRow[]): readonly TapeRow[] {
+  const name = (r: TapeRow): string => `${r.atMs} ${r.venue} ${r.side} ${r.price} ${r.usd}`;
+  const from = fresh[0]?.atMs ?? Infinity;
+  const known = new Set(held.filter((r) => r.atMs >= from).map(name));
+  return [...held, ...fresh.filter((r) => !known.has(name(r)))].slice(-TAPE_KEPT);
 }

@@ -1,7 +1,10 @@
 import { mount } from "svelte";
+import { applyTheme } from "../render/theme";
 import App from "./App.svelte";
+import { Settings } from "./settings.svelte";
 import "./style.css";
 
+applyTheme(new Settings().theme, document.documentElement);
 const target = document.getElementById("app");
 if (target) {
   target.replaceChildren();

@@ -1,77 +1,136 @@
 /** Depth chart: resting dollars outwards from the mid, and the forced dollars that would meet them. */
-import { axisPrice, usd } from "../state/format";
-import type { Ladder } from "../wire/types";
-import { midRow } from "./ladder";
-import { FONT, type Theme } from "./theme";
+import { axisPrice, usd, usdTick } from "../state/format";
+import { firstRow, midRow } from "../state/ladder";
+import type { ClusterRow, Ladder } from "../wire/types";
+import { BOLD, FONT, type Theme } from "./theme";
 
-export interface DepthCurves {
-  /** by distance in rows from the mid, cumulative USD */
-  readonly bid: Float64Array;
-  readonly ask: Float64Array;
-  readonly forcedLong: Float64Array;
-  readonly forcedShort: Float64Array;
+export interface Wing {
+  /** price at the far side of each step, outwards from the mid; cumulative USD up to there */
+  readonly price: Float64Array;
+  readonly resting: Float64Array;
+  readonly forced: Float64Array;
+  /** first price at which forced flow exceeds what rests, null = nowhere here */
+  readonly crossing: number | null;
 }
 
-export function depthCurves(l: Ladder): DepthCurves {
-  const mid = midRow(l);
-  const below = mid + 1;
-  const above = l.bid.length - mid;
-  const out = {
-    bid: new Float64Array(below),
-    ask: new Float64Array(above),
-    forcedLong: new Float64Array(below),
-    forcedShort: new Float64Array(above),
-  };
-  for (let d = 0, rest = 0, forced = 0; d < below; d++) {
-    const i = mid - d;
-    out.bid[d] = rest += (l.bid[i] ?? 0) * (l.firstPrice + i * l.step);
-    out.forcedLong[d] = forced += l.longUsd[i] ?? 0;
+export function wing(l: Ladder, below: boolean): Wing {
+  const from = firstRow(l);
+  const at = midRow(l);
+  const n = Math.max(0, below ? at - from + 1 : from + l.bid.length - at - 1);
+  const out = { price: new Float64Array(n), resting: new Float64Array(n), forced: new Float64Array(n) };
+  let crossing: number | null = null;
+  for (let d = 0, rest = 0, forced = 0; d < n; d++) {
+    const k = below ? at - d : at + 1 + d;
+    const i = k - from;
+    rest += ((below ? l.bid : l.ask)[i] ?? 0) * (k + 0.5) * l.step;
+    forced += (below ? l.longUsd : l.shortUsd)[i] ?? 0;
+    out.price[d] = (below ? k : k + 1) * l.step;
+    out.resting[d] = rest;
+    out.forced[d] = forced;
+    if (crossing === null && forced > rest && forced > 0) crossing = out.price[d] ?? null;
   }
-  for (let d = 0, rest = 0, forced = 0; d < above; d++) {
-    const i = mid + d;
-    out.ask[d] = rest += (l.ask[i] ?? 0) * (l.firstPrice + i * l.step);
-    out.forcedShort[d] = forced += l.shortUsd[i] ?? 0;
-  }
-  return out;
+  return { ...out, crossing };
 }
 
-export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, width: number, height: number, theme: Theme): void {
-  c.clearRect(0, 0, width, height);
-  const curves = depthCurves(l);
-  const foot = 18;
-  const plot = height - foot - 6;
-  const rows = Math.max(curves.bid.length, curves.ask.length, 2);
-  let most = 1;
-  for (const curve of Object.values(curves) as Float64Array[]) most = Math.max(most, curve.at(-1) ?? 0);
-  const half = width / 2;
-  const line = (curve: Float64Array, sign: number, colour: string, fill: string | null, dash: number[]): void => {
-    c.beginPath();
-    c.moveTo(half, plot + 6);
-    curve.forEach((value, d) => c.lineTo(half + sign * (d / (rows - 1)) * half, 6 + plot * (1 - value / most)));
-    c.setLineDash(dash);
-    c.strokeStyle = colour;
-    c.lineWidth = 1.5;
-    c.stroke();
-    c.setLineDash([]);
-    if (!fill) return;
-    c.lineTo(half + sign * half, plot + 6);
-    c.lineTo(half, plot + 6);
-    c.fillStyle = fill;
-    c.fill();
-  };
-  line(curves.bid, -1, theme.bid, theme.bidFill, []);
-  line(curves.ask, 1, theme.ask, theme.askFill, []);
-  line(curves.forcedLong, -1, "#f2a33c", null, [4, 3]);
-  line(curves.forcedShort, 1, "#f2a33c", null, [4, 3]);
+export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: readonly ClusterRow[], width: number, height: number, theme: Theme): void {
+  c.fillStyle = theme.ground;
+  c.fillRect(0, 0, width, height);
+  const foot = 22;
+  const headroom = 34;
+  const wings = [wing(l, true), wing(l, false)] as const;
+  const low = l.firstPrice;
+  const high = l.firstPrice + l.bid.length * l.step;
+  const most = Math.max(1, ...wings.flatMap((w) => [w.resting.at(-1) ?? 0, w.forced.at(-1) ?? 0]));
+  const x = (price: number): number => ((price - low) / (high - low)) * width;
+  const y = (value: number): number => height - foot - (value / most) * (height - foot - headroom);
+  for (const k of clusters) {
+    const [a, b] = [Math.max(0, x(k.low)), Math.min(width, x(k.high))];
+    if (b <= a) continue;
+    c.fillStyle = k.side === "long" ? theme.longFill : theme.shortFill;
+    c.globalAlpha = 0.16;
+    c.fillRect(a, headroom, b - a, height - foot - headroom);
+    c.globalAlpha = 1;
+    c.fillRect(a, height - foot - 3, b - a, 3);
+  }
+  yAxis(c, most, y, width, theme);
+  wings.forEach((w, side) => {
+    curve(c, w.price, w.resting, x, y, side ? theme.ask : theme.bid, side ? theme.askFill : theme.bidFill, l, height - foot);
+    curve(c, w.price, w.forced, x, y, side ? theme.short : theme.long, null, l, height - foot);
+    if (w.crossing !== null) crossing(c, x(w.crossing), headroom, height - foot, w.crossing, side === 1, theme);
+  });
   c.font = FONT;
   c.fillStyle = theme.dim;
   c.textBaseline = "middle";
-  c.textAlign = "left";
-  const mid = midRow(l);
-  c.fillText(axisPrice(l.firstPrice + Math.max(0, mid - rows + 1) * l.step), 4, height - 8);
-  c.fillText(`top ${usd(most)} · resting filled, forced dashed`, 4, 14);
-  c.textAlign = "right";
-  c.fillText(axisPrice(l.firstPrice + (mid + rows - 1) * l.step), width - 4, height - 8);
-  c.textAlign = "center";
-  c.fillText(axisPrice((l.bestBid + l.bestAsk) / 2), half, height - 8);
+  for (let i = 0; i <= 4; i++) {
+    const price = low + ((high - low) * i) / 4;
+    c.textAlign = i === 0 ? "left" : i === 4 ? "right" : "center";
+    c.fillText(axisPrice(price), Math.min(width - 4, Math.max(4, x(price))), height - foot / 2);
+  }
+  legend(c, width, theme);
 }
+
+function yAxis(c: CanvasRenderingContext2D, most: number, y: (v: number) => number, width: number, theme: Theme): void {
+  const power = 10 ** Math.floor(Math.log10(most / 3));
+  const step = power * ([1, 2, 5, 10].find((m) => m * power >= most / 4) ?? 10);
+  c.font = FONT;
+  c.textAlign = "left";
+  c.textBaseline = "bottom";
+  for (let v = step; v < most; v += step) {
+    c.fillStyle = theme.grid;
+    c.fillRect(0, Math.round(y(v)), width, 1);
+    c.fillStyle = theme.dim;
+    c.fillText(usdTick(v), 4, y(v));
+  }
+}
+
+function curve(c: CanvasRenderingContext2D, price: Float64Array, value: Float64Array, x: (p: number) => number, y: (v: number) => number, ink: string, fill: string | null, l: Ladder, ground: number): void {
+  if (!price.length) return;
+  const start = x((l.bestBid + l.bestAsk) / 2);
+  c.beginPath();
+  c.moveTo(start, ground);
+  price.forEach((p, i) => { c.lineTo(x(p), y(i ? (value[i - 1] ?? 0) : 0)); c.lineTo(x(p), y(value[i] ?? 0)); });
+  c.strokeStyle = ink;
+  c.lineWidth = 1.75;
+  c.setLineDash(fill ? [] : [5, 3]);
+  c.stroke();
+  c.setLineDash([]);
+  if (!fill) return;
+  c.lineTo(x(price.at(-1) ?? 0), ground);
+  c.fillStyle = fill;
+  c.fill();
+}
+
+function crossing(c: CanvasRenderingContext2D, at: number, top: number, bottom: number, price: number, above: boolean, theme: Theme): void {
+  c.fillStyle = theme.accent;
+  c.fillRect(Math.round(at) - 0.5, top, 1, bottom - top);
+  c.font = BOLD;
+  c.textBaseline = "top";
+  c.textAlign = above ? "left" : "right";
+  c.fillText(`forced > resting`, at + (above ? 4 : -4), top + 2);
+  c.fillText(axisPrice(price), at + (above ? 4 : -4), top + 16);
+}
+
+function legend(c: CanvasRenderingContext2D, width: number, theme: Theme): void {
+  const items = [["resting bids", theme.bid, false], ["resting asks", theme.ask, false], ["forced longs", theme.long, true], ["forced shorts", theme.short, true]] as const;
+  c.font = FONT;
+  c.textBaseline = "middle";
+  c.textAlign = "left";
+  const each = width / items.length;
+  items.forEach(([name, ink, dashed], i) => {
+    c.strokeStyle = ink;
+    c.lineWidth = 2;
+    c.setLineDash(dashed ? [4, 2] : []);
+    c.beginPath();
+    c.moveTo(i * each + 6, 15);
+    c.lineTo(i * each + 22, 15);
+    c.stroke();
+    c.setLineDash([]);
+    c.fillStyle = theme.text;
+    c.fillText(name, i * each + 27, 15);
+  });
+}
+
+export const depthNote = (l: Ladder): string => {
+  const [down, up] = [wing(l, true), wing(l, false)];
+  return `${usd(down.resting.at(-1) ?? 0)} bid · ${usd(up.resting.at(-1) ?? 0)} ask visible here`;
+};

@@ -1,74 +1,73 @@
-/** The order-book ladder: sizes, liquidation zones and traded delta in the same rows. */
-import { BAND_COLOURS } from "../state/palette";
-import { size as amount } from "../state/format";
-import type { Ladder } from "../wire/types";
-import { BOLD, FONT, type Theme } from "./theme";
+/** The order-book ladder: sizes, liquidation zones, walls and traded delta in the same rows. */
+import { price as money, rowPrice, signed, signedSize, size as amount } from "../state/format";
+import { firstRow, frameOf, HEAD_PX, mid, ROW_PX, SPREAD_PX, wallBadge, wallsByRow, yOfRow, type Frame } from "../state/ladder";
+import type { ClusterRow, Ladder, WallRow } from "../wire/types";
+import { BODY, BODY_BOLD, BOLD, FONT, TITLE, type Theme } from "./theme";
 
-export const ROW_PX = 22;
-export const HEAD_PX = 22;
-
-export interface LadderLayout {
+export interface LadderState {
   readonly width: number;
   readonly height: number;
-  /** rows scrolled away from the middle, positive = higher prices */
-  readonly offset: number;
-  readonly theme: Theme;
+  readonly anchor: number;
   readonly chosen: number | null;
+  readonly decimals: number;
+  readonly clusters: readonly ClusterRow[];
+  readonly theme: Theme;
 }
 
-export interface LadderColumns {
+interface Columns {
   readonly longEnd: number;
   readonly bidEnd: number;
   readonly priceEnd: number;
   readonly askEnd: number;
   readonly shortEnd: number;
-  readonly width: number;
 }
 
-export function columns(width: number): LadderColumns {
-  const at = (share: number): number => Math.round(width * share);
-  return { longEnd: at(0.13), bidEnd: at(0.36), priceEnd: at(0.57), askEnd: at(0.78), shortEnd: at(0.88), width };
+/** Strips and figures keep their widths; the book takes the rest. */
+function columns(width: number): Columns {
+  const strip = Math.max(34, Math.round(width * 0.105));
+  const price = 76;
+  const delta = 52;
+  const book = (width - 2 * strip - price - delta) / 2;
+  const bidEnd = Math.round(strip + book);
+  return { longEnd: strip, bidEnd, priceEnd: bidEnd + price, askEnd: Math.round(bidEnd + price + book), shortEnd: width - delta };
 }
 
-/** Index of the row in the middle: the one that holds the mid price. */
-export function midRow(l: Ladder): number {
-  return Math.floor(((l.bestBid + l.bestAsk) / 2 - l.firstPrice) / l.step);
+interface Paint {
+  readonly c: CanvasRenderingContext2D;
+  readonly l: Ladder;
+  readonly s: LadderState;
+  readonly f: Frame;
+  readonly col: Columns;
+  readonly largest: number;
+  readonly forced: number;
+  readonly walls: ReadonlyMap<string, WallRow>;
 }
 
-export function rowAt(l: Ladder, v: LadderLayout, y: number): number | null {
-  const rows = Math.floor((v.height - HEAD_PX) / ROW_PX);
-  const i = midRow(l) + v.offset + Math.floor(rows / 2) - Math.floor((y - HEAD_PX) / ROW_PX);
-  return i >= 0 && i < l.bid.length ? i : null;
-}
-
-const most = (values: readonly number[], from: number, to: number): number => {
-  let best = 0;
-  for (let i = Math.max(0, from); i < Math.min(values.length, to); i++) best = Math.max(best, values[i] ?? 0);
-  return best || 1;
-};
-
-export function drawLadder(c: CanvasRenderingContext2D, l: Ladder, v: LadderLayout): void {
-  const col = columns(v.width);
-  c.clearRect(0, 0, v.width, v.height);
-  const rows = Math.floor((v.height - HEAD_PX) / ROW_PX);
-  const top = midRow(l) + v.offset + Math.floor(rows / 2);
-  const low = top - rows;
-  const largest = Math.max(most(l.bid, low, top + 1), most(l.ask, low, top + 1));
-  const forced = Math.max(most(l.longUsd, low, top + 1), most(l.shortUsd, low, top + 1));
-  for (let r = 0; r <= rows; r++) {
-    const i = top - r;
-    if (i < 0 || i >= l.bid.length) continue;
-    row(c, l, v, col, i, HEAD_PX + r * ROW_PX, largest, forced);
+export function drawLadder(c: CanvasRenderingContext2D, l: Ladder, s: LadderState): void {
+  const f = frameOf(l, s.anchor, s.height);
+  const from = firstRow(l);
+  let largest = 1e-9;
+  let forced = 1;
+  for (let k = f.top - f.rows; k <= f.top; k++) {
+    largest = Math.max(largest, l.bid[k - from] ?? 0, l.ask[k - from] ?? 0);
+    forced = Math.max(forced, l.longUsd[k - from] ?? 0, l.shortUsd[k - from] ?? 0);
   }
-  head(c, v, col);
+  const p: Paint = { c, l, s, f, col: columns(s.width), largest, forced, walls: wallsByRow(l) };
+  c.fillStyle = s.theme.ground;
+  c.fillRect(0, 0, s.width, s.height);
+  c.textBaseline = "middle";
+  for (let k = f.top; k >= f.top - f.rows - 1; k--) row(p, k, k - from);
+  spreadLine(p);
+  head(p);
 }
 
-function head(c: CanvasRenderingContext2D, v: LadderLayout, col: LadderColumns): void {
-  c.fillStyle = v.theme.ground;
-  c.fillRect(0, 0, v.width, HEAD_PX);
+function head({ c, s, col }: Paint): void {
+  c.fillStyle = s.theme.ground;
+  c.fillRect(0, 0, s.width, HEAD_PX);
+  c.fillStyle = s.theme.edge;
+  c.fillRect(0, HEAD_PX - 1, s.width, 1);
   c.font = FONT;
-  c.fillStyle = v.theme.dim;
-  c.textBaseline = "middle";
+  c.fillStyle = s.theme.dim;
   const y = HEAD_PX / 2;
   c.textAlign = "left";
   c.fillText("long liq", 4, y);
@@ -77,75 +76,103 @@ function head(c: CanvasRenderingContext2D, v: LadderLayout, col: LadderColumns):
   c.fillText("bid", col.bidEnd - 6, y);
   c.fillText("price", col.priceEnd - 8, y);
   c.fillText("short liq", col.shortEnd - 2, y);
-  c.fillText("Δ 1m", col.width - 6, y);
+  c.fillText("Δ 1m", s.width - 6, y);
 }
 
-function row(
-  c: CanvasRenderingContext2D,
-  l: Ladder,
-  v: LadderLayout,
-  col: LadderColumns,
-  i: number,
-  y: number,
-  largest: number,
-  forced: number,
-): void {
-  const { theme } = v;
-  const mid = y + ROW_PX / 2;
-  const price = l.firstPrice + i * l.step;
-  const bid = l.bid[i] ?? 0;
-  const ask = l.ask[i] ?? 0;
-  if (i === v.chosen) {
-    c.fillStyle = theme.edge;
-    c.fillRect(0, y, v.width, ROW_PX);
+function row(p: Paint, k: number, i: number): void {
+  const { c, l, s, f, col } = p;
+  const y = yOfRow(f, k);
+  if (y > s.height) return;
+  const middle = y + ROW_PX / 2;
+  if (k === s.chosen) {
+    c.fillStyle = s.theme.on;
+    c.globalAlpha = 0.55;
+    c.fillRect(0, y, s.width, ROW_PX);
+    c.globalAlpha = 1;
   }
-  const inside = i === midRow(l);
-  if (inside) {
-    c.fillStyle = theme.grid;
-    c.fillRect(0, y, v.width, ROW_PX);
-  }
-  // Zones: dollars forced out if the mark comes here; length is linear in dollars.
-  const zone = (x0: number, x1: number, usd: number, left: boolean): void => {
-    const w = (usd / forced) * (x1 - x0 - 4);
-    if (w < 0.5) return;
-    c.fillStyle = BAND_COLOURS[2];
-    c.fillRect(left ? x0 + 2 : x1 - 2 - w, y + 4, w, ROW_PX - 8);
-  };
-  zone(0, col.longEnd, l.longUsd[i] ?? 0, true);
-  zone(col.askEnd, col.shortEnd, l.shortUsd[i] ?? 0, false);
-  c.textBaseline = "middle";
-  if (bid > 0) {
-    const w = (bid / largest) * (col.bidEnd - col.longEnd - 4);
-    c.fillStyle = theme.bidFill;
-    c.fillRect(col.bidEnd - w, y + 2, w, ROW_PX - 4);
-    c.fillStyle = theme.text;
-    c.textAlign = "right";
-    c.font = FONT;
-    c.fillText(amount(bid), col.bidEnd - 6, mid);
-  }
-  if (ask > 0) {
-    const w = (ask / largest) * (col.askEnd - col.priceEnd - 4);
-    c.fillStyle = theme.askFill;
-    c.fillRect(col.priceEnd, y + 2, w, ROW_PX - 4);
-    c.fillStyle = theme.text;
-    c.textAlign = "left";
-    c.font = FONT;
-    c.fillText(amount(ask), col.priceEnd + 6, mid);
-  }
+  c.fillStyle = s.theme.grid;
+  c.fillRect(0, y + ROW_PX - 1, s.width, 1);
+  const price = k * l.step;
+  // Beyond what the server sent only the price is known.
+  const known = i >= 0 && i < l.bid.length;
+  const bid = known ? (l.bid[i] ?? 0) : 0;
+  const ask = known ? (l.ask[i] ?? 0) : 0;
+  zones(p, price, y, known ? (l.longUsd[i] ?? 0) : 0, known ? (l.shortUsd[i] ?? 0) : 0);
+  book(p, bid, true, p.walls.get(`${k}b`), y);
+  book(p, ask, false, p.walls.get(`${k}a`), y);
   c.textAlign = "right";
-  c.font = inside ? BOLD : FONT;
-  const isAsk = price >= l.bestAsk - l.step / 2 && ask >= bid;
-  c.fillStyle = bid === 0 && ask === 0 ? theme.dim : isAsk ? theme.ask : theme.bid;
-  const digits = Math.max(0, Math.min(8, decimalsOf(l.step)));
-  c.fillText(price.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }), col.priceEnd - 8, mid);
-  const delta = l.delta[i] ?? 0;
-  if (delta !== 0) {
-    c.font = FONT;
-    c.fillStyle = delta > 0 ? theme.bid : theme.ask;
-    c.fillText(`${delta > 0 ? "+" : "\u2212"}${amount(Math.abs(delta))}`, col.width - 6, mid);
+  c.font = BODY;
+  c.fillStyle = known ? (k > f.split ? s.theme.ask : s.theme.bid) : s.theme.dim;
+  c.fillText(rowPrice(price, l.step), col.priceEnd - 8, middle);
+  const delta = known ? (l.delta[i] ?? 0) : 0;
+  if (Math.abs(delta) >= 0.005) {
+    c.fillStyle = delta > 0 ? s.theme.bid : s.theme.ask;
+    c.fillText(signedSize(delta), s.width - 6, middle);
   }
 }
 
-export function decimalsOf(step: number): number {
-  return step >= 1 ? 0 : Math.ceil(-Math.log10(step) - 1e-9);
+/** Dollars forced out if the mark comes here, linear; a line at the outer edge marks a cluster. */
+function zones(p: Paint, price: number, y: number, longUsd: number, shortUsd: number): void {
+  const { c, l, s, col, forced } = p;
+  const h = ROW_PX - 7;
+  const longWidth = (longUsd / forced) * (col.longEnd - 6);
+  const shortWidth = (shortUsd / forced) * (col.shortEnd - col.askEnd - 6);
+  c.fillStyle = s.theme.longFill;
+  if (longWidth > 0.4) c.fillRect(4, y + 3, longWidth, h);
+  c.fillStyle = s.theme.shortFill;
+  if (shortWidth > 0.4) c.fillRect(col.shortEnd - 2 - shortWidth, y + 3, shortWidth, h);
+  for (const k of s.clusters) {
+    if (k.high <= price || k.low >= price + l.step) continue;
+    c.fillStyle = k.side === "long" ? s.theme.long : s.theme.short;
+    c.fillRect(k.side === "long" ? 0 : col.shortEnd, y, 2.5, ROW_PX);
+  }
+}
+
+function book({ c, s, col, largest }: Paint, size: number, isBid: boolean, wall: WallRow | undefined, y: number): void {
+  if (size <= 0 && !wall) return;
+  const middle = y + ROW_PX / 2;
+  const room = isBid ? col.bidEnd - col.longEnd - 4 : col.askEnd - col.priceEnd - 4;
+  const w = (size / largest) * room;
+  c.fillStyle = isBid ? s.theme.bidFill : s.theme.askFill;
+  c.fillRect(isBid ? col.bidEnd - w : col.priceEnd, y + 2, w, ROW_PX - 5);
+  if (wall && size > 0) {
+    c.fillStyle = isBid ? s.theme.bid : s.theme.ask;
+    c.fillRect(isBid ? col.bidEnd - 2.5 : col.priceEnd, y + 2, 2.5, ROW_PX - 5);
+  }
+  const text = amount(size);
+  c.font = BODY;
+  c.fillStyle = s.theme.text;
+  c.textAlign = isBid ? "right" : "left";
+  const x = isBid ? col.bidEnd - 7 : col.priceEnd + 7;
+  c.fillText(text, x, middle);
+  if (!wall) return;
+  const taken = text ? c.measureText(text).width + 7 : 0;
+  const badge = wallBadge(wall);
+  c.font = BOLD;
+  if (c.measureText(badge).width + taken > room - 4) return;
+  c.fillStyle = wall.state === "pulled" ? s.theme.accent : isBid ? s.theme.bid : s.theme.ask;
+  c.fillText(badge, isBid ? x - taken : x + taken, middle);
+}
+
+function spreadLine({ c, l, s, f, col }: Paint): void {
+  if (f.split > f.top || f.split < f.top - f.rows) return;
+  const y = yOfRow(f, f.split) - SPREAD_PX;
+  c.fillStyle = s.theme.chip;
+  c.fillRect(0, y, s.width, SPREAD_PX);
+  const middle = y + SPREAD_PX / 2;
+  c.font = TITLE;
+  c.fillStyle = s.theme.text;
+  c.textAlign = "right";
+  c.fillText(money(mid(l), s.decimals), col.priceEnd - 8, middle + 0.5);
+  const spread = l.bestAsk - l.bestBid;
+  c.font = BODY;
+  c.fillStyle = s.theme.dim;
+  c.textAlign = "left";
+  // Venues trade at their own prices: a negative spread is their disagreement, not a free lunch.
+  c.fillText(spread >= 0 ? `spread ${money(spread, s.decimals)}` : `venues ${money(-spread, s.decimals)} apart`, col.priceEnd + 6, middle + 0.5);
+  if (l.microprice === null) return;
+  c.textAlign = "right";
+  c.fillText("micro ", col.bidEnd - 62, middle + 0.5);
+  c.font = BODY_BOLD;
+  c.fillText(signed(l.microprice - mid(l), money(Math.abs(l.microprice - mid(l)), Math.max(1, s.decimals))), col.bidEnd - 14, middle + 0.5);
 }

@@ -1,44 +1,68 @@
-/** What lies on the heat map: candles, mark, realised liquidations, clusters, axes, crosshair. */
-import { axisPrice, clock, day, percent, usd } from "../state/format";
-import { priceOf, priceTicks, timeTicks, xOf, yOf, type Size, type Viewport } from "../state/viewport";
-import type { ClusterRow, TapeRow } from "../wire/types";
+/** What lies on the heat map: thin hours, candles, realised liquidations, mark, axes, crosshair. */
+import { axisPrice, clock, day, zone } from "../state/format";
+import type { MapLayout } from "../state/layout";
+import { priceOf, msOf, priceTicks, timeTicks, xOf, yOf, type Viewport } from "../state/viewport";
+import type { ClusterRow, TapeRow, ThinWindow } from "../wire/types";
+import { drawClusterLabels } from "./labels";
 import { BOLD, FONT, type Theme } from "./theme";
 
 export type Candle = readonly [number, number, number, number, number, number];
 
 export interface OverlayState {
   readonly view: Viewport;
-  /** of the map, without axis and profile */
-  readonly size: Size;
-  readonly axisWidth: number;
-  readonly axisHeight: number;
-  readonly profileWidth: number;
+  readonly layout: MapLayout;
   readonly candles: readonly Candle[];
   readonly candleMs: number;
   readonly mark: number;
   readonly tape: readonly TapeRow[];
   readonly clusters: readonly ClusterRow[];
+  readonly thin: readonly ThinWindow[];
   readonly cross: { readonly x: number; readonly y: number } | null;
   readonly utc: boolean;
   readonly theme: Theme;
 }
 
 export function drawOverlay(c: CanvasRenderingContext2D, s: OverlayState): void {
-  const { width, height } = s.size;
-  c.clearRect(0, 0, width + s.profileWidth + s.axisWidth, height + s.axisHeight);
-  const ticks = priceTicks(s.view, s.size);
+  const { map, box } = s.layout;
+  c.clearRect(0, 0, box.width, box.height);
+  const ticks = priceTicks(s.view, map);
   c.save();
   c.beginPath();
-  c.rect(0, 0, width, height);
+  c.rect(0, 0, map.width, map.height);
   c.clip();
+  thinHours(c, s);
   grid(c, s, ticks);
   candles(c, s);
   bubbles(c, s);
   c.restore();
   markLine(c, s);
   axes(c, s, ticks);
-  labels(c, s);
+  drawClusterLabels(c, s);
   cross(c, s);
+}
+
+function thinHours(c: CanvasRenderingContext2D, s: OverlayState): void {
+  const { map } = s.layout;
+  c.font = FONT;
+  c.textBaseline = "alphabetic";
+  c.textAlign = "left";
+  for (const w of s.thin) {
+    const x0 = Math.max(0, xOf(s.view, map, w.startMs));
+    const x1 = Math.min(map.width, xOf(s.view, map, w.endMs));
+    if (x1 - x0 < 1) continue;
+    c.fillStyle = s.theme.shade;
+    c.fillRect(x0, 0, x1 - x0, map.height);
+    // A band at the foot says it where the map is bright.
+    c.fillStyle = s.theme.accent;
+    c.fillRect(x0, map.height - 3, x1 - x0, 3);
+    const name = `thin: ${w.why.split(":")[0] ?? ""}`;
+    if (x1 - x0 > c.measureText(name).width + 12) {
+      c.fillStyle = s.theme.box;
+      c.fillRect(x0 + 2, map.height - 20, c.measureText(name).width + 8, 15);
+      c.fillStyle = s.theme.accent;
+      c.fillText(name, x0 + 6, map.height - 8.5);
+    }
+  }
 }
 
 function grid(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly number[]): void {
@@ -46,141 +70,126 @@ function grid(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly numb
   c.lineWidth = 1;
   c.beginPath();
   for (const p of ticks) {
-    const y = Math.round(yOf(s.view, s.size, p)) + 0.5;
+    const y = Math.round(yOf(s.view, s.layout.map, p)) + 0.5;
     c.moveTo(0, y);
-    c.lineTo(s.size.width, y);
+    c.lineTo(s.layout.map.width, y);
   }
   c.stroke();
 }
 
 function candles(c: CanvasRenderingContext2D, s: OverlayState): void {
-  const w = (s.candleMs / (s.view.t1 - s.view.t0)) * s.size.width;
-  const body = Math.max(1, Math.min(14, w * 0.68));
+  const { map } = s.layout;
+  const w = (s.candleMs / (s.view.t1 - s.view.t0)) * map.width;
+  const body = Math.max(1, Math.min(14, w * 0.7));
   for (const [start, open, high, low, close] of s.candles) {
-    const x = xOf(s.view, s.size, start + s.candleMs / 2);
-    if (x < -w || x > s.size.width + w) continue;
-    const up = close >= open;
-    c.fillStyle = up ? s.theme.up : s.theme.down;
-    const y = (p: number): number => yOf(s.view, s.size, p);
+    const x = xOf(s.view, map, start + s.candleMs / 2);
+    if (x < -w || x > map.width + w) continue;
+    c.fillStyle = close >= open ? s.theme.up : s.theme.down;
+    const y = (p: number): number => yOf(s.view, map, p);
     c.fillRect(x - 0.5, y(high), 1, Math.max(1, y(low) - y(high)));
     const top = y(Math.max(open, close));
     c.fillRect(x - body / 2, top, body, Math.max(1, y(Math.min(open, close)) - top));
   }
 }
 
+export const bubbleRadius = (usd: number): number => Math.min(24, Math.sqrt(usd / 25_000));
+
 /** Area is dollars. A forced sell points down, a forced buy up: colour is not needed to tell them apart. */
 function bubbles(c: CanvasRenderingContext2D, s: OverlayState): void {
+  const { map } = s.layout;
   c.lineWidth = 1.25;
   for (const row of s.tape) {
-    const x = xOf(s.view, s.size, row.atMs);
-    if (x < -20 || x > s.size.width + 20 || row.usd < 10_000) continue;
-    const y = yOf(s.view, s.size, row.price);
-    const r = Math.min(22, Math.sqrt(row.usd / 20_000));
-    c.strokeStyle = row.side === "long" ? s.theme.ask : s.theme.bid;
-    c.globalAlpha = 0.85;
-    c.beginPath();
-    c.arc(x, y, Math.max(1.5, r), 0, Math.PI * 2);
+    const r = bubbleRadius(row.usd);
+    const x = xOf(s.view, map, row.atMs);
+    if (r < 1.6 || x < -25 || x > map.width + 25) continue;
+    const y = yOf(s.view, map, row.price);
     const sign = row.side === "long" ? 1 : -1;
-    c.moveTo(x, y + sign * Math.max(1.5, r));
-    c.lineTo(x, y + sign * (Math.max(1.5, r) + 4));
+    c.beginPath();
+    c.arc(x, y, r, 0, Math.PI * 2);
+    c.globalAlpha = 0.22;
+    c.fillStyle = row.side === "long" ? s.theme.long : s.theme.short;
+    c.fill();
+    c.globalAlpha = 0.95;
+    c.moveTo(x, y + sign * r);
+    c.lineTo(x, y + sign * (r + 4));
+    c.strokeStyle = c.fillStyle;
     c.stroke();
   }
   c.globalAlpha = 1;
 }
 
 function markLine(c: CanvasRenderingContext2D, s: OverlayState): void {
-  if (s.mark <= 0) return;
-  const y = Math.round(yOf(s.view, s.size, s.mark)) + 0.5;
-  if (y < 0 || y > s.size.height) return;
+  const y = Math.round(yOf(s.view, s.layout.map, s.mark)) + 0.5;
+  if (s.mark <= 0 || y < 0 || y > s.layout.map.height) return;
   c.strokeStyle = s.theme.mark;
   c.lineWidth = 1;
   c.setLineDash([3, 3]);
   c.beginPath();
   c.moveTo(0, y);
-  c.lineTo(s.size.width + s.profileWidth, y);
+  c.lineTo(s.layout.map.width + s.layout.profileWidth, y);
   c.stroke();
   c.setLineDash([]);
 }
 
 function axes(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly number[]): void {
-  const left = s.size.width + s.profileWidth;
+  const { map, box, axisHeight } = s.layout;
   c.font = FONT;
   c.fillStyle = s.theme.dim;
   c.textBaseline = "middle";
   c.textAlign = "right";
-  const right = left + s.axisWidth - 4;
+  const mark = yOf(s.view, map, s.mark);
   for (const p of ticks) {
-    const y = yOf(s.view, s.size, p);
-    if (y > 8 && y < s.size.height - 8) c.fillText(axisPrice(p), right, y);
+    const y = yOf(s.view, map, p);
+    if (y > 8 && y < map.height - 8 && Math.abs(y - mark) > 15) c.fillText(axisPrice(p), box.width - 5, y);
   }
   c.textAlign = "center";
+  const foot = map.height + axisHeight / 2;
   const offset = s.utc ? 0 : -new Date(s.view.t1).getTimezoneOffset() * 60_000;
-  for (const t of timeTicks(s.view, s.size, offset)) {
-    const x = xOf(s.view, s.size, t.ms);
-    if (x > 16 && x < s.size.width - 10) c.fillText(t.day ? day(t.ms, s.utc) : clock(t.ms, s.utc), x, s.size.height + 10);
+  for (const t of timeTicks(s.view, map, offset)) {
+    const x = xOf(s.view, map, t.ms);
+    if (x > 16 && x < map.width - 14) c.fillText(t.day ? day(t.ms, s.utc) : clock(t.ms, s.utc), x, foot);
   }
+  c.textAlign = "right";
+  c.fillText(zone(s.view.t1, s.utc), box.width - 5, foot);
   tag(c, s, s.mark, s.theme.text, s.theme.ground);
 }
 
 /** A price on the axis in a filled box. */
 function tag(c: CanvasRenderingContext2D, s: OverlayState, price: number, fill: string, ink: string): void {
-  const y = yOf(s.view, s.size, price);
-  if (price <= 0 || y < 0 || y > s.size.height) return;
-  const left = s.size.width + s.profileWidth;
+  const { map, box, axisWidth } = s.layout;
+  const y = yOf(s.view, map, price);
+  if (price <= 0 || y < 0 || y > map.height) return;
   c.fillStyle = fill;
-  c.fillRect(left, y - 8, s.axisWidth, 16);
+  c.fillRect(box.width - axisWidth, y - 9, axisWidth, 18);
   c.fillStyle = ink;
   c.font = BOLD;
   c.textAlign = "right";
   c.textBaseline = "middle";
-  c.fillText(axisPrice(price), left + s.axisWidth - 4, y + 0.5);
+  c.fillText(axisPrice(price), box.width - 5, y + 0.5);
   c.font = FONT;
-}
-
-/** The nearest of each side first, at most five that do not overlap. */
-function labels(c: CanvasRenderingContext2D, s: OverlayState): void {
-  const nearest = [...s.clusters].sort((a, b) => Math.abs(a.distance) - Math.abs(b.distance));
-  const sides = ["long", "short"].flatMap((side) => nearest.filter((k) => k.side === side).slice(0, 3));
-  const used: number[] = [];
-  c.textBaseline = "middle";
-  for (const k of sides) {
-    const y = yOf(s.view, s.size, k.peak);
-    if (y < 10 || y > s.size.height - 10 || used.some((u) => Math.abs(u - y) < 22)) continue;
-    used.push(y);
-    c.font = BOLD;
-    const lead = `${usd(k.usd)} ${k.side}`;
-    const w1 = c.measureText(lead).width;
-    c.font = FONT;
-    const rest = ` · ${percent(k.distance, 1)}${k.stacked ? " · stacked" : ""}`;
-    const w = w1 + c.measureText(rest).width + 14;
-    const x = s.size.width - w - 6;
-    c.fillStyle = s.theme.box;
-    c.strokeStyle = s.theme.edge;
-    c.lineWidth = 1;
-    c.beginPath();
-    c.roundRect(x, y - 10, w, 20, 5);
-    c.fill();
-    c.stroke();
-    c.textAlign = "left";
-    c.fillStyle = s.theme.text;
-    c.font = BOLD;
-    c.fillText(lead, x + 7, y + 0.5);
-    c.font = FONT;
-    c.fillStyle = s.theme.dim;
-    c.fillText(rest, x + 7 + w1, y + 0.5);
-  }
 }
 
 function cross(c: CanvasRenderingContext2D, s: OverlayState): void {
   if (!s.cross) return;
+  const { map, profileWidth, axisHeight } = s.layout;
   const { x, y } = s.cross;
-  c.strokeStyle = "rgba(238,242,250,0.6)";
+  c.strokeStyle = s.theme.mark;
   c.lineWidth = 1;
   c.beginPath();
   c.moveTo(Math.round(x) + 0.5, 0);
-  c.lineTo(Math.round(x) + 0.5, s.size.height);
+  c.lineTo(Math.round(x) + 0.5, map.height);
   c.moveTo(0, Math.round(y) + 0.5);
-  c.lineTo(s.size.width + s.profileWidth, Math.round(y) + 0.5);
+  c.lineTo(map.width + profileWidth, Math.round(y) + 0.5);
   c.stroke();
-  tag(c, s, priceOf(s.view, s.size, y), "#3b465e", "#ffffff");
+  tag(c, s, priceOf(s.view, map, y), s.theme.on, s.theme.text);
+  const ms = msOf(s.view, map, x);
+  const text = `${s.view.t1 - s.view.t0 > 86_400_000 ? `${day(ms, s.utc)} ` : ""}${clock(ms, s.utc)}`;
+  c.font = BOLD;
+  const w = c.measureText(text).width + 10;
+  const left = Math.min(Math.max(0, x - w / 2), map.width - w);
+  c.fillStyle = s.theme.on;
+  c.fillRect(left, map.height, w, axisHeight);
+  c.fillStyle = s.theme.text;
+  c.textAlign = "center";
+  c.fillText(text, left + w / 2, map.height + axisHeight / 2);
 }

@@ -1,17 +1,9 @@
 /** The liquidation map at the right edge: dollars by price and leverage band, and cumulative curves from the mark. */
-import { BAND_COLOURS } from "../state/palette";
 import { usd as money } from "../state/format";
-import type { Size, Viewport } from "../state/viewport";
+import type { MapLayout } from "../state/layout";
+import type { Viewport } from "../state/viewport";
+import type { MapNow } from "../worker/protocol";
 import { FONT, type Theme } from "./theme";
-
-export interface Profile {
-  /** [side * 3 + band][bin], USD */
-  readonly usd: Float32Array;
-  readonly bins: number;
-  readonly firstBin: number;
-  readonly binWidth: number;
-  readonly mark: number;
-}
 
 const ROW_PX = 3;
 
@@ -24,12 +16,11 @@ export interface ProfileRows {
 }
 
 /** Sum bins into screen rows; a bin across an edge is split by its share of log-price. */
-export function profileRows(p: Profile, planes: readonly number[], v: Viewport, rows: number): ProfileRows {
+export function profileRows(p: MapNow, planes: readonly number[], v: Viewport, rows: number, mark: number): ProfileRows {
   const bands = [new Float64Array(rows), new Float64Array(rows), new Float64Array(rows)] as const;
   const cumulative = new Float64Array(rows);
   const perRow = (v.y1 - v.y0) / rows;
-  const mark = Math.log(p.mark);
-  const markRow = (v.y1 - mark) / perRow;
+  const markRow = (v.y1 - Math.log(mark)) / perRow;
   for (let k = 0; k < p.bins; k++) {
     const low = (p.firstBin + k) * p.binWidth;
     const top = (v.y1 - low - p.binWidth) / perRow;
@@ -52,17 +43,19 @@ export function profileRows(p: Profile, planes: readonly number[], v: Viewport, 
   return { bands, cumulative, markRow };
 }
 
+/** mark: where the curves start, 0 = no curves (a moment of the past whose mark is not known). */
 export function drawProfile(
   c: CanvasRenderingContext2D,
-  p: Profile,
+  p: MapNow,
   planes: readonly number[],
   v: Viewport,
-  map: Size,
-  width: number,
+  layout: MapLayout,
+  mark: number,
   theme: Theme,
 ): void {
+  const { map, profileWidth: width } = layout;
   const rows = Math.max(1, Math.floor(map.height / ROW_PX));
-  const r = profileRows(p, planes, v, rows);
+  const r = profileRows(p, planes, v, rows, mark || Math.exp(v.y0));
   let widest = 1;
   let most = 1;
   for (let row = 0; row < rows; row++) {
@@ -71,44 +64,54 @@ export function drawProfile(
   }
   c.save();
   c.translate(map.width, 0);
-  c.fillStyle = theme.ground;
+  c.beginPath();
+  c.rect(0, 0, width, map.height);
+  c.clip();
+  c.fillStyle = theme.panel;
   c.fillRect(0, 0, width, map.height);
-  const bar = width * 0.92;
+  const bar = width - 4;
   for (let row = 0; row < rows; row++) {
     let x = 1;
     for (let band = 0; band < 3; band++) {
       const w = (((r.bands[band as 0 | 1 | 2][row] ?? 0) / widest) * bar) || 0;
       if (w < 0.2) continue;
-      c.fillStyle = BAND_COLOURS[band as 0 | 1 | 2];
-      c.fillRect(x, row * ROW_PX, w, ROW_PX - 0.6);
+      c.fillStyle = theme.bands[band as 0 | 1 | 2];
+      c.fillRect(x, row * ROW_PX, w, ROW_PX - 0.75);
       x += w;
     }
   }
-  for (const above of [true, false]) {
-    c.beginPath();
-    c.strokeStyle = above ? theme.bid : theme.ask;
-    c.lineWidth = 1.25;
-    let started = false;
-    for (let row = 0; row < rows; row++) {
-      if (above ? row >= r.markRow : row <= r.markRow) continue;
-      const x = 1 + ((r.cumulative[row] ?? 0) / most) * bar;
-      if (started) c.lineTo(x, (row + 0.5) * ROW_PX);
-      else c.moveTo(x, (row + 0.5) * ROW_PX);
-      started = true;
-    }
-    c.stroke();
-  }
-  // What the full width means, so that a small map never looks like a large one.
-  c.font = FONT;
-  c.textAlign = "left";
-  c.textBaseline = "middle";
-  c.fillStyle = theme.box;
-  c.fillRect(0, map.height - 32, 66, 32);
-  c.fillRect(0, 0, 66, 20);
-  c.fillStyle = theme.text;
-  const percent = (((v.y1 - v.y0) / rows) * 100).toFixed(2);
-  c.fillText(`▮ ${money(widest)}`, 3, map.height - 22);
-  c.fillText(`/ ${percent} %`, 3, map.height - 9);
-  c.fillText(`∑ ${money(most)}`, 3, 10);
+  if (mark > 0) for (const above of [true, false]) curve(c, r, rows, most, bar, above, theme);
+  scale(c, layout, widest, mark > 0 ? most : 0, (v.y1 - v.y0) / rows, theme);
   c.restore();
+}
+
+function curve(c: CanvasRenderingContext2D, r: ProfileRows, rows: number, most: number, bar: number, above: boolean, theme: Theme): void {
+  c.beginPath();
+  c.moveTo(1, r.markRow * ROW_PX);
+  const at = Math.floor(Math.min(rows - 1, Math.max(0, r.markRow)));
+  for (let row = above ? at - 1 : at + 1; row >= 0 && row < rows; row += above ? -1 : 1) c.lineTo(1 + ((r.cumulative[row] ?? 0) / most) * bar, (row + 0.5) * ROW_PX);
+  // A dark rim keeps the line apart from bright bars.
+  c.strokeStyle = theme.panel;
+  c.lineWidth = 4;
+  c.stroke();
+  c.strokeStyle = above ? theme.short : theme.long;
+  c.lineWidth = 1.75;
+  c.stroke();
+}
+
+/** What the full width means, so that a small map never looks like a large one. */
+function scale(c: CanvasRenderingContext2D, { map, profileWidth }: MapLayout, widest: number, most: number, perRow: number, theme: Theme): void {
+  c.font = FONT;
+  c.textAlign = "right";
+  c.textBaseline = "middle";
+  const line = (y: number, text: string): void => {
+    const w = c.measureText(text).width + 6;
+    c.fillStyle = theme.box;
+    c.fillRect(profileWidth - w, y - 8, w, 16);
+    c.fillStyle = theme.text;
+    c.fillText(text, profileWidth - 3, y);
+  };
+  if (most) line(9, `∑ ${money(most)}`);
+  line(map.height - 24, `▮ ${money(widest)}`);
+  line(map.height - 9, `per ${(perRow * 100).toFixed(perRow < 0.001 ? 2 : 1)} %`);
 }

@@ -1,16 +1,30 @@
-/** Numbers as traders read them. */
+/** Numbers and times as traders read them. */
+
+const MINUS = "\u2212";
 
 export function usd(x: number): string {
   const a = Math.abs(x);
-  if (a >= 1e9) return `$${(x / 1e9).toFixed(a >= 1e10 ? 1 : 2)}B`;
-  if (a >= 1e6) return `$${(x / 1e6).toFixed(a >= 1e8 ? 0 : 1)}M`;
-  if (a >= 1e3) return `$${(x / 1e3).toFixed(a >= 1e5 ? 0 : 1)}k`;
-  return `$${x.toFixed(0)}`;
+  const sign = x < 0 ? MINUS : "";
+  const three = (v: number): string => v.toFixed(v >= 99.5 ? 0 : v >= 9.95 ? 1 : 2);
+  if (a >= 9.995e8) return `${sign}$${three(a / 1e9)}B`;
+  if (a >= 9.995e5) return `${sign}$${three(a / 1e6)}M`;
+  if (a >= 999.5) return `${sign}$${(a / 1e3).toFixed(a >= 9_950 ? 0 : 1)}k`;
+  return `${sign}$${a.toFixed(0)}`;
 }
 
+/** Round dollars without trailing zeros, for ticks: $500k, $2M. */
+export function usdTick(x: number): string {
+  if (x >= 1e9) return `$${Number((x / 1e9).toPrecision(2))}B`;
+  if (x >= 1e6) return `$${Number((x / 1e6).toPrecision(2))}M`;
+  if (x >= 1e3) return `$${Number((x / 1e3).toPrecision(2))}k`;
+  return `$${Number(x.toPrecision(2))}`;
+}
+
+const fixed = (x: number, digits: number): string =>
+  x.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
 export function price(x: number, decimals: number): string {
-  const digits = x >= 1000 ? Math.min(decimals, 1) : decimals;
-  return x.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return fixed(x, x >= 1000 ? Math.min(decimals, 1) : Math.min(decimals, 8));
 }
 
 export function axisPrice(x: number): string {
@@ -18,26 +32,42 @@ export function axisPrice(x: number): string {
   return x.toLocaleString("en-US", { minimumFractionDigits: 0, maximumFractionDigits: digits });
 }
 
+export const rowPrice = (x: number, step: number): string => fixed(x, decimalsOf(step));
+
+export function decimalsOf(step: number): number {
+  return Math.max(0, Math.min(8, step >= 1 ? 0 : Math.ceil(-Math.log10(step) - 1e-9)));
+}
+
 /** A real minus sign, and always a sign: these are changes. */
 export function percent(x: number, digits = 2): string {
   const text = (Math.abs(x) * 100).toFixed(digits);
-  const sign = Number(text) === 0 ? "" : x > 0 ? "+" : "\u2212";
+  const sign = Number(text) === 0 ? "" : x > 0 ? "+" : MINUS;
   return `${sign}${text} %`;
 }
 
+export function signed(x: number, text: string): string {
+  return x > 0 ? `+${text}` : x < 0 ? `${MINUS}${text}` : text;
+}
+
+/** Base coins, about three digits. */
 export function size(x: number): string {
-  if (x === 0) return "";
   const a = Math.abs(x);
+  if (a === 0) return "";
   if (a >= 1e6) return `${(x / 1e6).toFixed(1)}M`;
   if (a >= 1e4) return `${(x / 1e3).toFixed(1)}k`;
   if (a >= 100) return x.toFixed(0);
-  if (a >= 1) return x.toFixed(1);
-  return x.toFixed(3);
+  if (a >= 10) return x.toFixed(1);
+  return x.toFixed(2);
+}
+
+export function signedSize(x: number): string {
+  const text = size(Math.abs(x));
+  return text === "" ? "0" : signed(x, text);
 }
 
 export function age(seconds: number): string {
-  if (seconds < 60) return `${Math.max(0, seconds).toFixed(0)} s`;
-  if (seconds < 3600) return `${(seconds / 60).toFixed(0)} min`;
+  if (seconds < 90) return `${Math.max(0, seconds).toFixed(0)} s`;
+  if (seconds < 5400) return `${(seconds / 60).toFixed(0)} min`;
   if (seconds < 172_800) return `${(seconds / 3600).toFixed(seconds < 36_000 ? 1 : 0)} h`;
   return `${(seconds / 86_400).toFixed(0)} d`;
 }
@@ -58,3 +88,14 @@ export function day(ms: number, utc: boolean): string {
   const d = new Date(ms);
   return utc ? `${d.getUTCDate()} ${MONTHS[d.getUTCMonth()]}` : `${d.getDate()} ${MONTHS[d.getMonth()]}`;
 }
+
+/** The user's zone as the axis names it: "UTC+2", or "UTC" when asked for. */
+export function zone(ms: number, utc: boolean): string {
+  const minutes = utc ? 0 : -new Date(ms).getTimezoneOffset();
+  if (minutes === 0) return "UTC";
+  const hours = Math.abs(minutes) / 60;
+  return `UTC${minutes > 0 ? "+" : MINUS}${Number.isInteger(hours) ? hours : `${Math.floor(hours)}:${two(Math.abs(minutes) % 60)}`}`;
+}
+
+/** "poc_row" and "wall_pulled" as words. */
+export const words = (name: string): string => name.replaceAll("_", " ");

@@ -16,7 +16,7 @@ export interface Size {
 
 export const COLUMN_S = [10, 60, 300, 1800, 7200, 43200] as const;
 export const BIN_WIDTH = 0.0005;
-export const LEVELS = [1, 4] as const;
+export const LEVELS = [1, 4] as const; // level-0 bins in one bin
 const TILE_COLUMNS = 64;
 const TILE_BINS = 256;
 const MIN_SPAN_MS = 4 * 60_000;

@@ -4,7 +4,7 @@ export const WIRE_VERSION = 1;
 
 /**
  * Topics: "market:BTC", "candle:BTC", "map:BTC:all" (or a venue), "ladder:BTC", "clusters:BTC",
- * "tape:BTC", "health".
+ * "tape:BTC", "flow:BTC", "context:BTC", "truth:BTC", "health".
  *
  * The newest state comes at once, changes after it. ladder_step: USD per row, 0 = automatic;
  * another step is rounded to the nearest of 1, 2, 5 times a power of ten. Subscribing again
@@ -57,6 +57,9 @@ export interface Hello {
 
 /**
  * Top bar. state: live, stale, gap, down; funding_8h is OI-weighted, a fraction per 8 h.
+ *
+ * cascade: calm, approaching, running, absorbing, exhausted; None while nothing tracks it.
+ * cascade_side: the position side that is being liquidated.
  */
 export interface Market {
   readonly t: "market";
@@ -69,6 +72,8 @@ export interface Market {
   readonly funding8H: number | null;
   readonly state: string;
   readonly detail: string;
+  readonly cascade: string | null;
+  readonly cascadeSide: string | null;
 }
 
 /**
@@ -86,6 +91,29 @@ export interface CandleRow {
   readonly volume: number;
 }
 
+/**
+ * The way from the price to a cluster's near edge (model.analytics.PathView), USD.
+ *
+ * path_class: defended, neutral, hollow, unknown; confluence: building, thinning, steady, unknown.
+ */
+export interface PathRow {
+  readonly pathClass: string;
+  readonly restingUsd: number;
+  readonly usualUsd: number | null;
+  readonly ratio: number | null;
+  readonly stressedUsdP10: number;
+  readonly stressedUsdP90: number;
+  readonly forcedUsd: number;
+  readonly visibleShare: number;
+  readonly confluence: string;
+  readonly edgeUsd: number;
+  readonly edgeChange: number | null;
+  readonly reasons: readonly string[];
+}
+
+/**
+ * path: None while no book says how the way is defended.
+ */
 export interface ClusterRow {
   readonly side: string;
   readonly low: number;
@@ -102,6 +130,7 @@ export interface ClusterRow {
   readonly stacked: boolean;
   readonly confidence: number;
   readonly reasons: readonly string[];
+  readonly path: PathRow | null;
 }
 
 export interface Clusters {
@@ -113,8 +142,28 @@ export interface Clusters {
 }
 
 /**
+ * A large resting order. state: standing, growing, held, partly_filled, filled, pulled;
+ * multiple: of the usual size at that distance; distance: signed fraction of the mid.
+ */
+export interface WallRow {
+  readonly venue: string;
+  readonly isBid: boolean;
+  readonly price: number;
+  readonly usd: number;
+  readonly multiple: number;
+  readonly ageS: number;
+  readonly state: string;
+  readonly filledUsd: number;
+  readonly pulledUsd: number;
+  readonly distance: number;
+}
+
+/**
  * Rows ascending from first_price in steps of `step`; long_usd / short_usd: liquidation mass of
  * the row (USD); delta: signed taker volume of the last minute (base coins); traded: total.
+ *
+ * walls: those inside the rows, None while nothing watches them. microprice: size-weighted mid of
+ * the reference venue. best_bid above best_ask: venues disagree by that much.
  */
 export interface Ladder {
   readonly t: "ladder";
@@ -132,6 +181,8 @@ export interface Ladder {
   readonly bestAsk: number;
   readonly venues: readonly string[];
   readonly absent: Readonly<Record<string, string>>;
+  readonly walls: readonly WallRow[] | null;
+  readonly microprice: number | null;
 }
 
 export interface TapeRow {
@@ -151,6 +202,205 @@ export interface Tape {
   readonly t: "tape";
   readonly base: string;
   readonly rows: readonly TapeRow[];
+}
+
+/**
+ * kind: absorption, wall_pulled, wall_filled, layering, flip, whale_push, stacked_imbalance,
+ * cascade; is_bid: the resting side concerned; outcome: running, held, broken, done.
+ */
+export interface FlowEventRow {
+  readonly atMs: number;
+  readonly kind: string;
+  readonly venue: string;
+  readonly price: number;
+  readonly isBid: boolean | null;
+  readonly usd: number;
+  readonly score: number;
+  readonly durationS: number;
+  readonly outcome: string;
+  readonly text: string;
+}
+
+/**
+ * State of the cascade tracker with its evidence (model.analytics.CascadeView).
+ */
+export interface CascadeRow {
+  readonly state: string;
+  readonly side: string | null;
+  readonly sinceMs: number;
+  readonly forcedUsd: number;
+  readonly intensityUsdPerMin: number;
+  readonly peakUsdPerMin: number;
+  readonly branching: number | null;
+  readonly openInterestChange: number | null;
+  readonly efficiency: number | null;
+  readonly refill: number | null;
+  readonly fuelUsd: number | null;
+  readonly fuelDistance: number | null;
+  readonly evidence: readonly string[];
+}
+
+/**
+ * One bar: base coins by row of `step` USD upwards from first_row * step. bid: sold into bids,
+ * ask: bought from asks; imbalance +1 buy, -1 sell; stacked: [first, last] rows.
+ */
+export interface FootprintRow {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly step: number;
+  readonly firstRow: number;
+  readonly bid: readonly number[];
+  readonly ask: readonly number[];
+  readonly imbalance: readonly number[];
+  readonly pocRow: number;
+  readonly valueLowRow: number;
+  readonly valueHighRow: number;
+  readonly stacked: readonly (readonly [number, number])[];
+  readonly unfinishedHigh: boolean;
+  readonly unfinishedLow: boolean;
+}
+
+/**
+ * Order-flow measures of a venue now; beta: USD per coin of order-flow imbalance.
+ */
+export interface VenueFlowRow {
+  readonly venue: string;
+  readonly ofi: number | null;
+  readonly ofiMulti: number | null;
+  readonly beta: number | null;
+  readonly betaR2: number | null;
+  readonly queueImbalance: number | null;
+  readonly microprice: number | null;
+}
+
+/**
+ * The Flow panel, at most 600 buckets, 16 bars of 80 rows and 100 events (newest last).
+ *
+ * cvd: signed taker volume since the UTC day began, base coins, pooled and by venue on the same
+ * buckets. divergence: +1 price rises while the flow sells, -1 the other way, 0 neither.
+ */
+export interface Flow {
+  readonly t: "flow";
+  readonly base: string;
+  readonly atMs: number;
+  readonly bucketMs: number;
+  readonly startMs: readonly number[];
+  readonly price: readonly number[];
+  readonly cvd: readonly number[];
+  readonly cvdByVenue: Readonly<Record<string, readonly number[]>>;
+  readonly divergence: number;
+  readonly bars: readonly FootprintRow[];
+  readonly venues: readonly VenueFlowRow[];
+  readonly events: readonly FlowEventRow[];
+  readonly cascade: CascadeRow | null;
+}
+
+export interface FundingRow {
+  readonly venue: string;
+  readonly rate8H: number;
+  readonly nextMs: number;
+  readonly basis: number | null;
+}
+
+/**
+ * A stretch in which books are likely thin, and why.
+ */
+export interface ThinWindow {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly why: string;
+}
+
+/**
+ * Slow context. thin: why the present hour is thin; thin_windows: past 8 and next 2 days.
+ *
+ * cot_*_net: base coins, positive = net long; as of cot_as_of (a Tuesday), published later.
+ */
+export interface Context {
+  readonly t: "context";
+  readonly base: string;
+  readonly atMs: number;
+  readonly funding8H: number | null;
+  readonly funding: readonly FundingRow[];
+  readonly openInterestUsd: number;
+  readonly openInterestChange1H: number | null;
+  readonly openInterestChange24H: number | null;
+  readonly ratios: Readonly<Record<string, number>>;
+  readonly session: string;
+  readonly nextSession: string;
+  readonly nextSessionMs: number;
+  readonly thin: readonly string[];
+  readonly thinWindows: readonly ThinWindow[];
+  readonly cotAsOf: string;
+  readonly cotLeveragedNet: number | null;
+  readonly cotAssetManagerNet: number | null;
+  readonly quirks: readonly string[];
+}
+
+/**
+ * One interval (an hour); pairs are [long, short], USD. The map was made before it began and is
+ * summed over the prices that the mark then crossed; flat_usd knows the path and no map.
+ */
+export interface TruthHour {
+  readonly startMs: number;
+  readonly spanS: number;
+  readonly markOpen: number;
+  readonly markLow: number;
+  readonly markHigh: number;
+  readonly predictedUsd: readonly [number, number];
+  readonly p10Usd: readonly [number, number];
+  readonly p90Usd: readonly [number, number];
+  readonly realisedUsd: readonly [number, number];
+  readonly flatUsd: readonly [number, number];
+}
+
+/**
+ * `n` intervals of like forecast: mean predicted and mean realised USD, the latter with its
+ * 80 % interval.
+ */
+export interface CalibrationRow {
+  readonly side: string;
+  readonly predictedUsd: number;
+  readonly realisedUsd: number;
+  readonly realisedLow: number;
+  readonly realisedHigh: number;
+  readonly n: number;
+}
+
+/**
+ * A score of the map. baseline: what it is compared with, "" = nothing. value: None while n is
+ * too small; low, high: 80 % interval by day blocks, None while there are fewer than two days.
+ */
+export interface SkillRow {
+  readonly side: string;
+  readonly measure: string;
+  readonly baseline: string;
+  readonly value: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly n: number;
+}
+
+/**
+ * Predicted against realised liquidations (GET /api/v1/truth/{base}). Pairs are [long, short].
+ *
+ * total_ratio: predicted / realised; coverage: share of intervals whose realised USD lay inside
+ * [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
+ * the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
+ */
+export interface Truth {
+  readonly t: "truth";
+  readonly base: string;
+  readonly atMs: number;
+  readonly nextMs: number;
+  readonly venues: readonly string[];
+  readonly hours: readonly TruthHour[];
+  readonly totalRatio: readonly [number | null, number | null];
+  readonly coverage: readonly [number | null, number | null];
+  readonly coverageStated: number;
+  readonly calibration: readonly CalibrationRow[];
+  readonly skill: readonly SkillRow[];
+  readonly notes: readonly string[];
 }
 
 export interface StreamRow {
@@ -252,6 +502,29 @@ export interface Value {
   readonly quantisationError: number;
 }
 
+/**
+ * GET /api/v1/projection/{base}: forced flow followed through resting depth from start_price
+ * until it stops. near, far: 10 % of draws travel less / farther; beyond_share: draws that run
+ * past the last price. path_*: cumulative USD from the start outwards, path_price their edges.
+ */
+export interface ProjectionReply {
+  readonly base: string;
+  readonly atMs: number;
+  readonly side: string;
+  readonly pushUsd: number;
+  readonly startPrice: number;
+  readonly stopPrice: number;
+  readonly stopPriceNear: number;
+  readonly stopPriceFar: number;
+  readonly forcedUsd: number;
+  readonly forcedUsdP10: number;
+  readonly forcedUsdP90: number;
+  readonly beyondShare: number;
+  readonly pathPrice: readonly number[];
+  readonly pathForcedUsd: readonly number[];
+  readonly pathDepthUsd: readonly number[];
+}
+
 export type ClientMessage = Subscribe | Unsubscribe | Ping;
 
-export type ServerMessage = Hello | Pong | Market | CandleRow | Clusters | Ladder | Tape | Health | Problem;
+export type ServerMessage = Hello | Pong | Market | CandleRow | Clusters | Ladder | Tape | Flow | Context | Truth | Health | Problem;

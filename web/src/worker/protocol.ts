@@ -21,6 +21,15 @@ export interface TileView {
   readonly tiles: readonly TileKey[];
 }
 
+/** The map of one moment: [side * 3 + band][bin], USD. */
+export interface MapNow {
+  readonly usd: Float32Array;
+  readonly bins: number;
+  readonly firstBin: number;
+  readonly binWidth: number;
+  readonly mark: number;
+}
+
 export interface Reading {
   readonly atMs: number;
   readonly price: number;
@@ -31,6 +40,8 @@ export interface Reading {
   readonly columnEndMs: number;
   /** [side][band], USD */
   readonly usd: readonly [readonly number[], readonly number[]];
+  /** the whole column under the crosshair, as far as it is on screen */
+  readonly column: MapNow;
 }
 
 export type ToWorker =
@@ -47,6 +58,9 @@ export interface PlacedTile extends TileKey {
   readonly bins: number;
   readonly firstBin: number;
   readonly binWidth: number;
+  /** the tile's own scale: what the cell values 2 and 255 mean, USD */
+  readonly floorUsd: number;
+  readonly topUsd: number;
   readonly cells: Uint8Array;
 }
 
@@ -56,5 +70,5 @@ export type FromWorker =
   | { k: "tile"; tile: PlacedTile }
   | { k: "forget" }
   | { k: "loading"; open: number; failed: string }
-  | { k: "live"; tile: PlacedTile; mark: number; usd: Float32Array; atMs: number }
+  | { k: "live"; tile: PlacedTile; now: MapNow }
   | { k: "reading"; id: number; reading: Reading | null };

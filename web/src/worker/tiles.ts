@@ -1,6 +1,6 @@
 /** Tiles: what is asked for, what is kept, and what a crosshair reads out of them. */
 import { cellUsd, decodeTile, hasColumn, PLANES, planesOf, sumPlanes, type Tile } from "../wire/tile";
-import type { FromWorker, PlacedTile, Reading, TileKey, TileView } from "./protocol";
+import type { FromWorker, MapNow, PlacedTile, Reading, TileKey, TileView } from "./protocol";
 
 const KEPT = 400;
 const FRESH_MS = 10_000;
@@ -78,9 +78,31 @@ export class TileCache {
       const low = Math.exp((tile.firstBin + bin) * tile.binWidth);
       const high = Math.exp((tile.firstBin + bin + 1) * tile.binWidth);
       const columnEndMs = tile.startMs + (column + 1) * tile.columnMs;
-      return { atMs, price, low, high, columnS: key.columnS, level: key.level, columnEndMs, usd };
+      return { atMs, price, low, high, columnS: key.columnS, level: key.level, columnEndMs, usd, column: this.column(key, column) };
     }
     return null;
+  }
+
+  /** One column of all price tiles on screen, joined upwards. */
+  private column(key: TileKey, column: number): MapNow {
+    const tiles = (this.view?.tiles ?? [])
+      .filter((k) => k.columnS === key.columnS && k.level === key.level && k.timeIndex === key.timeIndex)
+      .flatMap((k) => this.held.get(this.name(k))?.tile ?? [])
+      .sort((a, b) => a.firstBin - b.firstBin);
+    const first = tiles[0];
+    const last = tiles.at(-1);
+    if (!first || !last) return { usd: new Float32Array(0), bins: 0, firstBin: 0, binWidth: 1, mark: 0 };
+    const bins = last.firstBin + last.bins - first.firstBin;
+    const usd = new Float32Array(PLANES * bins);
+    for (const tile of tiles) {
+      const dollars = cellUsd(tile.floorUsd, tile.topUsd);
+      for (let p = 0; p < PLANES; p++) {
+        const from = (p * tile.columns + column) * tile.bins;
+        const to = p * bins + tile.firstBin - first.firstBin;
+        for (let k = 0; k < tile.bins; k++) usd[to + k] = dollars[tile.cells[from + k] ?? 0] ?? 0;
+      }
+    }
+    return { usd, bins, firstBin: first.firstBin, binWidth: first.binWidth, mark: 0 };
   }
 
   private name(key: TileKey): string {
@@ -139,8 +161,8 @@ export class TileCache {
 
 export function place(tile: Tile, key: TileKey, view: Pick<TileView, "filters">): PlacedTile {
   const cells = sumPlanes(tile, planesOf(view.filters.sides, view.filters.bands));
-  const { startMs, columnMs, columns, bins, firstBin, binWidth } = tile;
-  return { ...key, startMs, columnMs, columns, bins, firstBin, binWidth, cells };
+  const { startMs, columnMs, columns, bins, firstBin, binWidth, floorUsd, topUsd } = tile;
+  return { ...key, startMs, columnMs, columns, bins, firstBin, binWidth, floorUsd, topUsd, cells };
 }
 
 /** [side][band] USD of one cell; null where the column does not exist. */

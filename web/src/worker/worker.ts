@@ -41,7 +41,8 @@ async function live(data: ArrayBuffer): Promise<void> {
   const usd = new Float32Array(tile.cells.length);
   for (let i = 0; i < usd.length; i++) usd[i] = table[tile.cells[i] ?? 0] ?? 0;
   const placed = place(tile, { columnS: 10, level: 0, timeIndex: 0, priceIndex: 0 }, view);
-  post({ k: "live", tile: placed, mark: tile.mark, usd, atMs: Date.now() }, [usd.buffer, placed.cells.buffer as ArrayBuffer]);
+  const { bins, firstBin, binWidth, mark } = tile;
+  post({ k: "live", tile: placed, now: { usd, bins, firstBin, binWidth, mark } }, [usd.buffer, placed.cells.buffer as ArrayBuffer]);
 }
 
 setInterval(() => {

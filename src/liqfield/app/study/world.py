@@ -23,7 +23,6 @@ from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import BASES, DEPTH_FACTOR, demo_spec
 from liqfield.lab.market_types import AgentEvent, InstrumentStep, LeverageLaw, PositionLaw
 from liqfield.model.analytics import FlowEvent, FlowEventKind
-from liqfield.model.errors import ModelError
 from liqfield.model.estimates import SIDES
 from liqfield.model.events import (
     BestQuote,
@@ -372,9 +371,8 @@ class _Run:
         for minutes in PERSIST_MIN:
             # The pace of the last ten seconds goes on for so long.
             push = reading.push_usd * 6.0 * minutes
-            try:
-                found = self.engine.project(flow.price, side, push)
-            except ModelError:
+            found = self.engine.project(flow.price, side, push)
+            if found is None:
                 return
             fuel = flow.fuel(reading.side)
             self.projections.append(

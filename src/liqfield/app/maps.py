@@ -1,0 +1,207 @@
+"""`liqfield map`: liquidation maps of a source at chosen times, as a table that others can check.
+
+A map at T has seen the facts with event time <= T and nothing else. docs/map-files.md describes
+the columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from liqfield import __version__
+from liqfield.app.sources import Source, event_ns, open_source, summary
+from liqfield.density.estimator import DensityEstimator
+from liqfield.model.errors import ModelError, SettingError
+from liqfield.model.estimates import BANDS, LiquidationDensity
+from liqfield.store.archives.rows import stamp_ns
+from liqfield.store.table import Columns, Table
+
+SIDE_NAMES = ("long", "short")
+OUTSIDE = "outside"
+SCHEMA_VERSION = 1
+PAST_END_NS = 600_000_000_000
+_EVERY = re.compile(r"(\d+)(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+# NaN is for arrays; a file says NULL.
+_ROWS = """
+SELECT at_ns, position_side,
+    CASE WHEN isnan(price_low) THEN NULL ELSE price_low END AS price_low,
+    CASE WHEN isnan(price_high) THEN NULL ELSE price_high END AS price_high,
+    notional_usd, notional_usd_p10, notional_usd_p90, leverage_band, venue
+FROM rows ORDER BY at_ns, venue, position_side, price_low NULLS LAST, leverage_band
+"""
+
+
+class MapTimes(msgspec.Struct, frozen=True):
+    """When to draw: every `every_ns` (aligned to the epoch), or exactly `at_ns` (ascending)."""
+
+    every_ns: int = 0
+    at_ns: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, every: str = "", at: Sequence[str] = ()) -> MapTimes:
+        """("1h") or times: ISO 8601 in UTC, or ns, us, ms, s since epoch. Raises SettingError."""
+        if bool(every) == bool(at):
+            raise SettingError("say when: --every 1h or --at TIME, one of them")
+        if every:
+            match = _EVERY.fullmatch(every)
+            if match is None or int(match[1]) == 0:
+                raise SettingError(f"--every {every!r}: write it as 30s, 5m, 1h or 1d")
+            return cls(every_ns=int(match[1]) * _SECONDS[match[2]] * 1_000_000_000)
+        try:
+            stamps = {stamp_ns(text.replace("Z", "+00:00")) for text in at}
+        except ValueError as error:
+            raise SettingError(f"--at: not a time: {error}") from error
+        return cls(at_ns=tuple(sorted(stamps)))
+
+
+class MapRun(msgspec.Struct):
+    """What a run did: maps drawn, times before the first possible map, the span of the facts."""
+
+    instrument_id: str
+    maps: int = 0
+    too_early: int = 0
+    facts: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+def maps_of(
+    source: Source, instrument_id: str, times: MapTimes, run: MapRun | None = None
+) -> Iterator[tuple[int, LiquidationDensity]]:
+    """(time, map) in order. Raises SettingError when a time lies past the end of the source."""
+    run = run or MapRun(instrument_id)
+    estimator = DensityEstimator(source.instrument(instrument_id))
+    wanted = iter(times.at_ns)
+    due = next(wanted, 0)
+    for fact in source.events(instrument_id):
+        now = event_ns(fact)
+        if not run.facts:
+            run.first_ns = now
+            if times.every_ns:
+                due = -(-now // times.every_ns) * times.every_ns
+        run.facts += 1
+        run.last_ns = max(run.last_ns, now)
+        while due and now > due:
+            yield from _drawn(estimator, due, run)
+            due = due + times.every_ns if times.every_ns else next(wanted, 0)
+        estimator.update(fact)
+    while due and (due <= run.last_ns or not times.every_ns):
+        if due > run.last_ns + PAST_END_NS:
+            end = datetime.fromtimestamp(run.last_ns / 1e9, UTC)
+            raise SettingError(f"the source ends at {end:%Y-%m-%d %H:%M:%S} UTC, before a map time")
+        yield from _drawn(estimator, due, run)
+        due = due + times.every_ns if times.every_ns else next(wanted, 0)
+
+
+def _drawn(
+    estimator: DensityEstimator, at_ns: int, run: MapRun
+) -> Iterator[tuple[int, LiquidationDensity]]:
+    density = estimator.get(at_ns)
+    if density is None:
+        run.too_early += 1
+        return
+    run.maps += 1
+    yield at_ns, density
+
+
+def map_table(at_ns: int, density: LiquidationDensity, venue: str) -> Columns:
+    """Rows of one map: a row a bin, side and band that holds anything; then one a side for the
+    mass outside the grid, whose prices are NaN. Per side the notionals sum to open interest.
+
+    The interval is the bin's, shared out by the bands' parts: add it up per bin before use.
+    """
+    usd = density.notional_usd
+    total = usd.sum(axis=1)
+    part = np.divide(usd, total[:, None, :], out=np.zeros_like(usd), where=total[:, None, :] > 0.0)
+    # A bin without expected mass still has an upper bound: it goes with the last band.
+    part[:, -1, :] += total <= 0.0
+    p10, p90 = part * density.p10[:, None, :], part * density.p90[:, None, :]
+    side, band, i = np.nonzero((usd > 0.0) | (p90 > 0.0))
+    edges = density.grid.edges()
+    n, nan = len(i) + 2, np.full(2, np.nan)
+    sides = np.array(SIDE_NAMES, dtype=object)
+    bands = np.array((*BANDS, OUTSIDE), dtype=object)
+    outside = np.asarray(density.outside_usd, dtype=float)
+    return {
+        "at_ns": np.full(n, at_ns, dtype=np.int64),
+        "position_side": sides[np.append(side, (0, 1))],
+        "price_low": np.append(edges[i], nan),
+        "price_high": np.append(edges[i + 1], nan),
+        "notional_usd": np.append(usd[side, band, i], outside),
+        "notional_usd_p10": np.append(p10[side, band, i], outside),
+        "notional_usd_p90": np.append(p90[side, band, i], outside),
+        "leverage_band": bands[np.append(band, (3, 3))],
+        "venue": np.full(n, venue, dtype=object),
+    }
+
+
+def map_columns(
+    source: Source, instrument_ids: Sequence[str], times: MapTimes
+) -> tuple[Columns, list[MapRun]]:
+    """All maps of a source in memory."""
+    runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
+    tables = [
+        map_table(at_ns, density, run.instrument_id.partition(":")[0])
+        for run in runs
+        for at_ns, density in maps_of(source, run.instrument_id, times, run)
+    ]
+    if not tables:
+        raise ModelError(_nothing(runs))
+    return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}, runs
+
+
+def _nothing(runs: Sequence[MapRun]) -> str:
+    facts = ", ".join(f"{run.facts} facts of {run.instrument_id}" for run in runs)
+    return (
+        f"no map could be drawn from {facts}: a mark (or trades) and open interest must be known "
+        "by the time of the map"
+    )
+
+
+def write_maps(
+    source_text: str,
+    instrument_ids: Sequence[str],
+    times: MapTimes,
+    out: Path,
+    contract_value: float | None = None,
+) -> dict[str, object]:
+    """Write the table as Parquet (or CSV by the name) and return a summary. Memory holds one map.
+
+    Raises StoreError when it cannot be written, ModelError when there is nothing to write.
+    """
+    source = open_source(source_text, contract_value)
+    runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
+    with Table(out) as table:
+        for run in runs:
+            venue = run.instrument_id.partition(":")[0]
+            for at_ns, density in maps_of(source, run.instrument_id, times, run):
+                table.add(map_table(at_ns, density, venue))
+        if not table.rows:
+            raise ModelError(_nothing(runs))
+        table.write(_ROWS, _meta(source_text, runs))
+        rows = table.rows
+    return {
+        "out": str(out),
+        "rows": rows,
+        "bytes": out.stat().st_size,
+        "runs": msgspec.to_builtins(runs),
+        "skipped": summary(source.reports),
+    }
+
+
+def _meta(source_text: str, runs: Sequence[MapRun]) -> dict[str, str]:
+    return {
+        "liqfield_schema": str(SCHEMA_VERSION),
+        "liqfield_version": __version__,
+        "units": "at_ns: ns since epoch UTC; prices: USD per base coin; notional: USD at the mark",
+        "instruments": ",".join(run.instrument_id for run in runs),
+        "source": source_text,
+    }

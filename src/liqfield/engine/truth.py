@@ -1,0 +1,138 @@
+"""Live reconciliation: each hour's prints against what the map before the hour promised.
+
+At the start of an interval the maps are kept as running sums over price. Marks then widen each
+instrument's path, prints fill the realised side. At the end, the mass between low and high is what
+was predicted. Nothing known after the start enters a prediction but the path itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+
+from liqfield.density.intervals import gamma_interval
+from liqfield.model.estimates import LiquidationDensity, TruthReport, TruthRow
+from liqfield.model.events import FloatArray, Liquidation
+from liqfield.model.grid import PriceGrid
+from liqfield.model.sides import Coverage, PositionSide
+from liqfield.verify.truth import truth_report
+
+HOUR_NS = 3_600_000_000_000
+KEEP_ROWS = 336
+# An interval that began late or was cut by silence is not scored.
+LEAST_SHARE = 0.9
+PRINT_PRICE_BAND = 0.5  # a print priced further from the mark than this share is not believed
+
+
+class _Map:
+    """One venue's map at the start of an interval and the mark's path since."""
+
+    def __init__(self, density: LiquidationDensity) -> None:
+        usd = density.notional_usd.sum(axis=1)
+        self.total: FloatArray = np.concatenate((np.zeros((2, 1)), np.cumsum(usd, axis=1)), axis=1)
+        self.grid: PriceGrid = density.grid
+        self.share = density.printed_share
+        self.sd, self.lump_usd = density.printed_sd, density.printed_lump_usd
+        self.open = self.low = self.high = density.mark_price
+
+    def predicted(self) -> tuple[float, float]:
+        """USD of prints expected of the path so far, (long, short); edges are cut within a bin."""
+        x = np.log([self.low, self.open, self.high]) / self.grid.width - self.grid.first_bin
+        at = np.arange(self.grid.count + 1)
+        long = np.interp(x[1], at, self.total[0]) - np.interp(x[0], at, self.total[0])
+        short = np.interp(x[2], at, self.total[1]) - np.interp(x[1], at, self.total[1])
+        # What stands at the mark's own bin on the far side belongs to no path.
+        return float(long) * self.share[0], float(short) * self.share[1]
+
+
+class TruthKeeper:
+    """Rows of one base asset; bounded; event time only."""
+
+    def __init__(self, span_ns: int = HOUR_NS) -> None:
+        self._span_ns = span_ns
+        self._maps: dict[str, _Map] = {}
+        self._reference = ""
+        self._start_ns = 0
+        self._realised = [0.0, 0.0]
+        self._partial: dict[str, bool] = {}  # venues and whether their feed is a sample
+        self.rows: deque[TruthRow] = deque(maxlen=KEEP_ROWS)
+        # forgetting sums of prints and of adverse moves: the flat baseline
+        self._printed, self._moved = np.zeros(2), np.zeros(2)
+
+    def due(self, now_ns: int) -> bool:
+        """Whether `roll` must be called before the event at now_ns is folded."""
+        return now_ns >= self._start_ns + self._span_ns
+
+    def mark(self, instrument_id: str, price: float) -> None:
+        """A mark price of an instrument inside the current interval."""
+        kept = self._maps.get(instrument_id)
+        if kept is not None and price > 0.0 and abs(math.log(price / kept.open)) < PRINT_PRICE_BAND:
+            kept.low, kept.high = min(kept.low, price), max(kept.high, price)
+
+    def print(self, event: Liquidation) -> None:
+        """A liquidation; counted at the mark where its own price is absurd."""
+        kept = self._maps.get(event.instrument_id)
+        if kept is None:
+            return
+        off = abs(event.price / kept.open - 1.0)
+        price = event.price if off < PRINT_PRICE_BAND else kept.open
+        side = 0 if event.position_side is PositionSide.LONG else 1
+        self._realised[side] += price * event.quantity
+        venue = event.instrument_id.partition(":")[0]
+        self._partial[venue] = event.coverage is not Coverage.COMPLETE
+
+    def roll(self, now_ns: int, reference: str, densities: Iterable[LiquidationDensity]) -> None:
+        """End the interval (a row, if whole) and begin the one that holds now_ns."""
+        end_ns = self._start_ns + self._span_ns
+        if self._maps and now_ns < end_ns + self._span_ns:
+            self._finish()
+        whole_ns = now_ns - now_ns % self._span_ns
+        late = (now_ns - whole_ns) / self._span_ns > 1.0 - LEAST_SHARE
+        self._start_ns = whole_ns
+        self._realised = [0.0, 0.0]
+        self._reference = reference
+        # A map made well after the interval began would have seen part of what it is to predict.
+        self._maps = {} if late else {d.instrument_id: _Map(d) for d in densities}
+
+    def _finish(self) -> None:
+        lead = self._maps.get(self._reference) or next(iter(self._maps.values()))
+        pairs = np.array([kept.predicted() for kept in self._maps.values()])
+        predicted = pairs.sum(axis=0)
+        sd = float(np.mean([kept.sd for kept in self._maps.values()]))
+        lump = float(np.mean([kept.lump_usd for kept in self._maps.values()]))
+        p10, p90 = gamma_interval(predicted, sd, lump)
+        moved = np.log([lead.open / lead.low, lead.high / lead.open])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rate = np.where(self._moved > 0.0, self._printed / self._moved, 0.0)
+        flat = rate * moved
+        self.rows.append(
+            TruthRow(
+                at_ns=self._start_ns,
+                span_s=self._span_ns / 1e9,
+                mark_open=lead.open,
+                mark_low=lead.low,
+                mark_high=lead.high,
+                predicted_usd=_pair(predicted),
+                p10=_pair(p10),
+                p90=_pair(p90),
+                realised_usd=(self._realised[0], self._realised[1]),
+                flat_usd=_pair(flat),
+            )
+        )
+        self._printed = 0.99 * self._printed + np.array(self._realised)
+        self._moved = 0.99 * self._moved + moved
+
+    def report(self, base: str, now_ns: int) -> TruthReport | None:
+        """The score so far; None before the first whole interval."""
+        if not self.rows:
+            return None
+        venues = sorted({key.partition(":")[0] for key in self._maps})
+        complete = bool(self._partial) and not any(self._partial.values())
+        return truth_report(base, now_ns, venues, complete, self.rows)
+
+
+def _pair(values: FloatArray) -> tuple[float, float]:
+    return float(values[0]), float(values[1])

@@ -1,0 +1,83 @@
+/** Clusters on the map: a bracket over their price range and a name in dollars with the path's badge. */
+import { significant, spread } from "../state/clusters";
+import { percent, usd } from "../state/format";
+import { yOf } from "../state/viewport";
+import type { ClusterRow, PathRow } from "../wire/types";
+import type { OverlayState } from "./overlay";
+import { BOLD, FONT, type Theme } from "./theme";
+
+const HEIGHT = 22;
+
+/** Shape and word say it; colour only helps. */
+export function pathBadge(path: PathRow): string {
+  const shape = { defended: "▣", neutral: "▤", hollow: "▢" }[path.pathClass] ?? "";
+  return `${shape} ${path.pathClass}${path.ratio !== null && path.pathClass !== "neutral" ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
+}
+
+export function pathColour(path: PathRow, theme: Theme): string {
+  return path.pathClass === "defended" ? theme.bid : path.pathClass === "hollow" ? theme.accent : theme.dim;
+}
+
+export function drawClusterLabels(c: CanvasRenderingContext2D, s: OverlayState): void {
+  const { map } = s.layout;
+  for (const k of s.clusters) bracket(c, s, k);
+  const named = significant(s.clusters, Math.exp(s.view.y0), Math.exp(s.view.y1)).slice(0, 6);
+  // The mark is where the candles are: names give way to it.
+  const mark = yOf(s.view, map, s.mark);
+  const wanted = named.map((k) => {
+    const y = yOf(s.view, map, k.peak);
+    return Math.abs(y - mark) < HEIGHT ? mark + (y < mark ? -HEIGHT : HEIGHT) : y;
+  });
+  const heights = spread(wanted, HEIGHT + 3, HEIGHT / 2 + 2, map.height - HEIGHT / 2 - 24);
+  named.forEach((k, i) => {
+    const y = heights[i];
+    if (y !== null && y !== undefined) label(c, s, k, y);
+  });
+}
+
+function bracket(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow): void {
+  const { map } = s.layout;
+  const top = Math.max(0, yOf(s.view, map, k.high));
+  const bottom = Math.min(map.height, yOf(s.view, map, k.low));
+  if (bottom - top < 1) return;
+  c.fillStyle = k.side === "long" ? s.theme.long : s.theme.short;
+  c.fillRect(map.width - 3, top, 3, bottom - top);
+}
+
+function label(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow, y: number): void {
+  const { theme, layout: { map } } = s;
+  const parts: [string, string, string][] = [
+    [`${k.side === "long" ? "▼" : "▲"} ${usd(k.usd)} ${k.side}`, BOLD, theme.text],
+    [` · ${percent(k.distance, 1)}`, FONT, theme.dim],
+  ];
+  if (k.path && k.path.pathClass !== "unknown") parts.push([` · ${pathBadge(k.path)}`, FONT, pathColour(k.path, theme)]);
+  else if (k.stacked && map.width > 260) parts.push([" · stacked", FONT, theme.dim]);
+  const widths = parts.map(([text, font]) => { c.font = font; return c.measureText(text).width; });
+  const w = widths.reduce((a, b) => a + b, 14);
+  const right = map.width - 12;
+  const x = Math.max(4, right - w);
+  const peak = yOf(s.view, map, k.peak);
+  c.strokeStyle = k.side === "long" ? theme.long : theme.short;
+  c.lineWidth = 1;
+  c.beginPath();
+  c.moveTo(right, y);
+  c.lineTo(map.width - 3, peak);
+  c.stroke();
+  c.fillStyle = theme.box;
+  c.beginPath();
+  c.roundRect(x, y - HEIGHT / 2, w, HEIGHT, 6);
+  c.fill();
+  c.strokeStyle = theme.edge;
+  c.stroke();
+  c.fillStyle = k.side === "long" ? theme.long : theme.short;
+  c.fillRect(x, y - HEIGHT / 2 + 4, 2.5, HEIGHT - 8);
+  c.textAlign = "left";
+  c.textBaseline = "middle";
+  let at = x + 8;
+  parts.forEach(([text, font, ink], i) => {
+    c.font = font;
+    c.fillStyle = ink;
+    c.fillText(text, at, y + 0.5);
+    at += widths[i] ?? 0;
+  });
+}

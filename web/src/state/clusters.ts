@@ -1,0 +1,44 @@
+/** Which clusters are named on the map, and where their names stand. */
+import type { ClusterRow } from "../wire/types";
+
+/** Nearest two of each side and the largest of each, nearest first: what a trader looks for first. */
+export function significant(clusters: readonly ClusterRow[], low: number, high: number): ClusterRow[] {
+  const seen = clusters.filter((k) => k.peak > low && k.peak < high);
+  const chosen = new Set<ClusterRow>();
+  for (const side of ["long", "short"]) {
+    const own = seen.filter((k) => k.side === side);
+    for (const k of byDistance(own).slice(0, 2)) chosen.add(k);
+    const largest = own.reduce<ClusterRow | null>((best, k) => (best === null || k.usd > best.usd ? k : best), null);
+    if (largest) chosen.add(largest);
+  }
+  return byDistance([...chosen]);
+}
+
+export const byDistance = (clusters: readonly ClusterRow[]): ClusterRow[] =>
+  [...clusters].sort((a, b) => Math.abs(a.distance) - Math.abs(b.distance));
+
+/**
+ * Move heights apart to at least `gap`, in order, as little as possible, inside [low, high].
+ * null where there is no room.
+ */
+export function spread(wanted: readonly number[], gap: number, low: number, high: number): (number | null)[] {
+  const room = Math.max(0, Math.floor((high - low) / gap) + 1);
+  const order = wanted.map((y, i) => ({ y, i })).slice(0, room).sort((a, b) => a.y - b.y);
+  const out: (number | null)[] = wanted.map(() => null);
+  // Blocks of touching labels stand around the mean of what they want.
+  const blocks: { sum: number; n: number; top: number }[] = [];
+  for (const { y } of order) {
+    let block = { sum: y, n: 1, top: y };
+    for (;;) {
+      block.top = Math.min(Math.max(block.sum / block.n - ((block.n - 1) * gap) / 2, low), high - (block.n - 1) * gap);
+      const before = blocks.at(-1);
+      if (!before || before.top + before.n * gap <= block.top) break;
+      blocks.pop();
+      block = { sum: before.sum + block.sum, n: before.n + block.n, top: 0 };
+    }
+    blocks.push(block);
+  }
+  let k = 0;
+  for (const block of blocks) for (let j = 0; j < block.n; j++, k++) out[order[k]?.i ?? 0] = block.top + j * gap;
+  return out;
+}
