@@ -29,6 +29,7 @@ class CascadeSettings(msgspec.Struct, frozen=True):
     stall_s                 prints go on, but no new extreme for so long: absorbing
     fade                    intensity under this share of the peak is fading
     quiet_s                 fading, and no new extreme for so long: exhausted
+    rest_s                  exhausted for so long: the next cluster may be approached
     calm_s                  exhausted for so long: calm
     approach_sigmas         near edge of a cluster within so many standard deviations of 5 minutes
     drive_sigmas            and the last minute moved towards it by so many of one minute
@@ -43,9 +44,10 @@ class CascadeSettings(msgspec.Struct, frozen=True):
     stall_s: float = 10.0
     fade: float = 0.2
     quiet_s: float = 20.0
+    rest_s: float = 30.0
     calm_s: float = 180.0
-    approach_sigmas: float = 1.0
-    drive_sigmas: float = 1.5
+    approach_sigmas: float = 4.0
+    drive_sigmas: float = 2.0
     leave: float = 0.5
     extreme_sigmas: float = 0.5
     variance_half_life_s: float = 900.0
@@ -213,7 +215,15 @@ class CascadeTracker:
         started = self._started(around)
         if started is not None:
             self._run(started, around)
-        elif around.now_ns - self.since_ns >= self.settings.calm_s * S:
+            return
+        past_s = (around.now_ns - self.since_ns) / 1e9
+        if past_s >= self.settings.rest_s:
+            for side in (0, 1):
+                if self._approach(side, around, 1.0):
+                    self._unmet = 0
+                    self._enter(CascadeState.APPROACHING, side, around)
+                    return
+        if past_s >= self.settings.calm_s:
             self._enter(CascadeState.CALM, None, around)
 
     # ---- parts --------------------------------------------------------------------------------

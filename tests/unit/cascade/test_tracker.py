@@ -124,6 +124,11 @@ def test_few_or_small_prints_are_no_cascade() -> None:
 def test_approaching_needs_a_cluster_near_and_a_move_towards_it_and_has_hysteresis() -> None:
     script = Script()
     script.calm()
+    script.fuel = (Fuel(0.02, 5e7), None)
+    for _ in range(10):
+        script.second(-0.0006)
+    assert script.tracker.state is CALM  # it falls, but the cluster is far
+    script.calm(70)
     script.fuel = (Fuel(0.004, 5e7), None)
     for _ in range(5):
         script.second()
@@ -170,7 +175,7 @@ def test_any_market_keeps_the_laws(rows: list[tuple[float, list[float], int, flo
         APPROACHING: {CALM, RUNNING},
         RUNNING: {ABSORBING, EXHAUSTED, RUNNING},
         ABSORBING: {RUNNING, EXHAUSTED},
-        EXHAUSTED: {CALM, RUNNING},
+        EXHAUSTED: {CALM, RUNNING, APPROACHING},
     }
     script = Script()
     script.calm(70)

@@ -58,7 +58,7 @@ def test_a_level_that_takes_the_selling_and_refills_is_absorption_and_held() -> 
     assert event.is_bid
     assert event.venue == "binance"
     assert event.price == pytest.approx(1_000.0, abs=0.02)
-    assert event.score > 4.0
+    assert event.score == pytest.approx(40.0)  # two hundred coins through five shown
     assert 20.0 <= event.duration_s <= 31.0
     assert detector.running((WARM + 60) * S) == []
 
@@ -91,12 +91,22 @@ def test_flow_that_the_shown_size_covers_is_none() -> None:
     assert events == []
 
 
-def test_no_verdict_without_an_impact_fit_or_before_it_is_warm() -> None:
+def test_no_verdict_before_it_is_warm() -> None:
+    assert pressed(fresh(), 0, 60, sell=20.0) == []
+
+
+def test_without_an_impact_fit_the_level_may_give_way_by_a_row_only() -> None:
     detector = fresh()
-    assert pressed(detector, 0, 60, sell=20.0) == []
-    for second in range(60, 200):
+    quiet(detector, WARM)
+    for second in range(WARM, WARM + 20):
+        detector.on_top(1_000.0, 5.0, 1_000.1, 5.0)
         detector.on_trade(1_000.0, -20.0)
-        assert detector.second((second + 1) * S, None) == []
+        if second > WARM + 12:
+            detector.on_top(999.97, 5.0, 1_000.0, 5.0)  # more than a row of two cents under it
+        events = detector.second((second + 1) * S, None)
+        if second == WARM + 8:
+            assert detector.running((second + 1) * S)
+    assert [event.outcome for event in events] == []
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e5])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from liqfield.app.study.world import GAP_S, PERSIST_MIN, START_NS, Cascade, Standing, World
+from liqfield.app.study.cascade_world import GAP_S, PERSIST_MIN, START_NS, Cascade, Standing, World
 from liqfield.model.analytics import FlowEvent
 from liqfield.model.events import FloatArray
 

@@ -44,7 +44,7 @@ NAMES = ("BTC", "ETH", "SOL")
 # More positions close to their level than in `make demo`: cascades within minutes, not days.
 GAP_S = 12.0
 PERSIST_MIN = (1 / 6, 0.5, 1.0, 2.0, 4.0)
-STEP_NS = S // 5  # books and quotes come five times a second
+STEP_NS = S // 2  # books and quotes come twice a second: a slow venue, a quick study
 LAW = PositionLaw(taker=LeverageLaw(median=5.0, isolated_share=0.45), stop_share=0.35)
 
 
