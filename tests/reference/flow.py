@@ -49,3 +49,14 @@ def ofi(quotes: Sequence[BestQuote]) -> float:
         total -= (b.ask_price <= a.ask_price) * b.ask_quantity
         total += (b.ask_price >= a.ask_price) * a.ask_quantity
     return total
+
+
+def through_origin(rows: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """(beta, r2) of move on flow; None with fewer than ten windows that had flow."""
+    moving = [(x, y) for x, y in rows if x != 0.0]
+    if len(moving) < 10:
+        return None
+    xx = sum(x * x for x, _ in moving)
+    xy = sum(x * y for x, y in moving)
+    yy = sum(y * y for _, y in moving)
+    return xy / xx, (xy * xy / (xx * yy) if yy > 0.0 else 0.0)

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     markets               base assets to follow; also venue:CONTRACT and top:N (see app/markets.py)
     venues                venues to follow, of the ten that liqfield reads
     data_dir              where recordings and the map's history are kept
+    cot_dir               folder of dropped COT files; empty: `cot` inside data_dir
     record                keep raw frames
     keep_days             remove recordings older than this, 0 = never
     keep_gb               remove the oldest recordings beyond this size, 0 = never
@@ -39,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     markets: tuple[str, ...] = ("BTC", "ETH", "SOL")
     venues: tuple[str, ...] = ("binance", "bybit", "okx", "hyperliquid")
     data_dir: str = "~/.local/share/liqfield"
+    cot_dir: str = ""
     record: bool = True
     keep_days: float = 90.0
     keep_gb: float = 100.0
@@ -51,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def data_path(self) -> Path:
         return Path(self.data_dir).expanduser()
+
+    @property
+    def cot_path(self) -> Path:
+        return Path(self.cot_dir).expanduser() if self.cot_dir else self.data_path / "cot"
 
 
 def nearest(name: str, valid: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ import structlog
 
 from liqfield import __version__
 from liqfield.app.archive_maps import fold_archives
+from liqfield.app.cot_files import load_cot
 from liqfield.app.instruments import of_archived_book
 from liqfield.app.markets import parse, resolve
 from liqfield.app.pipeline import Pipeline
@@ -66,6 +67,7 @@ class Terminal:
             on_events=self._seen,
             on_malformed=self._malformed,
         )
+        self.pipeline.engine.cot = load_cot(settings.cot_path, self.problems)
         self.intake = Intake()
         self.feeds: dict[str, VenueFeed] = {}
         self._listed: set[str] = set()

@@ -10,11 +10,13 @@ around its stressed value.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 
 from liqfield.model.errors import ModelError
-from liqfield.model.events import FloatArray
+from liqfield.model.events import FloatArray, IntArray
 
 _Z90 = 1.2815515655446004  # 90 % quantile of the normal law
 
@@ -58,12 +60,14 @@ def project(
     depth_usd: FloatArray,
     *,
     push_usd: float = 0.0,
+    depth_log_sd: FloatArray | None = None,
     settings: ProjectionSettings | None = None,
 ) -> Projection:
     """Run from price[0] outwards.
 
     price: float64[n + 1] edges ordered away from the start (falling for longs). The other arrays
-    are float64[n] USD per bin, forced_* of the side that is hit on this way.
+    are float64[n] USD per bin, forced_* of the side that is hit on this way. depth_log_sd: what
+    the depth of each bin lacks in knowledge beyond `depth_sigma`: 0 inside the visible book.
     """
     chosen = settings or ProjectionSettings()
     n = len(forced_usd)
@@ -76,7 +80,8 @@ def project(
     depth = np.cumsum(depth_usd * chosen.depth_stress)
     stop, forced = _stop(price, flow[None, :], depth[None, :], push_usd)
     rng = np.random.default_rng(chosen.seed)
-    flows, depths = _draws(rng, forced_usd, forced_p10, forced_p90, depth_usd, chosen)
+    unseen = np.zeros(n) if depth_log_sd is None else depth_log_sd
+    flows, depths = _draws(rng, forced_usd, forced_p10, forced_p90, depth_usd, unseen, chosen)
     stops, totals = _stop(price, push_usd + flows, depths, push_usd)
     travelled = np.abs(stops - price[0])
     near, far = np.quantile(travelled, (0.1, 0.9))
@@ -119,6 +124,7 @@ def _draws(
     p10: FloatArray,
     p90: FloatArray,
     depth: FloatArray,
+    unseen: FloatArray,
     settings: ProjectionSettings,
 ) -> tuple[FloatArray, FloatArray]:
     """Cumulative forced flow and depth, float64[draws, n] each."""
@@ -128,7 +134,33 @@ def _draws(
     shared = rng.standard_normal((settings.draws, 1)) * np.sqrt(settings.shared_share)
     own = rng.standard_normal((settings.draws, len(forced))) * np.sqrt(1 - settings.shared_share)
     flows = np.cumsum(forced * np.exp(sigma * (shared + own)), axis=1)
-    thin = settings.depth_stress * np.exp(
-        settings.depth_sigma * rng.standard_normal((settings.draws, 1))
-    )
-    return flows, np.cumsum(depth)[None, :] * thin
+    # One draw thins or thickens the whole book: it errs together as well.
+    z = rng.standard_normal((settings.draws, 1))
+    thin = settings.depth_stress * np.exp(np.sqrt(settings.depth_sigma**2 + unseen**2) * z)
+    return flows, np.cumsum(depth * thin, axis=1)
+
+
+def way_bins(
+    edges: FloatArray, start_price: float, *, is_down: bool, reach: float
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """The bins from a price outwards on a map's grid.
+
+    edges: float64[m + 1] ascending. Returns (price float64[n + 1] edges away from the start, bin
+    int64[n], share float64[n] of the bin that lies on the way: the first is cut by the start).
+    reach: log-distance that is followed.
+    """
+    far = start_price * math.exp(-reach if is_down else reach)
+    low, high = min(start_price, far), max(start_price, far)
+    first = max(int(np.searchsorted(edges, low, side="right")) - 1, 0)
+    last = min(int(np.searchsorted(edges, high, side="left")), len(edges) - 1)
+    if last <= first:
+        raise ModelError(f"start price {start_price} is outside the map")
+    at = np.arange(first, last)
+    inner = np.clip(edges[first : last + 1], low, high)
+    share = np.log(inner[1:] / inner[:-1]) / np.log(edges[at + 1] / edges[at])
+    good = inner[1:] > inner[:-1]
+    at, share = at[good], share[good]
+    price = np.append(inner[:-1][good], inner[1:][good][-1])
+    if is_down:
+        return price[::-1].copy(), at[::-1].copy(), share[::-1].copy()
+    return price, at, share

@@ -29,6 +29,7 @@ class CascadeSettings(msgspec.Struct, frozen=True):
     stall_s                 prints go on, but no new extreme for so long: absorbing
     fade                    intensity under this share of the peak is fading
     quiet_s                 fading, and no new extreme for so long: exhausted
+    rest_s                  exhausted for so long: the next cluster may be approached
     calm_s                  exhausted for so long: calm
     approach_sigmas         near edge of a cluster within so many standard deviations of 5 minutes
     drive_sigmas            and the last minute moved towards it by so many of one minute
@@ -38,14 +39,15 @@ class CascadeSettings(msgspec.Struct, frozen=True):
 
     burst_s: float = 12.0
     least_prints: int = 4
-    depth_share: float = 0.03
+    depth_share: float = 0.01
     tau_s: float = 15.0
     stall_s: float = 10.0
     fade: float = 0.2
     quiet_s: float = 20.0
+    rest_s: float = 30.0
     calm_s: float = 180.0
-    approach_sigmas: float = 1.0
-    drive_sigmas: float = 1.5
+    approach_sigmas: float = 4.0
+    drive_sigmas: float = 2.0
     leave: float = 0.5
     extreme_sigmas: float = 0.5
     variance_half_life_s: float = 900.0
@@ -213,7 +215,15 @@ class CascadeTracker:
         started = self._started(around)
         if started is not None:
             self._run(started, around)
-        elif around.now_ns - self.since_ns >= self.settings.calm_s * S:
+            return
+        past_s = (around.now_ns - self.since_ns) / 1e9
+        if past_s >= self.settings.rest_s:
+            for side in (0, 1):
+                if self._approach(side, around, 1.0):
+                    self._unmet = 0
+                    self._enter(CascadeState.APPROACHING, side, around)
+                    return
+        if past_s >= self.settings.calm_s:
             self._enter(CascadeState.CALM, None, around)
 
     # ---- parts --------------------------------------------------------------------------------
@@ -241,7 +251,7 @@ class CascadeTracker:
 
     def _drive(self, side: int) -> float:
         """Move over the last minute in the direction that forces this side, log price."""
-        move = self._prices[-1] - self._prices[0]
+        move = self.move(60)
         return -move if side == 0 else move
 
     def _run(self, side: int, around: Surroundings) -> None:
@@ -302,6 +312,28 @@ class CascadeTracker:
 
     # ---- readings -----------------------------------------------------------------------------
 
+    def recent(self, side: int, now_ns: int) -> tuple[int, float]:
+        """(prints, USD) of a side within the burst window."""
+        return self._bursts[side].recent(now_ns)
+
+    def last_print_ns(self, side: int) -> int:
+        """Event time of the newest print of a side, 0 = none yet."""
+        return self._bursts[side].last_ns
+
+    def extreme_age_s(self, now_ns: int) -> float:
+        """Seconds since the price last made a new extreme of the cascade."""
+        return (now_ns - self._extreme_ns) / 1e9
+
+    def move(self, seconds: int) -> float:
+        """Log price now against `seconds` (at most 60) ago."""
+        if not self._prices:
+            return 0.0
+        return self._prices[-1] - self._prices[max(0, len(self._prices) - 1 - seconds)]
+
+    def flow(self) -> float:
+        """Net aggressive base coins of the last ten seconds."""
+        return sum(self._flows)
+
     def sigma(self) -> float | None:
         """Standard deviation of log price over one second; None in the first minute."""
         return math.sqrt(self._variance) if self._seen >= 60 and self._variance > 0.0 else None
@@ -312,7 +344,7 @@ class CascadeTracker:
         if around is None or side is None or around.impact is None or len(self._prices) < 11:
             return None
         sign = -1.0 if side == 0 else 1.0
-        flow = sign * sum(self._flows)
+        flow = sign * self.flow()
         expected = around.impact * flow
         if expected <= 0.0:
             return None

@@ -81,6 +81,20 @@ def usable_from_ns(as_of: date) -> int:
     return int(at.timestamp()) * 1_000_000_000
 
 
+def read_any(text: str) -> list[CotReport]:
+    """A dropped file of either form: the API's JSON rows, or the weekly file without header."""
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            rows = msgspec.json.decode(text.encode())
+        except msgspec.DecodeError as error:
+            raise DecodeError("cftc", "api", text[:200].encode(), str(error)) from error
+        rows = rows if isinstance(rows, list) else [rows]
+        if not all(isinstance(row, dict) for row in rows):
+            raise DecodeError("cftc", "api", text[:200].encode(), "rows are no objects")
+        return read_api(rows)
+    return read_weekly(text)
+
+
 def read_weekly(text: str) -> list[CotReport]:
     """The weekly file without header; rows of other contracts are skipped."""
     reports = []

@@ -59,8 +59,12 @@ class OpenInterestChange:
         else:
             self._points.append((at_ns, quantity))
 
-    def get(self, over_s: float) -> float | None:
-        """Newest value against the last one at least `over_s` older; None where memory is short."""
+    def newest(self) -> tuple[int, float] | None:
+        """(event time, quantity) of the newest value."""
+        return self._points[-1] if self._points else None
+
+    def pair(self, over_s: float) -> tuple[float, float] | None:
+        """(newest, the last one at least `over_s` older); None where memory is short."""
         if not self._points:
             return None
         at_ns, newest = self._points[-1]
@@ -69,4 +73,9 @@ class OpenInterestChange:
             if then_ns > at_ns - int(over_s * 1e9):
                 break
             past = quantity
-        return newest / past - 1.0 if past else None
+        return (newest, past) if past else None
+
+    def get(self, over_s: float) -> float | None:
+        """Relative change over `over_s`; None where memory is short."""
+        pair = self.pair(over_s)
+        return pair[0] / pair[1] - 1.0 if pair is not None else None

@@ -11,6 +11,7 @@ import hashlib
 from collections import deque
 from collections.abc import Sequence
 
+from liqfield.book.depth import SideDepth
 from liqfield.book.path import path_views
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
@@ -158,6 +159,11 @@ class MarketAnalytics:
     def flow_view(self, now_ns: int, span_s: float) -> FlowView:
         """The Flow panel with the events of book and flow."""
         return self.flow.view(now_ns, self.flow_events(), span_s)
+
+    def sides(self, is_ask: int, reach: float) -> list[SideDepth]:
+        """The books of one side, 0 bids 1 asks, of the venues that have one."""
+        found = (self._of[key].book.depth(reach) for key in sorted(self._of))
+        return [depth[is_ask] for depth in found if depth is not None]
 
     def cascade(self) -> CascadeView:
         """State of the cascade tracker."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from liqfield.context.cot import CotReport
 from liqfield.engine.market import MarketEngine
 from liqfield.engine.outputs import Output
 from liqfield.model.events import Event, Gap, Listing, Notice, Turnover, Unknown
@@ -30,6 +31,7 @@ class Engine:
         self.markets: dict[str, MarketEngine] = {}
         self.events: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
+        self.cot: Sequence[CotReport] = ()  # read by context(); set before the first listing
         self._rules = rules
         self.turnover_usd: dict[str, float] = {}  # by instrument, last 24 h
         self._bases = bases
@@ -110,6 +112,7 @@ class Engine:
         market = self.markets.get(instrument.base)
         if market is None:
             market = self.markets[instrument.base] = MarketEngine(instrument.base, self._rules)
+            market.cot = self.cot
         if self._bases is not None:
             for other in market.drop_venue(instrument.venue, keep=instrument.id):
                 self._market_of.pop(other, None)

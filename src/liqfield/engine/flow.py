@@ -152,7 +152,7 @@ class FlowReadings:
         self.clock_ns = 0
         self._second = 0
         self._mapped_ns = 0
-        self._price = 0.0  # pooled, from the venues' mean moves
+        self.price = 0.0  # pooled, from the venues' mean moves
         self._impact: ImpactFit | None = None
         self._events: deque[FlowEvent] = deque(maxlen=EVENTS)
 
@@ -270,11 +270,11 @@ class FlowReadings:
 
     def _pool_price(self, moves: Sequence[float]) -> None:
         """Mean of the venues' moves: a venue that comes or goes is no move of the market."""
-        if self._price <= 0.0:
+        if self.price <= 0.0:
             mids = [flow.touch.mid for flow in self.of.values() if flow.touch.mid > 0.0]
-            self._price = sum(mids) / len(mids) if mids else 0.0
+            self.price = sum(mids) / len(mids) if mids else 0.0
         elif moves:
-            self._price *= math.exp(sum(moves) / len(moves))
+            self.price *= math.exp(sum(moves) / len(moves))
 
     def _close_windows(self) -> None:
         parts = [part for flow in self.of.values() if (part := flow.close_window()) is not None]
@@ -290,33 +290,33 @@ class FlowReadings:
     def _cascade(self, at_ns: int, net: float, gross: float, depth: tuple[float, float]) -> None:
         around = Surroundings(
             now_ns=at_ns,
-            price=self._price,
+            price=self.price,
             net_flow=net,
             impact=self._impact.beta if self._impact is not None else None,
             depth_usd=depth,
             open_interest=sum(flow.open_interest for flow in self.of.values()),
-            fuel=(self._fuel(LONG), self._fuel(SHORT)),
+            fuel=(self.fuel(LONG), self.fuel(SHORT)),
         )
         entered = self.tracker.second(around)
         pushed = self.push.second(around, gross)
         if pushed is not None:
             self._events.append(pushed)
         if entered in (CascadeState.RUNNING, CascadeState.EXHAUSTED):
-            self._events.append(_cascade_event(self.tracker.view(), at_ns, self._price))
+            self._events.append(_cascade_event(self.tracker.view(), at_ns, self.price))
 
-    def _fuel(self, side: int) -> Fuel | None:
+    def fuel(self, side: int) -> Fuel | None:
         """The nearest cluster of a side ahead of the price."""
         best: Fuel | None = None
         for cluster in self.clusters:
             is_long = cluster.position_side is PositionSide.LONG
-            if is_long != (side == LONG) or self._price <= 0.0:
+            if is_long != (side == LONG) or self.price <= 0.0:
                 continue
             far = cluster.low if is_long else cluster.high
             near = cluster.high if is_long else cluster.low
             sign = -1.0 if is_long else 1.0
-            if sign * (far - self._price) <= 0.0:
+            if sign * (far - self.price) <= 0.0:
                 continue  # passed
-            distance = max(sign * (near / self._price - 1.0), 0.0)
+            distance = max(sign * (near / self.price - 1.0), 0.0)
             if best is None or distance < best.distance:
                 best = Fuel(distance, cluster.notional_usd)
         return best
@@ -404,7 +404,7 @@ class FlowReadings:
     def digest(self) -> bytes:
         """Hash over what decides the future of these readings, as far as readers could tell."""
         sha = hashlib.sha256()
-        sha.update(repr((self._second, self._price, self.ofi, self._impact)).encode())
+        sha.update(repr((self._second, self.price, self.ofi, self._impact)).encode())
         sha.update(repr(self.delta.totals()).encode())
         sha.update(repr(self.tracker.view()).encode())
         for key in sorted(self.of):

@@ -9,14 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from liqfield.book.sync import BookSync
+from liqfield.cascade.projection import Projection
+from liqfield.context.cot import CotReport
 from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.analytics import MarketAnalytics
+from liqfield.engine.context import ContextReadings, VenueState
+from liqfield.engine.flow import FlowSettings
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.engine.project import REACH, project_market
 from liqfield.engine.truth import TruthKeeper
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
+from liqfield.model.analytics import (
+    CascadeView,
+    ContextView,
+    FlowEvent,
+    FlowView,
+    PathView,
+    WallView,
+)
 from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
@@ -30,11 +42,12 @@ from liqfield.model.events import (
     MarketEvent,
     MarkPrice,
     OpenInterest,
+    PositioningRatio,
     TierTable,
     Trade,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import BookRule, CandleOf, TradeKind
+from liqfield.model.sides import BookRule, CandleOf, PositionSide, TradeKind
 
 MINUTE_NS = 60_000_000_000
 LIVE_COLUMN_NS = 10_000_000_000
@@ -96,13 +109,17 @@ class InstrumentState:
 class MarketEngine:
     """The fold of one base asset. `step` is deterministic: the same events give the same digest."""
 
-    def __init__(self, base: str, rules: Mapping[str, BookRule]) -> None:
+    def __init__(
+        self, base: str, rules: Mapping[str, BookRule], flow: FlowSettings | None = None
+    ) -> None:
         self.base = base
         self.instruments: dict[str, InstrumentState] = {}
         self.recent = RecentVolume()
         self.tape: deque[Liquidation] = deque(maxlen=5_000)
         self.clock_ns = 0
-        self.analytics = MarketAnalytics(base)
+        self.analytics = MarketAnalytics(base, flow)
+        self.context_readings = ContextReadings()
+        self.cot: Sequence[CotReport] = ()  # what the user dropped in: read only, never folded
         self._rules = rules
         self._history = HistoryBuffer()
         self._column_ns = 0
@@ -119,6 +136,7 @@ class MarketEngine:
             Liquidation: self._on_liquidation,
             Candle: self._on_candle,
             TierTable: self._on_tiers,
+            PositioningRatio: self._on_ratio,
         }
 
     def add(self, instrument: Instrument) -> None:
@@ -142,6 +160,7 @@ class MarketEngine:
         for key in others:
             del self.instruments[key]
             self.analytics.drop(key)
+            self.context_readings.drop(key)
         return others
 
     def step(self, event: MarketEvent) -> list[Output]:
@@ -217,6 +236,29 @@ class MarketEngine:
         """State of the cascade tracker with its evidence."""
         return self.analytics.cascade()
 
+    def context(self) -> ContextView:
+        """Slow context as of the engine's clock."""
+        states = [
+            VenueState(
+                instrument=state.instrument,
+                funding=state.funding,
+                mark=state.mark.price if state.mark is not None else 0.0,
+                index=state.index.price if state.index is not None else 0.0,
+                open_interest=state.open_interest.quantity if state.open_interest else 0.0,
+            )
+            for state in self.instruments.values()
+        ]
+        return self.context_readings.view(self.base, self.clock_ns, states, self.cot)
+
+    def project(
+        self, start_price: float, position_side: PositionSide, push_usd: float = 0.0
+    ) -> Projection | None:
+        """Where forced flow from a price would stop, with a fan; None without a map or a book.
+        Raises ModelError for a start outside the map."""
+        is_ask = 0 if position_side is PositionSide.LONG else 1
+        books = self.analytics.sides(is_ask, REACH)
+        return project_market(self.densities(), books, start_price, position_side, push_usd)
+
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.
 
@@ -243,6 +285,7 @@ class MarketEngine:
         for liquidation in self.tape:
             sha.update(repr(liquidation).encode())
         sha.update(self.analytics.digest())
+        sha.update(self.context_readings.digest())
         return sha.hexdigest()
 
     # ---- handlers: one a kind -----------------------------------------------------------------
@@ -304,6 +347,7 @@ class MarketEngine:
             state.open_interest = known
             state.density.update(known)
             self.analytics.on_open_interest(known)
+            self.context_readings.on_open_interest(known)
         return []
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -319,6 +363,12 @@ class MarketEngine:
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         # Live klines repeat what trades already said; only history is folded.
         del state, event
+        return []
+
+    def _on_ratio(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
+        assert isinstance(event, PositioningRatio)
+        del state
+        self.context_readings.on_ratio(event)
         return []
 
     def _on_tiers(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -365,6 +415,7 @@ class MarketEngine:
                 outputs.append(CandleClosed(self.base, event))
             elif isinstance(event, OpenInterest):
                 state.open_interest = event
+                self.context_readings.on_open_interest(event)
         return outputs
 
 

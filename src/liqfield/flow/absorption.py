@@ -2,8 +2,9 @@
 
 Every second the last `window_s` seconds are judged, each side of the book for itself:
 1. the aggressive volume into that side is at least its own recent `volume_quantile`;
-2. the price gave way by at most `move_share` of what the fitted impact expects of that net flow;
-3. one level took at least `level_share` of it, and at least `refill_ratio` times the most that was
+2. the touch gave way beyond the level that took it by at most a row, or `move_share` of the move
+   that the fitted impact expects of so much flow, whichever is more;
+3. that level took at least `level_share` of it, and at least `refill_ratio` times the most that was
    ever shown there: it must have been filled up again. Venues publish no order ids, so a hidden
    or reloaded order is inference from sizes.
 Holding for `confirm` seconds makes it an event; it ends broken when the level is traded through by
@@ -27,11 +28,11 @@ class AbsorptionSettings(msgspec.Struct, frozen=True):
 
     window_s: int = 10
     row_share: float = 0.00002  # of the price; a row is at least a tick
-    volume_quantile: float = 0.95
+    volume_quantile: float = 0.75
     memory_s: float = 3600.0  # half-life of that quantile
     warm_s: int = 120  # no verdict before
     move_share: float = 0.25
-    level_share: float = 0.4
+    level_share: float = 0.7
     refill_ratio: float = 2.0
     confirm: int = 2
     break_rows: int = 2
@@ -44,13 +45,12 @@ class Second:
     hit: [bid side, ask side] row -> aggressive volume; shown: row -> most displayed at the touch.
     """
 
-    __slots__ = ("high", "hit", "low", "mid", "shown")
+    __slots__ = ("high", "hit", "low", "shown")
 
-    def __init__(self, mid: float) -> None:
+    def __init__(self) -> None:
         self.hit: tuple[dict[int, float], dict[int, float]] = ({}, {})
         self.shown: tuple[dict[int, float], dict[int, float]] = ({}, {})
         self.low, self.high = math.inf, -math.inf
-        self.mid = mid  # at its start; 0 = unknown
 
 
 class Standing(msgspec.Struct):
@@ -75,8 +75,7 @@ class AbsorptionDetector:
         self._tick_usd = tick_usd
         self._row_usd = 0.0
         self._seconds: deque[Second] = deque(maxlen=self.settings.window_s)
-        self._now = Second(0.0)
-        self._mid = 0.0
+        self._now = Second()
         self._touch = [0.0, 0.0]  # best bid, best ask
         memory = self.settings.memory_s
         self._usual = (DecayedQuantile(memory), DecayedQuantile(memory))
@@ -99,7 +98,6 @@ class AbsorptionDetector:
 
     def on_top(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
         """The best quotes now."""
-        self._mid = 0.5 * (bid + ask)
         self._touch[0], self._touch[1] = bid, ask
         width = self._row_usd
         if width <= 0.0:
@@ -116,8 +114,8 @@ class AbsorptionDetector:
     def reset(self) -> None:
         """After a loss of trades or quotes: what was seen of the window says nothing any more."""
         self._seconds.clear()
-        self._now = Second(0.0)
-        self._mid = 0.0
+        self._now = Second()
+        self._touch = [0.0, 0.0]
         self._standing = [None, None]
 
     # ---- verdicts -----------------------------------------------------------------------------
@@ -125,14 +123,14 @@ class AbsorptionDetector:
     def second(self, now_ns: int, impact: float | None, elapsed: int = 1) -> list[FlowEvent]:
         """Close the second that ends now; returns events that began (running) or ended.
 
-        impact: USD per base coin of net aggressive flow, None while it is not fitted. elapsed:
-        seconds since the last call; silent seconds move the window on.
+        impact: USD per base coin of aggressive flow, None while it is not fitted: then a row is
+        all that a level may give way. elapsed: seconds since the last call; silent seconds move the window on.
         """
         self._seconds.append(self._now)
         for _ in range(min(elapsed - 1, self.settings.window_s)):
-            self._seconds.append(Second(self._mid))
+            self._seconds.append(Second())
         ended = self._now
-        self._now = Second(self._mid)
+        self._now = Second()
         events: list[FlowEvent] = []
         volumes = [sum(sum(s.hit[side].values()) for s in self._seconds) for side in (0, 1)]
         for side in (0, 1):
@@ -161,22 +159,23 @@ class AbsorptionDetector:
     ) -> None:
         s = self.settings
         usual = self._usual[side]
-        if impact is None or impact <= 0.0 or usual.count < s.warm_s:
+        if usual.count < s.warm_s:
             return
         if volumes[side] <= 0.0 or volumes[side] < usual.quantile(s.volume_quantile):
             return
         found = self._level(side, volumes[side])
         if found is None:
             return
-        row, volume = found
-        start = self._seconds[0].mid
-        if start <= 0.0 or self._mid <= 0.0:
+        row, taken, shown = found
+        level = (row + side) * self._row_usd
+        touch = self._touch[side]
+        if touch <= 0.0:
             return
-        away = start - self._mid if side == 0 else self._mid - start
-        expected = impact * (volumes[side] - volumes[1 - side])
-        if expected <= self._tick_usd or away > s.move_share * expected:
+        away = level - touch if side == 0 else touch - level
+        expected = max(impact or 0.0, 0.0) * taken
+        if away > max(s.move_share * expected, self._row_usd):
             return
-        score = expected / max(away, self._tick_usd)
+        score = taken / shown
         standing = self._standing[side]
         if standing is not None and abs(standing.row - row) <= s.break_rows:
             standing.count += 1
@@ -185,10 +184,10 @@ class AbsorptionDetector:
                 events.append(self._event(side, standing, now_ns, "running"))
         elif standing is None:
             begun = now_ns - s.window_s * 1_000_000_000
-            self._standing[side] = Standing(begun, now_ns, row, volume, score)
+            self._standing[side] = Standing(begun, now_ns, row, taken, score)
 
-    def _level(self, side: int, volume: float) -> tuple[int, float] | None:
-        """(row, volume) of the level that took the flow and was refilled, None if there is none."""
+    def _level(self, side: int, volume: float) -> tuple[int, float, float] | None:
+        """(row, volume, most shown) of the level that took the flow and was refilled, or None."""
         s = self.settings
         hit: dict[int, float] = {}
         shown: dict[int, float] = {}
@@ -204,7 +203,7 @@ class AbsorptionDetector:
         most = shown.get(row, 0.0)
         if taken < s.level_share * volume or most <= 0.0 or taken < s.refill_ratio * most:
             return None
-        return row, taken
+        return row, taken, most
 
     def _follow(self, side: int, standing: Standing, ended: Second, now_ns: int) -> list[FlowEvent]:
         s = self.settings

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from liqfield.flow.candles import CandleBuilder
-from liqfield.flow.cvd import CumulativeDelta, divergence
-from liqfield.flow.footprint import FootprintBuilder, FootprintSettings, analyse
-from liqfield.flow.imbalance import OrderFlowImbalance, microprice, queue_imbalance
+from liqfield.flow.cvd import DAY_NS, DayDelta, divergence
+from liqfield.flow.footprint import FootprintBuilder, FootprintSettings, analyse, row_step
+from liqfield.flow.imbalance import (
+    LEVELS,
+    LevelImbalance,
+    TouchImbalance,
+    first_component,
+    microprice,
+    queue_imbalance,
+)
+from liqfield.flow.impact import RollingImpact
 from liqfield.flow.recent import RecentVolume
 from liqfield.model.events import BestQuote, Trade
 from liqfield.model.sides import Aggressor
@@ -36,24 +46,64 @@ trades_st = st.lists(
 )
 
 
-@given(trades_st)
-def test_cvd_equals_batch_and_pools(trades: list[Trade]) -> None:
-    live = CumulativeDelta(S)
-    for i, t in enumerate(trades):
-        live.update("ab"[i % 2], t)
-    pooled = live.get()
-    assert list(zip(pooled.start_ns.tolist(), pooled.cvd.tolist(), strict=True)) == slow.cvd(
-        trades, S
-    )
-    parts = sum(float(live.get(v).cvd[-1]) for v in live.venues())
-    assert parts == pytest.approx(float(pooled.cvd[-1]))
+def signed(t: Trade) -> float:
+    return t.quantity if t.aggressor is Aggressor.BUY else -t.quantity
 
 
-def test_cvd_keeps_its_level_when_memory_is_full() -> None:
-    live = CumulativeDelta(S, keep=3)
-    for second in range(10):
-        live.update("v", trade(second * S, 100.0, 1.0, True))
-    assert live.get().cvd.tolist() == [8.0, 9.0, 10.0]
+@given(trades_st, st.randoms(use_true_random=False))
+def test_cvd_equals_batch_in_any_order_and_pools(trades: list[Trade], chance: Random) -> None:
+    """Buckets are sums: any split and any order of the input gives the same series."""
+    live = DayDelta(5 * S)
+    mixed = list(enumerate(trades))
+    chance.shuffle(mixed)
+    for i, t in mixed:
+        live.update("ab"[i % 2], t.event_ns, t.price, signed(t))
+    end = trades[-1].event_ns
+    series = live.get(end, DAY_NS, most=DAY_NS)
+    known = dict(slow.cvd(trades, 5 * S))
+    running = 0.0
+    for start, value in zip(series.start_ns.tolist(), series.cvd.tolist(), strict=True):
+        running = known.get(start, running)
+        assert value == pytest.approx(running)
+    assert series.start_ns[-1] == end - end % (5 * S)
+    pooled = sum(series.cvd_by_venue.values())
+    np.testing.assert_allclose(pooled, series.cvd)
+    assert sum(live.totals().values()) == pytest.approx(known[max(known)])
+
+
+@given(trades_st, st.integers(1, 40))
+def test_a_shorter_span_is_the_end_of_the_longer_one(trades: list[Trade], buckets: int) -> None:
+    live = DayDelta(5 * S)
+    for t in trades:
+        live.update("v", t.event_ns, t.price, signed(t))
+    now = trades[-1].event_ns
+    whole, part = live.get(now, DAY_NS, most=DAY_NS), live.get(now, buckets * 5 * S)
+    n = len(part.cvd)
+    assert n <= buckets
+    np.testing.assert_array_equal(part.cvd, whole.cvd[-n:])
+    np.testing.assert_array_equal(part.price, whole.price[-n:])
+
+
+def test_buckets_merge_when_the_span_is_wide() -> None:
+    live = DayDelta(5 * S)
+    for k in range(2_000):
+        live.update("v", k * 5 * S, 100.0 + k, 1.0)
+    series = live.get(1_999 * 5 * S, 2_000 * 5 * S, most=100)
+    assert series.bucket_ns == 20 * 5 * S
+    assert len(series.cvd) == 100
+    assert series.cvd.tolist() == [20.0 * (i + 1) for i in range(100)]
+    assert series.price[-1] == 2_099.0
+
+
+def test_cvd_starts_anew_with_the_utc_day() -> None:
+    live = DayDelta()
+    live.update("v", DAY_NS - S, 100.0, 5.0)
+    live.update("v", DAY_NS + S, 101.0, 2.0)
+    live.update("v", DAY_NS - 2 * S, 99.0, 7.0)  # late, of the day before
+    series = live.get(DAY_NS + S, 3_600 * S)
+    assert series.start_ns.tolist() == [DAY_NS]
+    assert series.cvd.tolist() == [2.0]
+    assert live.late == 1
 
 
 @given(trades_st)
@@ -72,27 +122,48 @@ def test_recent_rows_equal_batch(trades: list[Trade]) -> None:
 
 @given(trades_st)
 def test_footprint_totals_equal_traded_volume(trades: list[Trade]) -> None:
-    builder = FootprintBuilder(30 * S, 0.05)
-    bars = [bar for t in trades if (bar := builder.update(t)) is not None]
+    builder = FootprintBuilder(30 * S, 0.05, keep=1_000)
+    for t in trades:
+        builder.update(t.event_ns, t.price, signed(t))
     last = builder.get()
     assert last is not None
-    bars.append(last)
-    assert sum(bar.volume for bar in bars) == pytest.approx(sum(t.quantity for t in trades))
-    assert sum(bar.delta for bar in bars) == pytest.approx(slow.cvd(trades, S)[-1][1])
+    bars = [*builder.bars, last]
+    assert sum(float((bar.bid + bar.ask).sum()) for bar in bars) == pytest.approx(
+        sum(t.quantity for t in trades)
+    )
+    assert sum(float((bar.ask - bar.bid).sum()) for bar in bars) == pytest.approx(
+        sum(map(signed, trades))
+    )
     for bar in bars:
-        inside = bar.bid_volume + bar.ask_volume
+        inside = [t for t in trades if bar.start_ns <= t.event_ns < bar.end_ns]
+        expected = slow.rows(inside, bar.step, 0)
+        for i in range(len(bar.bid)):
+            bought, sold = expected.get(bar.first_row + i, (0.0, 0.0))
+            assert (bar.ask[i], bar.bid[i]) == pytest.approx((bought, sold))
+        total = bar.bid + bar.ask
         low, high = bar.value_low_row - bar.first_row, bar.value_high_row - bar.first_row
-        assert inside[low : high + 1].sum() >= 0.7 * bar.volume - 1e-9
+        assert total[low : high + 1].sum() >= 0.7 * total.sum() - 1e-9
+        assert total[bar.poc_row - bar.first_row] == total.max()
 
 
 def test_stacked_imbalance_and_point_of_control() -> None:
     bid = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
     ask = np.array([1.0, 9.0, 12.0, 10.0, 1.0, 2.0])
-    bar = analyse(0, 1.0, 100, bid, ask, FootprintSettings(volume_quantile=0.3))
+    bar = analyse(0, 60, 1.0, 100, bid, ask, FootprintSettings(volume_quantile=0.3))
     assert bar.stacked == ((101, 1),)
     assert bar.poc_row == 102
     assert bar.unfinished_low
     assert not bar.unfinished_high
+
+
+@pytest.mark.parametrize(
+    ("price", "tick", "step"),
+    [(84_000.0, 0.1, 50.0), (2_700.0, 0.01, 1.0), (0.142, 1e-5, 5e-5), (100.0, 1.0, 1.0)],
+)
+def test_rows_are_a_few_basis_points_and_never_under_a_tick(
+    price: float, tick: float, step: float
+) -> None:
+    assert row_step(price, tick) == pytest.approx(step)
 
 
 @given(trades_st)
@@ -119,32 +190,99 @@ quotes_st = st.lists(
 ).map(lambda rows: [quote(i, b, qb, a, qa) for i, (b, qb, a, qa) in enumerate(rows)])
 
 
-@given(quotes_st)
-def test_ofi_equals_the_formula(quotes: list[BestQuote]) -> None:
-    live = OrderFlowImbalance(window_ns=10 * S)
-    for q in quotes:
-        live.update(q)
-    assert live.ofi == pytest.approx(slow.ofi(quotes))
+@given(quotes_st, st.data())
+def test_ofi_equals_the_formula_for_any_split(quotes: list[BestQuote], data: st.DataObject) -> None:
+    """Windows may be closed anywhere: their sum is the formula over the whole stream."""
+    live, total = TouchImbalance(), 0.0
+    cuts = data.draw(st.sets(st.integers(0, len(quotes))))
+    for i, q in enumerate(quotes):
+        live.update(q.bid_price, q.bid_quantity, q.ask_price, q.ask_quantity)
+        if i in cuts:
+            total += live.close()
+    assert total + live.ofi == pytest.approx(slow.ofi(quotes))
+
+
+def test_a_gap_is_no_flow() -> None:
+    live = TouchImbalance()
+    live.update(99.0, 5.0, 101.0, 5.0)
+    live.reset()
+    live.update(199.0, 50.0, 201.0, 5.0)
+    assert live.ofi == 0.0
+
+
+@given(st.lists(quotes_st, min_size=2, max_size=6))
+def test_level_one_of_the_book_is_the_touch(books: list[list[BestQuote]]) -> None:
+    """Level m is the formula at level m: built from books whose levels are given."""
+    live = LevelImbalance()
+    depth = min(LEVELS, *(len(book) for book in books))
+    states = []
+    for book in books:
+        bids = sorted({int(q.bid_price): q.bid_quantity for q in book}.items(), reverse=True)
+        asks = sorted({int(q.ask_price): q.ask_quantity for q in book}.items())
+        bids, asks = bids[:LEVELS], asks[:LEVELS]
+        states.append((bids, asks))
+        live.update(
+            np.array([p for p, _ in bids], np.int64),
+            np.array([x for _, x in bids]),
+            np.array([p for p, _ in asks], np.int64),
+            np.array([x for _, x in asks]),
+        )
+    assert depth >= 1
+    for m in range(LEVELS):
+        chain = [
+            quote(
+                k,
+                bids[m][0] if m < len(bids) else 0,
+                bids[m][1] if m < len(bids) else 0.0,
+                asks[m][0] if m < len(asks) else LevelImbalance.NO_ASK,
+                asks[m][1] if m < len(asks) else 0.0,
+            )
+            for k, (bids, asks) in enumerate(states)
+        ]
+        assert live.ofi[m] == pytest.approx(slow.ofi(chain))
+
+
+def test_the_first_component_is_the_common_direction() -> None:
+    rng = np.random.default_rng(2)
+    common = rng.standard_normal(200)
+    windows = np.outer(common, [1.0, 2.0, 3.0, 2.0, 1.0]) + 0.01 * rng.standard_normal((200, 5))
+    weights = first_component(windows)
+    assert np.abs(weights).sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(weights, np.array([1, 2, 3, 2, 1]) / 9.0, atol=0.01)
+    assert first_component(np.zeros((50, 5))).tolist() == [0.2] * 5
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), max_size=60))
+def test_impact_is_the_line_through_the_origin_of_the_last_windows(
+    rows: list[tuple[int, int]],
+) -> None:
+    live = RollingImpact(keep=25)
+    for flow, move in rows:
+        live.add(flow / 8, move / 8)
+    expected = slow.through_origin([(f / 8, m / 8) for f, m in rows[-25:]])
+    fit = live.fit()
+    if expected is None:
+        assert fit is None
+        return
+    assert fit is not None
+    assert (fit.beta, fit.r2) == pytest.approx(expected)
 
 
 def test_impact_recovers_a_linear_law() -> None:
     rng = np.random.default_rng(5)
-    live = OrderFlowImbalance(window_ns=S)
-    mid = 1000.0
-    for i in range(400):
-        # Both quotes of size 10 move one USD: the formula counts 20 coins of flow for each.
-        mid += float(rng.choice([-1.0, 0.0, 1.0]))
-        live.update(quote(i * S // 4, mid - 0.5, 10.0, mid + 0.5, 10.0))
-    fit = live.impact()
+    live = RollingImpact()
+    for _ in range(400):
+        flow = float(rng.standard_normal())
+        live.add(flow, 0.05 * flow)
+    fit = live.fit()
     assert fit is not None
-    assert fit.beta == pytest.approx(1 / 20)
+    assert fit.beta == pytest.approx(0.05)
     assert fit.r2 == pytest.approx(1.0)
 
 
 def test_microprice_leans_to_the_thin_side() -> None:
-    q = quote(0, 99.0, 30.0, 101.0, 10.0)
-    assert queue_imbalance(q) == 0.5
-    assert microprice(q) == 100.5
+    assert queue_imbalance(30.0, 10.0) == 0.5
+    assert microprice(99.0, 30.0, 101.0, 10.0) == 100.5
 
 
 def test_divergence_needs_both_slopes() -> None:

@@ -1,0 +1,431 @@
+"""One built-in market that is pushed through cascades, its engine, and what really happened.
+
+The truth is what the agents did (`LabMarket.agent_events`, `.prints`, quotes of every step); the
+readings are what an engine says that sees only what the venues would send.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from liqfield.app.study.lab_events import RULES, LabEvents
+from liqfield.book.depth import SideDepth, side_depth
+from liqfield.engine.analytics import MarketAnalytics
+from liqfield.engine.flow import FlowReadings, FlowSettings
+from liqfield.engine.market import MarketEngine
+from liqfield.flow.absorption import AbsorptionSettings
+from liqfield.lab.market import LabMarket
+from liqfield.lab.market_setup import BASES, DEPTH_FACTOR, demo_spec
+from liqfield.lab.market_types import AgentEvent, InstrumentStep, LeverageLaw, PositionLaw
+from liqfield.model.analytics import FlowEvent, FlowEventKind
+from liqfield.model.estimates import SIDES
+from liqfield.model.events import (
+    BestQuote,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    FloatArray,
+    IntArray,
+    Listing,
+    MarketEvent,
+    OpenInterest,
+    Trade,
+)
+from liqfield.model.sides import CandleOf
+
+S = 1_000_000_000
+START_NS = 1_790_000_000 * S
+NAMES = ("BTC", "ETH", "SOL")
+# More positions close to their level than in `make demo`: cascades within minutes, not days.
+GAP_S = 12.0
+PERSIST_MIN = (1 / 6, 0.5, 1.0, 2.0, 4.0)
+STEP_NS = S // 2  # books and quotes come twice a second: a slow venue, a quick study
+LAW = PositionLaw(taker=LeverageLaw(median=5.0, isolated_share=0.45), stop_share=0.35)
+
+
+class WorldSettings(msgspec.Struct, frozen=True):
+    """warm_s of ordinary trading, then `episodes` moves of the index of random size, one in
+    `episode_s` seconds; move_sd is the log-sd of their size around `move`."""
+
+    warm_s: int = 300
+    episodes: int = 12
+    episode_s: int = 170
+    move: float = 0.06
+    move_sd: float = 0.4
+    turnover_per_day: float = 0.8
+    venues: tuple[str, ...] = ("binance", "bybit")
+    history_h: float = 2.0
+
+
+class Cascade(msgspec.Struct):
+    """A cascade of one side over all venues: chains of the venues that touch in time.
+
+    start, end: seconds since live began; forced_usd: every forced order of that side in between.
+    extreme: log price farthest in the forced direction until 12 s after the end.
+    """
+
+    side: int
+    start: float
+    end: float
+    forced_usd: float
+    extreme: float = 0.0
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """An absorber or wall of an agent; taken_usd: what an absorber took in; depth_usd: 10 bp depth
+    of its venue by specification."""
+
+    kind: str
+    venue: str
+    is_bid: bool
+    start: float
+    end: float
+    price: float
+    taken_usd: float
+    depth_usd: float
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What the engine said at the end of second `at` since live began."""
+
+    at: int
+    state: str
+    side: int  # -1 = none
+    visible: tuple[int, int]  # prints of the last 12 s
+    still_s: float  # since the engine's last visible print of the side
+    drive: float  # move of the last minute in deviations, positive: up
+    push_usd: float  # net aggressive flow of the last 10 s in the forced direction
+    fuel: tuple[float, float] = (math.inf, math.inf)  # five-minute deviations to the cluster
+    fade: float = 0.0  # intensity over its peak
+    extreme_s: float = 0.0  # since the last new extreme
+    branching: float = math.nan
+    refill: float = math.nan
+
+
+class World(msgspec.Struct):
+    """price: log of the venues' mean mid at each second; forced: (second, side, USD) by order."""
+
+    seed: int
+    base: str
+    price: FloatArray
+    forced: tuple[FloatArray, IntArray, FloatArray]
+    cascades: list[Cascade]
+    standing: list[Standing]
+    readings: list[Reading]
+    absorptions: list[FlowEvent]
+    by_volume: list[FlowEvent]  # the baseline rule for absorption
+    projections: list[dict[str, Any]]
+
+
+class Watched:
+    """A market whose steps are seen by the study as well."""
+
+    def __init__(self, market: LabMarket) -> None:
+        self.market = market
+        self.mids: list[float] = []
+        self._last: dict[str, float] = {}
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.market, name)
+
+    def advance(self, until_ns: int) -> Mapping[str, InstrumentStep]:
+        steps = self.market.advance(until_ns)
+        for instrument in self.market.instruments:
+            step = steps[instrument.id]
+            mid = 0.5 * (step.bid_ticks + step.ask_ticks) * instrument.tick_usd
+            self._last[instrument.id] = math.log(mid)
+        return steps
+
+    def log_price(self) -> float:
+        return sum(self._last.values()) / max(len(self._last), 1)
+
+
+def history_events(market: LabMarket) -> Iterator[MarketEvent]:
+    """The market's past as a back-fill would bring it."""
+    for of in market.instruments:
+        past = market.history(of.id)
+        for k, at in enumerate(past.candle_end_ns.tolist()):
+            mark = [float(x) for x in past.mark[k]]
+            last = [float(x) for x in past.last[k]]
+            volume = float(past.volume[k]), float(past.taker_buy[k])
+            for kind, row, traded in (
+                (CandleOf.MARK, mark, (0.0, -1.0)),
+                (CandleOf.LAST, last, volume),
+            ):
+                yield Candle(
+                    of.id,
+                    at,
+                    at,
+                    kind,
+                    60 * S,
+                    row[0],
+                    row[1],
+                    row[2],
+                    row[3],
+                    traded[0],
+                    traded[1],
+                    is_history=True,
+                )
+        for at, amount in zip(past.oi_ns.tolist(), past.open_interest.tolist(), strict=True):
+            yield OpenInterest(of.id, at, at, amount, 0.0, True)
+
+
+def run_world(
+    seed: int, settings: WorldSettings | None = None, flow: FlowSettings | None = None
+) -> World:
+    """Simulate, read, and put truth beside it."""
+    s = settings or WorldSettings()
+    base = NAMES[seed % len(NAMES)]
+    plain = demo_spec(START_NS, (base,))
+    spec = msgspec.structs.replace(
+        plain,
+        bases=tuple(
+            msgspec.structs.replace(of, turnover_per_day=s.turnover_per_day) for of in plain.bases
+        ),
+        venues=s.venues,
+        history_h=s.history_h,
+        accounts_per_instrument=8_000,
+        positions=LAW,
+    )
+    market = LabMarket(spec, seed)
+    run = _Run(market, base, seed, s, flow or FlowSettings())
+    run.go()
+    return run.world()
+
+
+def by_volume_alone(flow: FlowSettings) -> AbsorptionSettings:
+    """The simpler published rule: much volume at one price, whatever became of the price."""
+    return msgspec.structs.replace(
+        flow.absorption, volume_quantile=0.99, move_share=math.inf, refill_ratio=0.0
+    )
+
+
+def pooled_cascades(
+    agents: Sequence[AgentEvent],
+    forced: tuple[FloatArray, IntArray, FloatArray],
+    prices: FloatArray,
+) -> list[Cascade]:
+    """Chains of the venues that touch in time (within 12 s) are one cascade of the base."""
+    found: list[Cascade] = []
+    seconds, sides, usd = forced
+    for side in (0, 1):
+        spans = sorted(
+            ((e.start_ns - START_NS) / 1e9, (e.end_ns - START_NS) / 1e9)
+            for e in agents
+            if e.kind == "cascade" and e.is_bid == (side == 0)
+        )
+        for start, end in spans:
+            if found and found[-1].side == side and start - found[-1].end <= GAP_S:
+                found[-1].end = max(found[-1].end, end)
+            else:
+                found.append(Cascade(side, start, end, 0.0))
+    sign = (-1.0, 1.0)
+    for cascade in found:
+        inside = (sides == cascade.side) & (seconds >= cascade.start) & (seconds <= cascade.end)
+        cascade.forced_usd = float(usd[inside].sum())
+        stretch = prices[int(cascade.start) : int(cascade.end + GAP_S) + 1]
+        if len(stretch):
+            cascade.extreme = sign[cascade.side] * float((sign[cascade.side] * stretch).max())
+    return sorted(found, key=lambda cascade: cascade.start)
+
+
+def _standing(event: AgentEvent, base: str) -> Standing:
+    venue = event.instrument_id.partition(":")[0]
+    end_ns = event.end_ns or event.start_ns
+    return Standing(
+        kind=event.kind,
+        venue=venue,
+        is_bid=event.is_bid,
+        start=(event.start_ns - START_NS) / 1e9,
+        end=(end_ns - START_NS) / 1e9,
+        price=event.price_from,
+        taken_usd=event.quantity * event.price_from if event.kind == "absorber" else 0.0,
+        depth_usd=BASES[base].depth_10bp_usd * DEPTH_FACTOR[venue],
+    )
+
+
+class FlowOnly(MarketAnalytics):
+    """Flow and cascade readings without those of the book: half the time a world takes."""
+
+    def on_trade(self, trade: Trade) -> None:
+        self.flow.on_trade(trade)
+
+    def before_book(self, event: BookSnapshot | BookDelta) -> None:
+        del event
+
+    def on_book(self, event: BookSnapshot | BookDelta) -> None:
+        self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
+
+    def sides(self, is_ask: int, reach: float) -> list[SideDepth]:
+        found = []
+        for of in self._of.values():
+            ladder, unit = of.sync.ladder, of.instrument.tick_usd
+            if ladder is None or ladder.best_bid is None or ladder.best_ask is None:
+                continue
+            mid = 0.5 * (ladder.best_bid + ladder.best_ask) * unit
+            ticks = ladder.levels(is_ask)[0]
+            last = ticks[-1] if is_ask else ticks[0]
+            seen = abs(float(last) * unit / mid - 1.0)
+            found.append(side_depth(ladder, is_ask, mid, unit, seen, reach))
+        return found
+
+
+class _Run:
+    def __init__(
+        self, market: LabMarket, base: str, seed: int, settings: WorldSettings, flow: FlowSettings
+    ) -> None:
+        self.market, self.base, self.seed, self.settings = market, base, seed, settings
+        self.watched = Watched(market)
+        self.events = LabEvents(self.watched, step_ns=STEP_NS)  # type: ignore[arg-type]
+        self.engine = MarketEngine(base, RULES, flow)
+        self.engine.analytics = FlowOnly(base, flow)
+        self.plain = FlowReadings(base, FlowSettings(absorption=by_volume_alone(flow)))
+        self.prices: list[float] = []
+        self.readings: list[Reading] = []
+        self.projections: list[dict[str, Any]] = []
+        self.gross_usd = 0.0
+        self.rng = np.random.default_rng(seed)
+        for event in self.events.open():
+            if isinstance(event, Listing):
+                self.engine.add(event.instrument)
+                self.plain.add(event.instrument)
+            else:
+                self.engine.step(event)
+        for event in history_events(market):
+            self.engine.step(event)
+
+    def go(self) -> None:
+        s = self.settings
+        moves: dict[int, tuple[float, float]] = {}
+        for k in range(s.episodes):
+            size = s.move * math.exp(s.move_sd * float(self.rng.standard_normal()))
+            sign = 1.0 if self.rng.random() < 0.5 else -1.0
+            at = s.warm_s + k * s.episode_s + int(self.rng.integers(0, 15))
+            moves[at] = (sign * min(size, 0.10), float(self.rng.uniform(15.0, 60.0)))
+        for second in range(s.warm_s + s.episodes * s.episode_s):
+            if second in moves:
+                self.market.shock(self.base, *moves[second])
+            for event in self.events.advance(START_NS + (second + 1) * S):
+                self.engine.step(event)
+                self._plain(event)
+            self.prices.append(self.watched.log_price())
+            self._read(second)
+
+    def _plain(self, event: MarketEvent) -> None:
+        """The baseline detector sees the same facts through the same hooks."""
+        if self.plain.needs_second(self.engine.clock_ns):
+            self.plain.second({})
+        if isinstance(event, Trade):
+            self.plain.on_trade(event)
+            self.gross_usd += event.price * event.quantity
+        elif isinstance(event, BestQuote):
+            self.plain.on_quote(event)
+
+    def _read(self, second: int) -> None:
+        flow = self.engine.analytics.flow
+        tracker = flow.tracker
+        now = START_NS + (second + 1) * S
+        visible = tuple(tracker.recent(side, now)[0] for side in (0, 1))
+        sigma = tracker.sigma()
+        side = -1 if tracker.side is None else tracker.side
+        before = self.readings[-1].state if self.readings else ""
+        last = max((tracker.last_print_ns(k) for k in (0, 1)), default=0)
+        still = (now - tracker.last_print_ns(side)) / 1e9 if side >= 0 else (now - last) / 1e9
+        drive = tracker.move(60) / (sigma * math.sqrt(60.0)) if sigma else 0.0
+        push = 0.0
+        if side >= 0:
+            push = max((-1.0, 1.0)[side] * tracker.flow() * flow.price, 0.0)
+        view = tracker.view()
+        fuels = [math.inf, math.inf]
+        for k in (0, 1):
+            fuel = flow.fuel(k)
+            if fuel is not None and sigma:
+                fuels[k] = fuel.distance / (sigma * math.sqrt(300.0))
+        reading = Reading(
+            second + 1,
+            str(tracker.state),
+            side,
+            (visible[0], visible[1]),
+            still,
+            drive,
+            push,
+            (fuels[0], fuels[1]),
+            view.intensity_usd_per_min / max(view.peak_usd_per_min, 1.0),
+            tracker.extreme_age_s(now),
+            view.branching if view.branching is not None else math.nan,
+            view.refill if view.refill is not None else math.nan,
+        )
+        self.readings.append(reading)
+        if reading.state == "running" and before not in ("running", "absorbing"):
+            self._project(reading)
+
+    def _project(self, reading: Reading) -> None:
+        """What the projection says at the moment in which a cascade is seen, and its rivals."""
+        flow = self.engine.analytics.flow
+        side = SIDES[reading.side]
+        for minutes in PERSIST_MIN:
+            # The pace of the last ten seconds goes on for so long.
+            push = reading.push_usd * 6.0 * minutes
+            found = self.engine.project(flow.price, side, push)
+            if found is None:
+                return
+            fuel = flow.fuel(reading.side)
+            self.projections.append(
+                {
+                    "at": float(reading.at),
+                    "side": float(reading.side),
+                    "minutes": minutes,
+                    "start": math.log(flow.price),
+                    "stop": math.log(found.stop_price),
+                    "near": math.log(found.stop_price_near),
+                    "far": math.log(found.stop_price_far),
+                    "forced": found.forced_usd,
+                    "forced_p10": found.forced_usd_p10,
+                    "forced_p90": found.forced_usd_p90,
+                    "push": push,
+                    "cluster": fuel.distance if fuel is not None else math.nan,
+                    "sigma_s": flow.tracker.sigma() or math.nan,
+                    "volume_s": self.gross_usd / max(reading.at, 1),
+                    "way_price": np.log(found.path_price),
+                    "way_forced": found.path_forced_usd - push,
+                }
+            )
+
+    def world(self) -> World:
+        market = self.market
+        prices = np.array(self.prices)
+        at, sides, usd = [], [], []
+        for of in market.instruments:
+            prints = market.prints(of.id)
+            live = prints.event_ns >= START_NS
+            at.append((prints.event_ns[live] - START_NS) / 1e9)
+            sides.append(prints.position_side[live].astype(np.int64))
+            usd.append(prints.quantity[live] * prints.mark_price[live])
+        seconds, side, amount = np.concatenate(at), np.concatenate(sides), np.concatenate(usd)
+        order = np.argsort(seconds, kind="stable")
+        forced = seconds[order], side[order], amount[order]
+        agents = [event for event in market.agent_events() if event.start_ns >= START_NS]
+        found = [
+            event
+            for event in self.engine.analytics.flow.events()
+            if event.kind is FlowEventKind.ABSORPTION
+        ]
+        return World(
+            seed=self.seed,
+            base=self.base,
+            price=prices,
+            forced=forced,
+            cascades=pooled_cascades(agents, forced, prices),
+            standing=[_standing(event, self.base) for event in agents if event.kind != "cascade"],
+            readings=self.readings,
+            absorptions=found,
+            by_volume=[
+                event for event in self.plain.events() if event.kind is FlowEventKind.ABSORPTION
+            ],
+            projections=self.projections,
+        )

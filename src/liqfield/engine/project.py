@@ -1,0 +1,71 @@
+"""Projection from any price: the pooled map and the composite book on one set of bins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from liqfield.book.depth import SideDepth, fit_law
+from liqfield.cascade.projection import Projection, ProjectionSettings, project, way_bins
+from liqfield.density.combine import combine
+from liqfield.model.estimates import LONG, SHORT, LiquidationDensity
+from liqfield.model.events import FloatArray
+from liqfield.model.sides import PositionSide
+
+REACH = 0.15
+
+
+def project_market(
+    densities: Sequence[LiquidationDensity],
+    sides: Sequence[SideDepth],
+    start_price: float,
+    position_side: PositionSide,
+    push_usd: float = 0.0,
+    settings: ProjectionSettings | None = None,
+) -> Projection | None:
+    """Follow forced flow from a price: down through longs and bids, up through shorts and asks.
+
+    sides: the venues' books of the side that is hit. Depth counts by distance from the start: a
+    book moves with the price, so its shape is carried there. None without a map or a book. Raises
+    ModelError for a start outside the map.
+    """
+    pooled = combine(densities)
+    sides = [side for side in sides if side.seen > 0.0]
+    if pooled is None or not sides:
+        return None
+    is_down = position_side is PositionSide.LONG
+    side = LONG if is_down else SHORT
+    price, bins, share = way_bins(pooled.grid.edges(), start_price, is_down=is_down, reach=REACH)
+    usd = pooled.notional_usd[side].sum(axis=0)[bins] * share * pooled.forced_share
+    scale = share * pooled.forced_share
+    distance = np.abs(price / start_price - 1.0)
+    depth, unseen = _depth(sides, distance)
+    return project(
+        price,
+        usd,
+        pooled.p10[side][bins] * scale,
+        pooled.p90[side][bins] * scale,
+        depth,
+        push_usd=push_usd,
+        depth_log_sd=unseen,
+        settings=settings,
+    )
+
+
+def _depth(sides: Sequence[SideDepth], distance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(USD by bin, log-sd of it beyond the view) over the venues; distance float64[n + 1]."""
+    total = np.zeros(len(distance))
+    spread = np.zeros(len(distance))
+    for side in sides:
+        law = fit_law(side)
+        seen = side.at(distance)
+        beyond = np.isnan(seen)
+        cum = np.where(beyond, 0.0, seen)
+        for i in np.flatnonzero(beyond):
+            cum[i] = law.usd(float(distance[i]))
+            spread[i] += cum[i] * law.log_sd(float(distance[i]))
+        total += np.maximum.accumulate(cum)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log_sd = np.where(total > 0.0, spread / total, 0.0)
+    return np.maximum(np.diff(total), 1.0), log_sd[1:]
