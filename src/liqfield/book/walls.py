@@ -318,6 +318,8 @@ class WallTracker:
         ratio = wall.last_cancelled / lost if lost > 0.0 else 1.0
         is_pulled = ratio >= chosen.pulled_share
         self._note(wall, wall.ended_ns, PULLED if is_pulled else FILLED)
+        if wall.ended_ns - wall.born_ns < chosen.min_age_s * SECOND_NS:
+            return []  # a flicker: market makers move their quotes all the time
         distance = wall.at_end[0]
         if not is_pulled:
             state = WallState.FILLED
@@ -339,8 +341,6 @@ class WallTracker:
             state,
             is_pulled and near,
         )
-        if end.ended_ns - end.born_ns < chosen.min_age_s * SECOND_NS:
-            return []  # a flicker: market makers move their quotes all the time
         if not is_pulled:
             return [end]
         self._flips.append(end)
