@@ -110,8 +110,9 @@ class Wall:
 class WallEnd(msgspec.Struct, frozen=True, gc=False):
     """How a wall ended. state: PULLED, FILLED or PARTLY_FILLED (a part, then the rest pulled).
 
-    pull_ratio: cancelled / (cancelled + filled) of its last loss. on_approach: pulled while the
-    price had come close. Sizes base coins.
+    pull_ratio: cancelled / (cancelled + filled) of its last loss. multiple: peak over the usual
+    size, excess: peak over the size that counts as large, both at the distance where it ended.
+    on_approach: pulled while the price had come close. Sizes base coins.
     """
 
     tick: int
@@ -123,6 +124,7 @@ class WallEnd(msgspec.Struct, frozen=True, gc=False):
     cancelled: float
     pull_ratio: float
     multiple: float
+    excess: float
     born_distance: float
     distance: float
     state: WallState
@@ -326,6 +328,7 @@ class WallTracker:
         else:
             state = WallState.PULLED if ratio >= 0.8 else WallState.PARTLY_FILLED
         near = abs(distance) <= chosen.approach
+        band = band_of(abs(distance))
         end = WallEnd(
             wall.tick,
             wall.is_ask,
@@ -335,7 +338,8 @@ class WallTracker:
             wall.filled,
             wall.cancelled,
             ratio,
-            wall.peak / wall.usual if wall.usual > 0.0 else 1.0,
+            wall.peak / float(self.usual[band]),
+            wall.peak / float(self.large[band]),
             wall.born_distance,
             distance,
             state,
