@@ -101,8 +101,13 @@ class Ladder:
         ticks, bids = levels.price_ticks, levels.bid_count
         quantity, outside = np.empty(len(ticks)), np.empty(len(ticks), np.int64)
         missed = read_levels(ticks, bids, self._base, self._size, quantity, outside)
-        for i in outside[:missed]:
-            quantity[i] = self._far[BID if i < bids else ASK].get(int(ticks[i]), 0.0)
+        if missed:
+            far = outside[:missed]
+            bid_far, ask_far = self._far
+            quantity[far] = [
+                (bid_far if i < bids else ask_far).get(tick, 0.0)
+                for i, tick in zip(far.tolist(), ticks[far].tolist(), strict=True)
+            ]
         return quantity
 
     def top(self, side: int, count: int) -> tuple[IntArray, FloatArray]:
@@ -134,10 +139,13 @@ class Ladder:
         last = min(max(high - self._base, first), WINDOW)
         columns, quantity = collect(self._size, side, first, last)
         ticks = columns + self._base
-        far = [(t, q) for t, q in self._far[side].items() if low <= t < high]
-        if far:
-            ticks = np.concatenate((ticks, np.array([t for t, _ in far], np.int64)))
-            quantity = np.concatenate((quantity, np.array([q for _, q in far])))
+        far = self._far[side]
+        if far and (low < self._base or high > self._base + WINDOW):
+            far_ticks = np.fromiter(far.keys(), np.int64, len(far))
+            inside = (far_ticks >= low) & (far_ticks < high)
+            far_quantity = np.fromiter(far.values(), np.float64, len(far))
+            ticks = np.concatenate((ticks, far_ticks[inside]))
+            quantity = np.concatenate((quantity, far_quantity[inside]))
         return ticks, quantity
 
     def digest(self) -> bytes:
