@@ -40,6 +40,7 @@ def _inverse(venue: str, symbol: str, base: str, usd: float) -> Instrument:
         quote="USD",
         settle=base,
         kind=ContractKind.INVERSE,
+        is_perpetual=not symbol[-1].isdigit(),
         tick_decimals=3,
         quantity_factor=usd,
     )
@@ -60,5 +61,19 @@ INSTRUMENTS: dict[str, Instrument] = {
         _inverse("okx", "BTC-USD-SWAP", "BTC", 100.0),
         _linear("hyperliquid", "BTC", "BTC", (1, 1), quote="USDC"),
         _linear("hyperliquid", "kPEPE", "PEPE", (1, 6), 1000.0, quote="USDC"),
+        _inverse("binance-coinm", "BTCUSD_PERP", "BTC", 100.0),
+        _inverse("binance-coinm", "BTCUSD_200925", "BTC", 100.0),
+        _inverse("binance-coinm", "BNBUSD_PERP", "BNB", 10.0),
+        _inverse("bybit-inverse", "BTCUSD", "BTC", 1.0),
+        _linear("gate", "BTC_USDT", "BTC", (1, 1), 1.0, 0.0001),
+        _linear("gate", "ETH_USDT", "ETH", (1, 2), 1.0, 0.01),
+        _inverse("gate", "BTC_USD", "BTC", 1.0),
+        _linear("bitget", "BTCUSDT", "BTC", (1, 1)),
+        _linear("bitget", "1000BONKUSDT", "BONK", (1, 6), 1000.0),
+        _linear("bitmex", "XBTUSDT", "BTC", (1, 1), 1.0, 1e-6),
+        _inverse("bitmex", "XBTUSD", "BTC", 1.0),
+        _linear("deribit", "BTC_USDC-PERPETUAL", "BTC", (1, 1), quote="USDC"),
+        _inverse("deribit", "BTC-PERPETUAL", "BTC", 1.0),
+        _inverse("deribit", "ETH-PERPETUAL", "ETH", 1.0),
     )
 }

@@ -74,13 +74,15 @@ EXPECTED: dict[str, dict[str, str]] = {
         "rest_instruments_info_trimmed": "5 Listing",
         "rest_insurance": "5 InsuranceFund",
         "rest_kline": "3 Candle",
-        "rest_open_interest": "1 Notice unused",
+        "rest_open_interest": "2 OpenInterest",
         "rest_orderbook": "1 BestQuote",
         "rest_price_limit": "1 Unknown rest /v5/market/price-limit",
         "rest_recent_trade": "1 Unknown spot recent-trade",
         "rest_risk_limit": "1 TierTable",
         "rest_system_status": "1 Unknown rest /v5/system/status",
-        "rest_tickers": "1 BestQuote, 1 FundingRate, 1 IndexPrice, 1 MarkPrice, 1 OpenInterest",
+        "rest_tickers": (
+            "1 BestQuote, 1 FundingRate, 1 IndexPrice, 1 MarkPrice, 1 OpenInterest, 1 Turnover"
+        ),
         "subscribe_and_ack": "3 Notice ack",
         "ticker_doc": "1 BestQuote, 2 IndexPrice, 2 MarkPrice, 2 OpenInterest",
         "tickers": "9 BestQuote, 1 FundingRate, 4 IndexPrice, 4 MarkPrice, 1 OpenInterest",
@@ -144,11 +146,59 @@ EXPECTED: dict[str, dict[str, str]] = {
         "rest_l2_book": "1 BookSnapshot, 28 Listing, 28 TierTable",
         "rest_meta": "28 Listing, 28 TierTable",
         "rest_meta_and_asset_ctxs": (
-            "3 FundingRate, 3 IndexPrice, 3 Listing, 3 MarkPrice, 3 OpenInterest, 3 TierTable"
+            "3 FundingRate, 3 IndexPrice, 3 Listing, 3 MarkPrice, 3 OpenInterest, 3 TierTable, "
+            "3 Turnover"
         ),
         "trades": "33 Trade",
         "trades_2025_12": "1 Trade",
         "user_events_fills": "1 Notice unused",
         "user_fill_liquidation": "1 Liquidation",
+    },
+    "binance-coinm": {
+        "book_ticker": "1 BestQuote",
+        "depth_update": "2 BookDelta",
+        "force_order": "1 Liquidation",
+        "index_price": "1 IndexPrice",
+        "mark_price": "1 MarkPrice",
+        "open_interest_poll": "1 OpenInterest",
+        "rest_depth_snapshot": "1 BookSnapshot",
+        "ticker_24hr": "1 Unknown 24hrTicker",
+        "trade": "1 Trade",
+    },
+    "bybit-inverse": {
+        "public_trade": "3 Trade",
+        "tickers": "2 BestQuote, 2 FundingRate, 1 IndexPrice, 1 MarkPrice, 2 OpenInterest",
+    },
+    "gate": {
+        "book_ticker": "2 BestQuote, 1 Notice one-sided quote",
+        "contract_stats": "1 OpenInterest, 4 PositioningRatio",
+        "obu_v2": "1 BookDelta, 1 BookSnapshot",
+        "order_book_legacy": "6 Unknown futures.order_book",
+        "order_book_update": "1 BookDelta",
+        "public_liquidates": "1 Notice liquidations without a side",
+        "tickers": "5 FundingRate, 5 IndexPrice, 5 MarkPrice, 5 OpenInterest",
+        "trades": "6 Trade",
+    },
+    "bitget": {
+        "books": "1 BookDelta, 1 BookSnapshot",
+        "books1": "1 BestQuote",
+        "liquidation": "2 Liquidation",
+        "public_trade": "2 Trade",
+        "ticker": "1 BestQuote, 1 FundingRate, 1 IndexPrice, 1 MarkPrice, 1 OpenInterest",
+    },
+    "bitmex": {
+        "funding_rate_shape": "1 FundingRate",
+        "instrument_update": "1 OpenInterest",
+        "liquidation": "1 Liquidation, 1 Notice unused",
+        "orderbook_l2": "2 BookDelta, 4 BookSnapshot, 4 Gap",
+        "quote": "3 BestQuote",
+        "trade": "1 Trade",
+        "welcome_shape": "1 Notice ack, 1 Notice welcome",
+    },
+    "deribit": {
+        "book": "2 BookDelta, 2 BookSnapshot",
+        "quote": "1 BestQuote",
+        "ticker": "2 BestQuote, 2 FundingRate, 2 IndexPrice, 2 MarkPrice, 2 OpenInterest",
+        "trades": "2 Liquidation, 4 Trade",
     },
 }

@@ -15,12 +15,19 @@ from liqfield.venues import registry
 from tests.support import INSTRUMENTS
 
 GOT_NS = 1_800_000_000_000_000_000
-FOLDERS = {"binance": "binance_usdm", "bybit": "bybit", "okx": "okx", "hyperliquid": "hyperliquid"}
+# Where a venue's folder is not named like the venue.
+FOLDERS = {"binance": "binance_usdm"}
 SOCKETS = {
     "binance": "ws:/public/ws#books",
     "bybit": "ws:/v5/public/linear#all",
     "okx": "ws:/ws/v5/public#all",
     "hyperliquid": "ws:/ws#flow",
+    "binance-coinm": "ws:/ws#flow",
+    "bybit-inverse": "ws:/v5/public/inverse#all",
+    "gate": "ws:/v4/ws/usdt#flow",
+    "bitget": "ws:/v3/ws/public#flow",
+    "bitmex": "ws:/realtime#flow",
+    "deribit": "ws:/ws/api/v2#flow",
 }
 # A REST file holds the body alone: what it was the answer to.
 REQUESTS = {
@@ -88,8 +95,16 @@ REQUESTS = {
         "rest_meta": '/info {"type":"meta"}',
         "rest_meta_and_asset_ctxs": '/info {"type":"metaAndAssetCtxs"}',
     },
+    "binance-coinm": {
+        "open_interest_poll": "/dapi/v1/openInterest?symbol=BTCUSD_200925",
+        "rest_depth_snapshot": "/dapi/v1/depth?symbol=BTCUSD_200925",
+    },
+    # Rows of tables alone, as the REST side of the venue answers.
+    "bitmex": {
+        "funding_rate_shape": "/api/v1/funding?symbol=XBTUSD",
+    },
 }
-_SYMBOL_KEYS = ("s", "ps", "symbol", "instId", "coin", "pair")
+_SYMBOL_KEYS = ("s", "ps", "symbol", "instId", "coin", "pair", "contract", "c", "instrument_name")
 _SEVERAL_REPLIES = (
     "open_interest_poll",
     "rest_candle_snapshot",
@@ -97,13 +112,20 @@ _SEVERAL_REPLIES = (
     "rest_l2_book",
     "rest_meta",
 )
-_NO_VENUE_SAYS = ("multiplier_symbols",)  # a list of names, not a message
+# A list of names, and rows without the table that would make a message of them.
+_NO_VENUE_SAYS = (
+    "multiplier_symbols",
+    "instrument_mark_update_shape",
+    "liquidation_shape",
+    "orderbook_10_shape",
+    "orderbook_l2_shape",
+)
 
 
 def frames_of(venue: str, path: Path) -> list[Frame]:
     """The messages of one fixture file; what the client sent is left out."""
     name = path.stem
-    request = REQUESTS[venue].get(name)
+    request = REQUESTS.get(venue, {}).get(name)
     document = json.loads(path.read_bytes())
     several = request is None or name in _SEVERAL_REPLIES
     items = document if several and isinstance(document, list) else [document]
@@ -113,24 +135,27 @@ def frames_of(venue: str, path: Path) -> list[Frame]:
 def _frame(venue: str, request: str | None, item: Any) -> Frame | None:
     received_ns, message = GOT_NS, item
     if isinstance(item, dict):
-        if "send" in item or "method" in item or ("op" in item and "args" in item):
+        asks = "method" in item and item["method"] != "subscription"
+        if "send" in item or asks or ("op" in item and "args" in item):
             return None
         if item.keys() <= {"recv_ns", "recv_s", "msg"}:
             received_ns = int(item.get("recv_ns", 0) or item["recv_s"] * 1e9)
             message = item["msg"]
         if "localTimestamp" in item:
             message = item["message"]
+        if item.get("generated"):
+            message = item["data"]
         if "response" in item:
             request = f"/info {json.dumps(item['request'])}"
             message = item["response"]
-        if "lastUpdateId" in message:
+        if "lastUpdateId" in message and venue == "binance":
             request = "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
     source = f"rest:{request}" if request else SOCKETS[venue]
     return Frame(venue, source, received_ns, msgspec.json.encode(message))
 
 
 def fixture_files(shared: Path, venue: str) -> list[Path]:
-    folder = shared / "data" / "wire" / FOLDERS[venue]
+    folder = shared / "data" / "wire" / FOLDERS.get(venue, venue.replace("-", "_"))
     return [path for path in sorted(folder.glob("*.json")) if path.stem not in _NO_VENUE_SAYS]
 
 
@@ -139,7 +164,7 @@ def catalogue(frames: list[Frame]) -> dict[str, Instrument]:
     found: dict[str, Instrument] = {}
     for frame in frames:
         for name in _symbols(json.loads(frame.payload)):
-            for symbol in (name, f"{name}-SWAP"):
+            for symbol in (name, f"{name}-SWAP", name.removeprefix("ob.").removesuffix(".400")):
                 key = f"{frame.venue}:{symbol}"
                 found[key] = Instrument(
                     id=key,

@@ -17,7 +17,8 @@ from liqfield.engine.outputs import Output
 from liqfield.model.events import Frame, Gap, Record
 from liqfield.model.sides import GapReason
 from liqfield.store.foreign import open_recording
-from liqfield.store.frames import ReadReport, RecordWriter, read_records
+from liqfield.store.frames import RecordWriter, read_records
+from liqfield.store.segment import ReadReport
 from liqfield.venues import registry
 
 PREFIX = 4_000  # records: enough to join the books, quick to fold

@@ -15,6 +15,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from liqfield import __version__
+from liqfield.app import files
 from liqfield.app.demo import run_demo
 from liqfield.app.inspect import inspect as inspect_files
 from liqfield.app.settings import Settings, load
@@ -23,8 +24,9 @@ from liqfield.model.errors import LiqfieldError
 from liqfield.store.foreign import open_recording
 
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
+files.register(app)
 
-Markets = Annotated[str | None, Parameter(help="base assets, comma-separated: BTC,ETH,SOL")]
+Markets = Annotated[str | None, Parameter(help="comma-separated: BTC,ETH,top:50")]
 Venues = Annotated[str | None, Parameter(help="venues, comma-separated")]
 File = Annotated[Path | None, Parameter(help="TOML file of settings")]
 Port = Annotated[int | None, Parameter(help="0 picks a free port")]

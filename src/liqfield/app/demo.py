@@ -8,9 +8,10 @@ import json
 import sys
 from collections.abc import AsyncIterator
 
+from liqfield.app.markets import parse
 from liqfield.app.settings import Settings
 from liqfield.app.terminal import Terminal
-from liqfield.model.errors import LiqfieldError
+from liqfield.model.errors import LiqfieldError, SettingError
 
 START_S = 300.0  # the first start compiles the market's kernels
 
@@ -25,7 +26,7 @@ async def lab_servers(
         "-m",
         "liqfield.lab",
         f"--seed={seed}",
-        f"--markets={','.join(settings.markets)}",
+        f"--markets={','.join(parse(settings.markets, settings.venues).bases)}",
         f"--history-h={history_h}",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -49,7 +50,16 @@ async def lab_servers(
 async def run_demo(terminal: Terminal, seed: int) -> None:
     """Feed the terminal from a fresh market until cancelled."""
     terminal.progress = "starting the built-in market: one day of its past is being simulated"
-    settings = terminal.settings
+    settings, choice = terminal.settings, terminal.choice
+    if choice.needs_lists:
+        raise SettingError("the built-in market is chosen by base assets: BTC,ETH,SOL,XRP,DOGE")
     async with lab_servers(settings, seed, settings.backfill_h) as endpoints:
         terminal.progress = ""
+        missing = [name for name in settings.venues if name not in endpoints]
+        if missing:
+            # Never a real venue from within the demo.
+            names = ", ".join(endpoints)
+            raise SettingError(
+                f"the built-in market has no venue {missing[0]!r}: valid are {names}"
+            )
         await terminal.feed(endpoints)

@@ -17,7 +17,7 @@ from liqfield.engine.market import InstrumentState
 from liqfield.model.events import BestQuote, BookDelta, BookSnapshot, Event, Frame
 from liqfield.model.instrument import Instrument
 from liqfield.store.foreign import open_recording
-from liqfield.store.frames import ReadReport
+from liqfield.store.segment import ReadReport
 from liqfield.venues import registry
 
 

@@ -6,25 +6,21 @@ the columns.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
 
-import duckdb
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from liqfield import __version__
 from liqfield.app.sources import Source, event_ns, open_source, summary
 from liqfield.density.estimator import DensityEstimator
-from liqfield.model.errors import ModelError, SettingError, StoreError
+from liqfield.model.errors import ModelError, SettingError
 from liqfield.model.estimates import BANDS, LiquidationDensity
-from liqfield.model.events import FloatArray
 from liqfield.store.archives.rows import stamp_ns
+from liqfield.store.table import Columns, Table
 
 SIDE_NAMES = ("long", "short")
 OUTSIDE = "outside"
@@ -33,8 +29,14 @@ PAST_END_NS = 600_000_000_000
 _EVERY = re.compile(r"(\d+)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-Column: TypeAlias = npt.NDArray[np.int64] | FloatArray | npt.NDArray[np.object_]
-Columns: TypeAlias = dict[str, Column]
+# NaN is for arrays; a file says NULL.
+_ROWS = """
+SELECT at_ns, position_side,
+    CASE WHEN isnan(price_low) THEN NULL ELSE price_low END AS price_low,
+    CASE WHEN isnan(price_high) THEN NULL ELSE price_high END AS price_high,
+    notional_usd, notional_usd_p10, notional_usd_p90, leverage_band, venue
+FROM rows ORDER BY at_ns, venue, position_side, price_low NULLS LAST, leverage_band
+"""
 
 
 class MapTimes(msgspec.Struct, frozen=True):
@@ -177,37 +179,15 @@ def write_maps(
     """
     source = open_source(source_text, contract_value)
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
-    beside = out.with_name(f".{out.name}.tmp")
-    spill = out.with_name(f".{out.name}.duckdb")
-    rows = 0
-    try:
-        with contextlib.closing(duckdb.connect(str(spill))) as base:
-            created = False
-            for run in runs:
-                venue = run.instrument_id.partition(":")[0]
-                for at_ns, density in maps_of(source, run.instrument_id, times, run):
-                    base.register("rows", map_table(at_ns, density, venue))
-                    how = "INSERT INTO maps" if created else "CREATE TABLE maps AS"
-                    base.execute(f"{how} SELECT * FROM rows")
-                    base.unregister("rows")
-                    created = True
-            if not created:
-                raise ModelError(_nothing(runs))
-            rows = base.execute("SELECT count(*) FROM maps").fetchone()[0]
-            base.execute(
-                "COPY (SELECT at_ns, position_side, "
-                "CASE WHEN isnan(price_low) THEN NULL ELSE price_low END AS price_low, "
-                "CASE WHEN isnan(price_high) THEN NULL ELSE price_high END AS price_high, "
-                "notional_usd, notional_usd_p10, notional_usd_p90, leverage_band, venue "
-                "FROM maps ORDER BY at_ns, venue, position_side, price_low NULLS LAST, "
-                f"leverage_band) TO {quoted(beside)} ({_format(out, source_text, runs)})"
-            )
-        beside.replace(out)
-    except (OSError, duckdb.Error) as error:
-        raise StoreError(str(out), f"cannot be written ({error})") from error
-    finally:
-        for path in (beside, spill, spill.with_name(spill.name + ".wal")):
-            path.unlink(missing_ok=True)
+    with Table(out) as table:
+        for run in runs:
+            venue = run.instrument_id.partition(":")[0]
+            for at_ns, density in maps_of(source, run.instrument_id, times, run):
+                table.add(map_table(at_ns, density, venue))
+        if not table.rows:
+            raise ModelError(_nothing(runs))
+        table.write(_ROWS, _meta(source_text, runs))
+        rows = table.rows
     return {
         "out": str(out),
         "rows": rows,
@@ -217,20 +197,11 @@ def write_maps(
     }
 
 
-def _format(out: Path, source_text: str, runs: Sequence[MapRun]) -> str:
-    if out.suffix == ".csv":
-        return "FORMAT csv, HEADER"
-    meta = {
+def _meta(source_text: str, runs: Sequence[MapRun]) -> dict[str, str]:
+    return {
         "liqfield_schema": str(SCHEMA_VERSION),
         "liqfield_version": __version__,
         "units": "at_ns: ns since epoch UTC; prices: USD per base coin; notional: USD at the mark",
         "instruments": ",".join(run.instrument_id for run in runs),
         "source": source_text,
     }
-    pairs = ", ".join(f"{key}: {quoted(value)}" for key, value in meta.items())
-    return f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}}"
-
-
-def quoted(text: object) -> str:
-    """A string literal of SQL."""
-    return "'" + str(text).replace("'", "''") + "'"

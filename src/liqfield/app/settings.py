@@ -21,8 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     host                  address to serve on; loopback only for now
     port                  0 picks a free one
-    markets               base assets to follow
-    venues                venues to follow
+    markets               base assets to follow; also venue:CONTRACT and top:N (see app/markets.py)
+    venues                venues to follow, of the ten that liqfield reads
     data_dir              where recordings and the map's history are kept
     record                keep raw frames
     backfill_h            hours of history to fetch at start

@@ -19,12 +19,13 @@ from liqfield.app.settings import nearest
 from liqfield.app.terminal import infer_instruments
 from liqfield.engine.engine import Engine
 from liqfield.engine.history import HistoryBuffer
-from liqfield.engine.market import RecentKeys
+from liqfield.engine.market import MAX_AHEAD_NS, RecentKeys
 from liqfield.model.errors import SettingError, StoreError
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
     BookSnapshot,
+    Candle,
     Event,
     Gap,
     Liquidation,
@@ -44,7 +45,7 @@ from liqfield.store.archives.plan import Archive, ArchiveFile, merged, with_clai
 from liqfield.store.archives.rows import FileReport
 from liqfield.store.archives.tardis import Tardis
 from liqfield.store.foreign import open_recording
-from liqfield.store.frames import ReadReport
+from liqfield.store.segment import ReadReport
 from liqfield.venues import registry
 
 Fact: TypeAlias = MarketEvent | Gap
@@ -200,6 +201,8 @@ def _concerns(event: Event, instrument_id: str, venue: str) -> bool:
         )
     if isinstance(event, Notice | Unknown | Listing | _BOOKS):
         return False
+    if isinstance(event, Candle) and not event.is_history:
+        return False  # repeats what trades said, stamped with an end that is still to come
     return event.instrument_id == instrument_id
 
 
@@ -219,7 +222,7 @@ def _by_event_time(events: Iterator[Event], report: FileReport) -> Iterator[Fact
         if _is_repeated(event, seen):
             report.skip("repeated")
             continue
-        at = event_ns(event)
+        at = min(event_ns(event), event.received_ns + MAX_AHEAD_NS)
         if history and isinstance(event, Trade | MarkPrice):
             for past in history.drain(at):
                 if past.event_ns >= last:

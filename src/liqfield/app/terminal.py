@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from liqfield import __version__
+from liqfield.app.markets import parse, resolve
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.publish import Publisher
 from liqfield.app.settings import Settings
@@ -32,6 +33,7 @@ from liqfield.store.map_history import MapHistory
 from liqfield.venues import registry
 
 log = structlog.get_logger()
+LISTED_S = 20.0  # so long the choice of markets waits for the lists of all venues
 PREPARE_S = 45.0  # venues that have not answered by then join later, without holding up the rest
 
 
@@ -42,20 +44,24 @@ class Terminal:
         self.settings = settings
         self.venues = registry.make(settings.venues)
         rules = {name: venue.book_rule for name, venue in self.venues.items()}
-        bases = frozenset(settings.markets) if settings.markets else None
+        self.choice = parse(settings.markets, settings.venues)
+        bases = frozenset(self.choice.bases) if settings.markets else None
         self.recorder: RecordWriter | None = None
         self.problems: list[str] = []
         self.progress = ""
         if folder is not None and settings.record and source != "replay":
             self._open_recorder(folder / "frames")
         self.pipeline = Pipeline(
-            Engine(rules, bases),
+            Engine(rules, bases, frozenset(self.choice.contracts)),
             self.venues,
             recorder=_Recorder(self) if self.recorder else None,
             on_events=self._seen,
         )
         self.intake = Intake()
         self.feeds: dict[str, VenueFeed] = {}
+        self._listed: set[str] = set()
+        self._all_listed = asyncio.Event()
+        self._bases: tuple[str, ...] | None = None  # what the choice has come to
         self.hub = Hub()
         self.maps = MapHistory(folder / "map" if folder else None)
         self.candles = CandleHistory(folder / "candles" if folder else None)
@@ -127,8 +133,9 @@ class Terminal:
 
     async def _start(self, feed: VenueFeed) -> None:
         name = feed.venue.name
-        await feed.prepare(self.settings.markets)
+        await feed.prepare(self.choice.bases)
         await self._drained()
+        await self._settle(feed)
         feed.follow(
             [
                 state.instrument
@@ -144,6 +151,29 @@ class Terminal:
         await feed.backfill(self.settings.backfill_h * 3600.0, on_progress)
         await self._drained()
         self.progress = ""
+
+    async def _settle(self, feed: VenueFeed) -> None:
+        """Markets that only the lists tell: waits for all venues, but not for ever.
+
+        The first venue that has waited long enough settles it for all, so that every venue follows
+        the same markets.
+        """
+        if self.choice.top:
+            await feed.rank()
+            await self._drained()
+        self._listed.add(feed.venue.name)
+        if len(self._listed) == len(self.feeds):
+            self._all_listed.set()
+        if self.choice.needs_lists:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_listed.wait(), LISTED_S)
+        if self._bases is None and (self.choice.needs_lists or self._all_listed.is_set()):
+            self._bases, problems = resolve(self.choice, self.pipeline.engine)
+            self.problems += problems
+            self.pipeline.engine.follow(frozenset(self._bases))
+        if self.choice.needs_lists:
+            await feed.prepare(self._bases or ())
+            await self._drained()
 
     async def _run(self, feed: VenueFeed, ready: asyncio.Task[None]) -> None:
         await ready

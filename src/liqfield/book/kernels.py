@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import kernel
+from liqfield.model.jit import inner_kernel, kernel
 
-NO_TICK = -1
+# Best ticks of a side with nothing in it: worse than any price, so that comparisons need no case.
+NO_BID, NO_ASK = -(1 << 62), 1 << 62
 
 
 @kernel
@@ -17,43 +18,65 @@ def apply_levels(
     bid_count: int,
     base: int,
     size: FloatArray,
-    best: IntArray,
-    outside: IntArray,
-) -> int:
-    """Set sizes and keep best pointers; indices of levels outside the window go to `outside`."""
+    bid: int,
+    ask: int,
+) -> tuple[int, int, int]:
+    """Set sizes inside the window: (levels outside it, best bid tick, best ask tick) there."""
     window = size.shape[1]
-    missed = 0
-    for i in range(len(ticks)):
-        side = 0 if i < bid_count else 1
+    outside = 0
+    for i in range(bid_count):
         column = ticks[i] - base
-        if column < 0 or column >= window:
-            outside[missed] = i
-            missed += 1
-            continue
-        q = quantity[i]
-        size[side, column] = q
-        at = best[side]
-        if q > 0.0:
-            if at < 0 or (column > at if side == 0 else column < at):
-                best[side] = column
-        elif column == at:
-            step = -1 if side == 0 else 1
-            column += step
-            while 0 <= column < window and size[side, column] <= 0.0:
-                column += step
-            best[side] = column if 0 <= column < window else -1
-    return missed
+        if 0 <= column < window:
+            size[0, column] = quantity[i]
+            if quantity[i] > 0.0:
+                bid = max(bid, ticks[i])
+            elif ticks[i] == bid:
+                bid = _next_bid(size, column, base)
+        else:
+            outside += 1
+    for i in range(bid_count, len(ticks)):
+        column = ticks[i] - base
+        if 0 <= column < window:
+            size[1, column] = quantity[i]
+            if quantity[i] > 0.0:
+                ask = min(ask, ticks[i])
+            elif ticks[i] == ask:
+                ask = _next_ask(size, column, base)
+        else:
+            outside += 1
+    return outside, bid, ask
+
+
+@inner_kernel
+def _next_bid(size: FloatArray, column: int, base: int) -> int:
+    """Tick of the best bid below a column."""
+    for at in range(column - 1, -1, -1):
+        if size[0, at] > 0.0:
+            return at + base
+    return NO_BID
+
+
+@inner_kernel
+def _next_ask(size: FloatArray, column: int, base: int) -> int:
+    """Tick of the best ask above a column."""
+    for at in range(column + 1, size.shape[1]):
+        if size[1, at] > 0.0:
+            return at + base
+    return NO_ASK
 
 
 @kernel
-def top_levels(
-    size: FloatArray, best: IntArray, side: int, count: int
-) -> tuple[IntArray, FloatArray]:
-    """Columns and sizes of the best `count` levels inside the window, best first."""
+def best_ticks(size: FloatArray, base: int) -> tuple[int, int]:
+    """Best bid and ask from scratch."""
+    return _next_bid(size, size.shape[1], base), _next_ask(size, -1, base)
+
+
+@kernel
+def top_levels(size: FloatArray, column: int, side: int, count: int) -> tuple[IntArray, FloatArray]:
+    """Columns and sizes of the best `count` levels from a column on, best first."""
     columns = np.empty(count, np.int64)
     quantity = np.empty(count, np.float64)
     found = 0
-    column = best[side]
     step = -1 if side == 0 else 1
     while found < count and 0 <= column < size.shape[1]:
         if size[side, column] > 0.0:
@@ -86,21 +109,6 @@ def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArra
 def fill(size: FloatArray, side: int, columns: IntArray, quantity: FloatArray) -> None:
     for i in range(len(columns)):
         size[side, columns[i]] = quantity[i]
-
-
-@kernel
-def rescan_best(size: FloatArray, best: IntArray) -> None:
-    """Find both best pointers from scratch."""
-    best[0] = -1
-    for column in range(size.shape[1] - 1, -1, -1):
-        if size[0, column] > 0.0:
-            best[0] = column
-            break
-    best[1] = -1
-    for column in range(size.shape[1]):
-        if size[1, column] > 0.0:
-            best[1] = column
-            break
 
 
 @kernel

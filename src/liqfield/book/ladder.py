@@ -1,7 +1,7 @@
 """The ladder: resting quantity by integer tick, dense around the price, nothing lost far from it.
 
 Two float64 windows (bids, asks) cover `WINDOW` ticks; levels outside wait in a dict and move in
-when the window moves. Best prices are pointers kept by the kernel. Quantities are base coins.
+when the window moves. Best prices are kept by the kernel. Quantities are base coins.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import hashlib
 import numpy as np
 
 from liqfield.book.kernels import (
-    NO_TICK,
+    NO_ASK,
+    NO_BID,
     apply_levels,
+    best_ticks,
     collect,
     fill,
     read_levels,
-    rescan_best,
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
@@ -31,60 +32,65 @@ class Ladder:
     def __init__(self) -> None:
         self._size = np.zeros((2, WINDOW))
         self._base = 0  # tick of column 0
-        self._best = np.array([NO_TICK, NO_TICK], np.int64)  # columns; NO_TICK = side empty here
+        self._bid, self._ask = NO_BID, NO_ASK  # best ticks inside the window
         self._far: tuple[dict[int, float], dict[int, float]] = ({}, {})
-        self._far_best: list[int | None] = [None, None]
-        self._outside = np.empty(1024, np.int64)
+        self._far_bid, self._far_ask = NO_BID, NO_ASK
         self._is_empty = True
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
         self._size[:] = 0.0
-        self._best[:] = NO_TICK
+        self._bid, self._ask = NO_BID, NO_ASK
         self._far[BID].clear()
         self._far[ASK].clear()
-        self._far_best = [None, None]
+        self._far_bid, self._far_ask = NO_BID, NO_ASK
         self._is_empty = True
         self.apply(levels)
 
     def apply(self, levels: BookLevels) -> None:
         """Set absolute sizes; 0 deletes."""
-        n = len(levels.price_ticks)
-        if n == 0:
-            return
+        ticks = levels.price_ticks
         if self._is_empty:
+            if not len(ticks):
+                return
             # Bids come best first on every venue; any level near the touch will do.
-            self._base = int(levels.price_ticks[0]) - WINDOW // 2
+            self._base = int(ticks[0]) - WINDOW // 2
             self._is_empty = False
-        if n > len(self._outside):
-            self._outside = np.empty(2 * n, np.int64)
-        count = apply_levels(
-            levels.price_ticks,
+        outside, self._bid, self._ask = apply_levels(
+            ticks,
             levels.quantity,
             levels.bid_count,
             self._base,
             self._size,
-            self._best,
-            self._outside,
+            self._bid,
+            self._ask,
         )
-        if count:
-            self._spill(levels, self._outside[:count])
-        self._follow()
+        if outside:
+            self._spill(levels)
+        # The window moves when the touch comes within a quarter of its edge, or left it.
+        column = (self._bid if self._bid != NO_BID else self._ask) - self._base
+        if (
+            not WINDOW // 4 <= column < 3 * WINDOW // 4
+            or self._far_bid > self._bid
+            or self._far_ask < self._ask
+        ):
+            self._follow()
 
     @property
     def best_bid(self) -> int | None:
         """Highest bid in ticks, None for an empty side."""
-        return self._best_of(BID)
+        bid = max(self._bid, self._far_bid)
+        return None if bid == NO_BID else bid
 
     @property
     def best_ask(self) -> int | None:
         """Lowest ask in ticks, None for an empty side."""
-        return self._best_of(ASK)
+        ask = min(self._ask, self._far_ask)
+        return None if ask == NO_ASK else ask
 
     @property
     def is_crossed(self) -> bool:
-        bid, ask = self._best_of(BID), self._best_of(ASK)
-        return bid is not None and ask is not None and bid >= ask
+        return max(self._bid, self._far_bid) >= min(self._ask, self._far_ask)
 
     def quantity(self, side: int, tick: int) -> float:
         """Resting base coins at a tick; 0 where nothing rests."""
@@ -95,19 +101,17 @@ class Ladder:
 
     def sizes(self, levels: BookLevels) -> FloatArray:
         """What rests now at the levels of a message: float64[n] base coins."""
-        n = len(levels.price_ticks)
-        quantity = np.empty(n)
-        if n > len(self._outside):
-            self._outside = np.empty(2 * n, np.int64)
         ticks, bids = levels.price_ticks, levels.bid_count
-        missed = read_levels(ticks, bids, self._base, self._size, quantity, self._outside)
-        for i in self._outside[:missed]:
+        quantity, outside = np.empty(len(ticks)), np.empty(len(ticks), np.int64)
+        missed = read_levels(ticks, bids, self._base, self._size, quantity, outside)
+        for i in outside[:missed]:
             quantity[i] = self._far[BID if i < bids else ASK].get(int(ticks[i]), 0.0)
         return quantity
 
     def top(self, side: int, count: int) -> tuple[IntArray, FloatArray]:
         """The best `count` levels of a side, best first: int64[m] ticks, float64[m] coins."""
-        ticks, quantity = top_levels(self._size, self._best, side, count)
+        best = self._bid if side == BID else self._ask
+        ticks, quantity = top_levels(self._size, best - self._base, side, count)
         ticks = ticks + self._base
         if len(ticks) < count and self._far[side]:
             far = sorted(self._far[side].items(), reverse=side == BID)[: count - len(ticks)]
@@ -148,35 +152,26 @@ class Ladder:
             sha.update(quantity.tobytes())
         return sha.digest()
 
-    def _best_of(self, side: int) -> int | None:
-        column = int(self._best[side])
-        near = None if column == NO_TICK else column + self._base
-        far = self._far_best[side]
-        if far is None or near is None:
-            return near if far is None else far
-        return max(near, far) if side == BID else min(near, far)
-
-    def _spill(self, levels: BookLevels, outside: IntArray) -> None:
-        for i in outside:
+    def _spill(self, levels: BookLevels) -> None:
+        """Levels outside the window go to the far sides."""
+        columns = levels.price_ticks - self._base
+        for i in np.flatnonzero((columns < 0) | (columns >= WINDOW)).tolist():
             far = self._far[BID if i < levels.bid_count else ASK]
             tick, quantity = int(levels.price_ticks[i]), float(levels.quantity[i])
             if quantity > 0.0:
                 far[tick] = quantity
-            else:
-                far.pop(tick, None)
-        self._note_far()
-
-    def _note_far(self) -> None:
-        bids, asks = self._far
-        self._far_best = [max(bids) if bids else None, min(asks) if asks else None]
+            elif far.pop(tick, None) is None:
+                continue
+            if i < levels.bid_count and tick >= self._far_bid:
+                self._far_bid = max(far, default=NO_BID)
+            elif i >= levels.bid_count and tick <= self._far_ask:
+                self._far_ask = min(far, default=NO_ASK)
 
     def _follow(self) -> None:
-        """Move the window when the touch comes within a quarter of its edge, or left it."""
-        bid, ask = self._best_of(BID), self._best_of(ASK)
+        """Move the window to the touch."""
+        bid, ask = self.best_bid, self.best_ask
         touch = bid if bid is not None else ask
-        if touch is None:
-            return
-        if WINDOW // 4 <= touch - self._base < 3 * WINDOW // 4:
+        if touch is None or WINDOW // 4 <= touch - self._base < 3 * WINDOW // 4:
             return
         all_levels = [self.levels(BID), self.levels(ASK)]
         self._base = touch - WINDOW // 2
@@ -189,5 +184,6 @@ class Ladder:
             self._far[side].update(
                 zip(ticks[~inside].tolist(), quantity[~inside].tolist(), strict=True)
             )
-        self._note_far()
-        rescan_best(self._size, self._best)
+        bids, asks = self._far
+        self._far_bid, self._far_ask = max(bids, default=NO_BID), min(asks, default=NO_ASK)
+        self._bid, self._ask = best_ticks(self._size, self._base)

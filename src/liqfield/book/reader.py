@@ -48,7 +48,8 @@ class BookReader:
         self._was_live = False
         self._trades_known = False  # a loss can be explained only while trades are told
         self._whole: BookLevels | None = None  # the whole book as last told
-        self._width = np.full(2, np.inf)  # ticks from the mid to the last level shown
+        self._width = [math.inf, math.inf]  # ticks from the mid to the last level shown
+        self._is_window = sync.rule is not BookRule.REST_THEN_PREVIOUS
         self._sample_ns = 0
         self._watch_ns = 0
 
@@ -163,14 +164,15 @@ class BookReader:
             self._bounds = (int(ticks.min()), int(ticks.max()))
         if self.sync.rule is BookRule.WHOLE:
             self._whole = _sorted(event.levels)
-        self._width[:] = np.inf
+        self._width = [math.inf, math.inf]
         self._sample_ns = self._watch_ns = 0
 
     def _fold(self, levels: BookLevels, before: FloatArray, at_ns: int) -> None:
         if not self._trades_known:
             self.attribution.restart(max(at_ns, self.attribution.at_ns))
             return
-        self.attribution.sight[:] = self._sight()
+        if self._is_window:
+            self.attribution.see(*self._sight())
         touches, told = self.attribution.delta(levels, before, at_ns, self.mid_tick)
         for one in touches:
             self._touch(one, at_ns)
@@ -211,7 +213,7 @@ class BookReader:
 
     def _sight(self) -> tuple[int, int]:
         """Lowest and highest tick whose changes are judged."""
-        if self.sync.rule is BookRule.REST_THEN_PREVIOUS or not np.isfinite(self._width[BID]):
+        if not self._is_window or self._width[BID] == math.inf:
             return -NO_SIGHT, NO_SIGHT  # every change is told, however far
         return (
             math.ceil(self.mid_tick - WINDOW_SHARE * self._width[BID]),
@@ -230,7 +232,7 @@ class BookReader:
             np.concatenate([side.distance for side in sides]),
             np.concatenate([side.quantity for side in sides]),
         )
-        self.attribution.large = self.walls.large
+        self.attribution.report_from(self.walls.large)
         for is_ask, side in enumerate(sides):
             self._find_large(side, is_ask)
         self.past.append((now_ns, *_lattice(sides)))
@@ -243,7 +245,7 @@ class BookReader:
             ladder = self.sync.ladder
             assert ladder is not None
             low, high = int(ladder.levels(BID)[0][0]), int(ladder.levels(ASK)[0][-1])
-            self._width[:] = (self.mid_tick - low, high - self.mid_tick)
+            self._width = [self.mid_tick - low, high - self.mid_tick]
         self.seen[BID] = max(1.0 - low / self.mid_tick, 0.0)
         self.seen[ASK] = max(high / self.mid_tick - 1.0, 0.0)
 

@@ -8,6 +8,7 @@ snapshot that is too old asks once more. Rules: shared by name with the venues (
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from liqfield.book.ladder import Ladder
 from liqfield.model.events import BookDelta, BookSnapshot, Gap
@@ -26,6 +27,7 @@ class BookSync:
         self.sequence = -1
         self.event_ns = 0
         self.losses = 0
+        self._continues = _CONTINUES[rule]
         self._ladder = Ladder()
         self._is_live = False
         self._asked = False
@@ -52,7 +54,7 @@ class BookSync:
             if self.rule is BookRule.REST_THEN_PREVIOUS:
                 self._buffer.append(delta)
             return self._ask("no snapshot yet")
-        if not self._continues(delta):
+        if not self._continues(delta, self.sequence):
             if self._is_repeat(delta):
                 return None
             return self._lost(
@@ -99,20 +101,6 @@ class BookSync:
 
     # ---- the chain ----------------------------------------------------------------------------
 
-    def _continues(self, delta: BookDelta) -> bool:
-        if self.rule is BookRule.NEXT_BY_ONE:
-            return delta.sequence == self.sequence + 1
-        if self.rule is BookRule.REST_THEN_PREVIOUS:
-            # After the join the chain is pu == last u; at the join the diff covers the snapshot.
-            return delta.previous_sequence == self.sequence or (
-                delta.first_sequence <= self.sequence <= delta.sequence
-                and delta.previous_sequence < self.sequence
-            )
-        if self.rule is BookRule.PREVIOUS_ID:
-            # Books of before 2023 carry no ids at all: both are 0 and nothing can be checked.
-            return delta.previous_sequence == self.sequence
-        return True
-
     def _is_repeat(self, delta: BookDelta) -> bool:
         """A message seen before: harmless, because sizes are absolute and it is older."""
         if self.rule is BookRule.PREVIOUS_ID:
@@ -148,3 +136,36 @@ class BookSync:
 def _joins(delta: BookDelta, snapshot_sequence: int) -> bool:
     covers = delta.first_sequence <= snapshot_sequence <= delta.sequence
     return covers or delta.previous_sequence == snapshot_sequence
+
+
+# ---- does a diff follow the book at a sequence? --------------------------------------------------
+
+
+def _next_by_one(delta: BookDelta, at: int) -> bool:
+    return delta.sequence == at + 1
+
+
+def _after_previous(delta: BookDelta, at: int) -> bool:
+    """The chain is pu == last u; at the join the diff covers the snapshot."""
+    return delta.previous_sequence == at or (
+        delta.first_sequence <= at <= delta.sequence and delta.previous_sequence < at
+    )
+
+
+def _by_previous_id(delta: BookDelta, at: int) -> bool:
+    # Books of before 2023 carry no ids at all: both are 0 and nothing can be checked.
+    return delta.previous_sequence == at
+
+
+def _always(delta: BookDelta, at: int) -> bool:
+    del delta, at
+    return True
+
+
+_CONTINUES: dict[BookRule, Callable[[BookDelta, int], bool]] = {
+    BookRule.NEXT_BY_ONE: _next_by_one,
+    BookRule.REST_THEN_PREVIOUS: _after_previous,
+    BookRule.PREVIOUS_ID: _by_previous_id,
+    BookRule.WHOLE: _always,
+    BookRule.IN_ORDER: _always,
+}

@@ -30,9 +30,9 @@ class UsualDepth:
 
     def __init__(self) -> None:
         shape = (2, len(EDGES))
-        self._recent = np.full((RECENT, *shape), np.nan)
+        self._recent = np.empty((RECENT, *shape))
         self._taken = 0
-        self._hours = np.full((24, SLOTS, *shape), np.nan, np.float32)
+        self._hours = np.empty((24, SLOTS, *shape), np.float32)
         self._filled = np.zeros(24, np.int64)
         self._slot = -1
         self._in_slot = 0

@@ -181,6 +181,7 @@ class WallTracker:
             self.usual[band] = self.sizes.quantile(band, 0.5)
             least = self.sizes.quantile(band, chosen.quantile)
             self.large[band] = max(least, chosen.times_usual * self.usual[band])
+        self.large[band_of(chosen.reach) + 1 :] = np.inf
 
     def touch(self, touch: Touch, at_ns: int, mid_tick: float, *, seen_born: bool = True) -> int:
         """Fold a change of a watched or large level; +1 a wall began, 0 nothing to watch."""
@@ -338,13 +339,12 @@ class WallTracker:
             state,
             is_pulled and near,
         )
-        facts: list[WallFact] = []
-        if end.ended_ns - end.born_ns >= chosen.min_age_s * SECOND_NS:
-            facts.append(end)
-        if is_pulled:
-            facts += self._layers(end)
-            self._flips.append(end)
-        return facts
+        if end.ended_ns - end.born_ns < chosen.min_age_s * SECOND_NS:
+            return []  # a flicker: market makers move their quotes all the time
+        if not is_pulled:
+            return [end]
+        self._flips.append(end)
+        return [end, *self._layers(end)]
 
     def _layers(self, end: WallEnd) -> list[WallFact]:
         """Do the last pulled walls, this one included, form a layer?"""

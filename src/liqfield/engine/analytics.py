@@ -15,7 +15,8 @@ from liqfield.book.path import path_views
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
 from liqfield.book.views import flow_event, wall_views
-from liqfield.model.analytics import FlowEvent, PathView, WallView
+from liqfield.engine.flow import FlowReadings, FlowSettings
+from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
 from liqfield.model.estimates import Cluster, LiquidationDensity
 from liqfield.model.events import (
     BestQuote,
@@ -51,10 +52,11 @@ class MarketAnalytics:
     the book's own update; `before_book` comes right before it, while the old sizes are still there.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, flow: FlowSettings | None = None) -> None:
         self.base = base
         self.clock_ns = 0
         self.events: deque[FlowEvent] = deque(maxlen=EVENTS)
+        self.flow = FlowReadings(base, flow)
         self._of: dict[str, InstrumentAnalytics] = {}
 
     def add(self, instrument: Instrument, sync: BookSync) -> None:
@@ -64,21 +66,30 @@ class MarketAnalytics:
             known.instrument = instrument
         else:
             self._of[instrument.id] = InstrumentAnalytics(instrument, sync)
+            self.flow.add(instrument)
 
     def drop(self, instrument_id: str) -> None:
         self._of.pop(instrument_id, None)
+        self.flow.drop(instrument_id)
 
     # ---- hooks: one a kind of fact ------------------------------------------------------------
 
     def on_clock(self, now_ns: int) -> None:
         """The engine's clock moved; comes before the fact that moved it."""
         self.clock_ns = now_ns
+        if self.flow.needs_second(now_ns):
+            self.flow.second({key: of.sync.ladder for key, of in self._of.items()})
+
+    def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
+        """A column of the map is due: what lies ahead of the price is looked up again."""
+        self.flow.on_map(densities)
 
     def on_trade(self, trade: Trade) -> None:
         """One market execution."""
         of = self._of[trade.instrument_id]
         is_buy = trade.aggressor is Aggressor.BUY
         of.book.trade(trade.price, trade.quantity, is_buy, trade.event_ns)
+        self.flow.on_trade(trade)
 
     def before_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message is about to be folded into the book."""
@@ -91,18 +102,22 @@ class MarketAnalytics:
         while of.book.facts:
             fact = of.book.facts.popleft()
             self.events.append(flow_event(of.instrument.venue, fact, of.book.tick_usd))
+        self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
 
     def on_quote(self, quote: BestQuote) -> None:
         """The venue's own top of book."""
+        self.flow.on_quote(quote)
 
     def on_mark(self, mark: MarkPrice) -> None:
         """A mark price."""
 
     def on_open_interest(self, open_interest: OpenInterest) -> None:
         """A live open interest."""
+        self.flow.on_open_interest(open_interest)
 
     def on_liquidation(self, liquidation: Liquidation) -> None:
         """A forced close as printed."""
+        self.flow.on_liquidation(liquidation)
 
     def on_gap(self, instrument_id: str, gap: Gap) -> None:
         """A loss on a stream of this instrument; `gap.kinds` says which, () = any.
@@ -113,6 +128,7 @@ class MarketAnalytics:
         book.gap(gap.received_ns)
         if not gap.kinds or TRADE_KINDS & set(gap.kinds):
             book.trades_lost()
+        self.flow.on_gap(instrument_id, gap)
 
     # ---- what readers see ---------------------------------------------------------------------
 
@@ -136,7 +152,16 @@ class MarketAnalytics:
 
     def flow_events(self) -> tuple[FlowEvent, ...]:
         """What happened lately in book and flow, oldest first; bounded."""
-        return tuple(self.events)
+        found = [*self.events, *self.flow.events()]
+        return tuple(sorted(found, key=lambda event: (event.at_ns, event.kind, event.venue)))
+
+    def flow_view(self, now_ns: int, span_s: float) -> FlowView:
+        """The Flow panel with the events of book and flow."""
+        return self.flow.view(now_ns, self.flow_events(), span_s)
+
+    def cascade(self) -> CascadeView:
+        """State of the cascade tracker."""
+        return self.flow.cascade()
 
     def digest(self) -> bytes:
         """Hash over everything that decides the future of these readings."""
@@ -146,4 +171,5 @@ class MarketAnalytics:
             sha.update(self._of[key].book.digest())
         for event in self.events:
             sha.update(repr(event).encode())
+        sha.update(self.flow.digest())
         return sha.digest()

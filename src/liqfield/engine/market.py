@@ -16,7 +16,7 @@ from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.engine.truth import TruthKeeper
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.analytics import FlowEvent, PathView, WallView
+from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
 from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
@@ -209,6 +209,14 @@ class MarketEngine:
         """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
         return self._truth.report(self.base, self.clock_ns)
 
+    def flow(self, now_ns: int, span_s: float = 3600.0) -> FlowView:
+        """The Flow panel over the last `span_s` of the UTC day; now_ns: the reader's clock."""
+        return self.analytics.flow_view(now_ns, span_s)
+
+    def cascade(self) -> CascadeView:
+        """State of the cascade tracker with its evidence."""
+        return self.analytics.cascade()
+
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.
 
@@ -327,7 +335,10 @@ class MarketEngine:
         if not started:
             return []
         densities = self.densities()
-        return [ColumnDue(self.base, due_ns, column_ns, densities)] if densities else []
+        if not densities:
+            return []
+        self.analytics.on_map(densities)
+        return [ColumnDue(self.base, due_ns, column_ns, densities)]
 
     def _flush_history(self, until_ns: int) -> list[Output]:
         """History ends where live begins: fold it in event time, a column every five minutes."""

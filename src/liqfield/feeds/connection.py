@@ -21,7 +21,7 @@ from liqfield.feeds.watch import StreamWatch
 from liqfield.model.estimates import StreamHealth
 from liqfield.model.events import Frame, Gap, Record
 from liqfield.model.sides import GapReason
-from liqfield.venues.contract import Connection
+from liqfield.venues.contract import Connection, stamped
 
 STEADY_S = 10.0  # of data before a failure counts as the first again
 TAKE_OVER_S = 10.0  # the new socket of a rotation takes over at the latest after this
@@ -77,7 +77,7 @@ class ConnectionSupervisor:
         """Control messages on the running socket (resubscriptions); dropped when there is none."""
         if self._socket is not None:
             for message in messages:
-                self._socket.send(message)
+                self._socket.send(stamped(message, self._now_ns() // 1_000_000_000))
 
     def seen(self, instrument_id: str, kind: str, received_ns: int) -> None:
         self.watch.seen(instrument_id, kind, received_ns, self._now_s())
@@ -92,7 +92,7 @@ class ConnectionSupervisor:
         for message in self.spec.send:
             if socket.closed.done():
                 return
-            socket.send(message)
+            socket.send(stamped(message, self._now_ns() // 1_000_000_000))
             await asyncio.sleep(self.spec.send_spacing_s)
 
     def _deliver(self, payload: bytes) -> None:

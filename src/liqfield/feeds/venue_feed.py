@@ -50,22 +50,34 @@ class VenueFeed:
         self._rng = random.Random(f"{venue.name} {seed}")
         self._instruments: dict[str, Instrument] = {}
         self._by_source: dict[str, ConnectionSupervisor] = {}
+        self._prepared: set[HttpRequest] = set()
         self._resync = Resynchroniser(self._plan, self.rest, self._send, sink, self._rng)
 
     async def prepare(self, bases: Sequence[str]) -> None:
-        """Instrument lists and tiers; retries until the venue answers the first of them."""
-        first = True
+        """Instrument lists and tiers; retries until the venue answers the first of them.
+
+        Asked again with more assets it fetches only what is new.
+        """
+        first = not self._prepared
         for request in self.venue.bootstrap(bases):
-            while True:
+            while request not in self._prepared:
                 try:
                     self._sink(await self.rest.fetch(request))
-                    break
+                    self._prepared.add(request)
                 except (VenueRefusal, OSError) as error:
                     self.state = str(error)
                     if not first:
                         break  # tiers may be missing: the estimator says so and goes on
                     await asyncio.sleep(self._rng.uniform(1.0, 5.0))
             first = False
+
+    async def rank(self) -> None:
+        """Turnover of everything listed; a venue that does not tell takes no part in the choice."""
+        for request in self.venue.ranking():
+            try:
+                self._sink(await self.rest.fetch(request))
+            except (VenueRefusal, OSError) as error:
+                log.warning("no turnover", venue=self.venue.name, why=str(error))
 
     def follow(self, instruments: Sequence[Instrument]) -> None:
         """What to connect for."""

@@ -1,88 +1,100 @@
-"""Cumulative volume delta, per venue and pooled, in fixed buckets of event time.
+"""Cumulative volume delta since the UTC day began, per venue and pooled, in buckets of event time.
 
 CVD = sum of signed taker volume, base coins. Buckets are additive, so any split of the input gives
-the same series, and pooled = sum over venues at every bucket.
+the same series, and pooled = sum over venues at every bucket. Memory is one day of buckets a venue.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 
 import msgspec
 import numpy as np
 
-from liqfield.model.events import FloatArray, IntArray, Trade
-from liqfield.model.sides import Aggressor
+from liqfield.model.events import FloatArray, IntArray
 
-
-class DeltaBucket(msgspec.Struct):
-    """One bucket: bought and sold taker volume, base coins."""
-
-    start_ns: int
-    buy: float = 0.0
-    sell: float = 0.0
+DAY_NS = 86_400_000_000_000
 
 
 class CvdSeries(msgspec.Struct, frozen=True, eq=False):
-    """int64[n] bucket starts (only buckets with trades), float64[n] bought, sold, running CVD."""
+    """int64[n] bucket starts without holes; float64[n] last price (nan before the first trade),
+    pooled CVD at the bucket's end, and the same by venue."""
 
+    bucket_ns: int
     start_ns: IntArray
-    buy: FloatArray
-    sell: FloatArray
+    price: FloatArray
     cvd: FloatArray
+    cvd_by_venue: dict[str, FloatArray]
 
 
-class CumulativeDelta:
-    """`update` with trades of any venue; late trades are put into their own bucket while kept."""
+class DayDelta:
+    """`update` with trades of any venue in any order; a trade of an earlier day is only counted."""
 
-    def __init__(self, bucket_ns: int = 1_000_000_000, keep: int = 3_600) -> None:
+    def __init__(self, bucket_ns: int = 5_000_000_000) -> None:
+        if DAY_NS % bucket_ns:
+            raise ValueError(f"bucket_ns {bucket_ns} does not divide a day")
         self.bucket_ns = bucket_ns
-        self._keep = keep
-        self._buckets: dict[str, deque[DeltaBucket]] = {}
-        self._before: dict[str, float] = {}  # CVD of buckets that left the memory
+        self.late = 0
+        self._size = DAY_NS // bucket_ns
+        self._day = -1
+        self._signed: dict[str, array[float]] = {}
+        self._price = array("d", bytes(8 * self._size))
 
-    def update(self, venue: str, trade: Trade) -> None:
-        start_ns = trade.event_ns - trade.event_ns % self.bucket_ns
-        bucket = self._bucket(venue, start_ns)
-        if trade.aggressor is Aggressor.BUY:
-            bucket.buy += trade.quantity
-        else:
-            bucket.sell += trade.quantity
+    def update(self, venue: str, at_ns: int, price: float, signed: float) -> None:
+        """One trade; signed: base coins, bought > 0."""
+        day, into = divmod(at_ns, DAY_NS)
+        if day != self._day:
+            if day < self._day:
+                self.late += 1
+                return
+            self._begin(day)
+        bucket = into // self.bucket_ns
+        self._price[bucket] = price
+        try:
+            self._signed[venue][bucket] += signed
+        except KeyError:
+            self._signed[venue] = array("d", bytes(8 * self._size))
+            self._signed[venue][bucket] = signed
 
-    def venues(self) -> tuple[str, ...]:
-        return tuple(sorted(self._buckets))
+    def _begin(self, day: int) -> None:
+        self._day = day
+        self._price = array("d", bytes(8 * self._size))
+        self._signed = {venue: array("d", bytes(8 * self._size)) for venue in self._signed}
 
-    def get(self, venue: str = "") -> CvdSeries:
-        """The series of one venue, or of all pooled ("")."""
-        chosen = [venue] if venue else list(self.venues())
-        sums: dict[int, list[float]] = {}
-        running = 0.0
-        for name in chosen:
-            running += self._before.get(name, 0.0)
-            for bucket in self._buckets.get(name, ()):
-                pair = sums.setdefault(bucket.start_ns, [0.0, 0.0])
-                pair[0] += bucket.buy
-                pair[1] += bucket.sell
-        starts = np.array(sorted(sums), dtype=np.int64)
-        buy = np.array([sums[int(s)][0] for s in starts])
-        sell = np.array([sums[int(s)][1] for s in starts])
-        return CvdSeries(starts, buy, sell, running + np.cumsum(buy - sell))
+    def totals(self) -> dict[str, float]:
+        """CVD of the day so far by venue, base coins."""
+        return {venue: sum(signed) for venue, signed in sorted(self._signed.items())}
 
-    def _bucket(self, venue: str, start_ns: int) -> DeltaBucket:
-        buckets = self._buckets.setdefault(venue, deque())
-        if not buckets or start_ns > buckets[-1].start_ns:
-            buckets.append(DeltaBucket(start_ns))
-            if len(buckets) > self._keep:
-                old = buckets.popleft()
-                self._before[venue] = self._before.get(venue, 0.0) + old.buy - old.sell
-            return buckets[-1]
-        for bucket in reversed(buckets):
-            if bucket.start_ns == start_ns:
-                return bucket
-            if bucket.start_ns < start_ns:
-                break
-        # Older than memory, or a bucket that never existed: count it where memory begins.
-        return buckets[0] if start_ns < buckets[0].start_ns else buckets[-1]
+    def get(self, now_ns: int, span_ns: int, most: int = 720) -> CvdSeries:
+        """The last `span_ns` up to now within the UTC day, at most about `most` buckets.
+
+        Wider spans merge whole buckets; the level counts from midnight whatever the span.
+        """
+        merge = max(1, -(-span_ns // (self.bucket_ns * most)))
+        width = self.bucket_ns * merge
+        last = (
+            min(max(now_ns - self._day * DAY_NS, 0), DAY_NS - 1) // width if self._day >= 0 else -1
+        )
+        first = max(0, last + 1 - max(1, span_ns // width))
+        low, high = first * merge, min((last + 1) * merge, self._size)
+        starts = self._day * DAY_NS + np.arange(first, last + 1, dtype=np.int64) * width
+        ends = np.minimum(np.arange(first + 1, last + 2) * merge, high) - 1
+        by_venue = {
+            venue: np.cumsum(np.frombuffer(signed, np.float64)[:high])[ends]
+            for venue, signed in sorted(self._signed.items())
+        }
+        pooled = np.zeros(len(starts))
+        for series in by_venue.values():
+            pooled += series
+        return CvdSeries(width, starts, self._prices(low, high, ends - low), pooled, by_venue)
+
+    def _prices(self, low: int, high: int, ends: IntArray) -> FloatArray:
+        """The last traded price at each bucket's end, carried forward."""
+        prices = np.frombuffer(self._price, np.float64)[:high]
+        at = np.maximum.accumulate(np.where(prices > 0.0, np.arange(high), -1))
+        chosen = at[low + ends] if high else np.zeros(0, np.int64)
+        found: FloatArray = np.where(chosen >= 0, prices[chosen], np.nan) if high else np.zeros(0)
+        return found
 
 
 def divergence(price: FloatArray, cvd: FloatArray, t_min: float = 2.0) -> int:

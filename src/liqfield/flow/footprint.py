@@ -1,16 +1,19 @@
 """Footprint: traded volume by price row and aggressor within one bar, and what stands out in it.
 
-Sell aggressors hit bids (`bid_volume`), buy aggressors lift asks (`ask_volume`); base coins. Row r
-covers [r step, (r+1) step). Totals equal traded volume exactly: nothing is dropped.
+Sell aggressors hit bids (`bid`), buy aggressors lift asks (`ask`); base coins. Row r covers
+[r step, (r+1) step). Totals equal traded volume: nothing is dropped.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
+
 import msgspec
 import numpy as np
 
-from liqfield.model.events import FloatArray, Trade
-from liqfield.model.sides import Aggressor
+from liqfield.model.analytics import FootprintBar
+from liqfield.model.events import FloatArray, IntArray
 
 
 class FootprintSettings(msgspec.Struct, frozen=True):
@@ -20,105 +23,113 @@ class FootprintSettings(msgspec.Struct, frozen=True):
     volume_quantile: float = 0.70  # rows below it do not count as imbalanced
     stacked_rows: int = 3
     value_area: float = 0.70
+    row_share: float = 0.0003  # row height as a share of the price
 
 
-class Footprint(msgspec.Struct, frozen=True, eq=False):
-    """One bar. Arrays are float64[rows] from first_row upwards.
-
-    imbalance: int8[rows], +1 buy (ask volume against the bid one row below), -1 sell, 0 none.
-    stacked: rows (absolute) where a run of at least `stacked_rows` begins, with its sign.
-    poc_row, value_low_row, value_high_row: absolute rows. unfinished_*: both sides traded at the
-    extreme.
-    """
-
-    start_ns: int
-    step: float
-    first_row: int
-    bid_volume: FloatArray
-    ask_volume: FloatArray
-    imbalance: np.ndarray[tuple[int], np.dtype[np.int8]]
-    stacked: tuple[tuple[int, int], ...]
-    poc_row: int
-    value_low_row: int
-    value_high_row: int
-    unfinished_high: bool
-    unfinished_low: bool
-
-    @property
-    def delta(self) -> float:
-        return float(self.ask_volume.sum() - self.bid_volume.sum())
-
-    @property
-    def volume(self) -> float:
-        return float(self.ask_volume.sum() + self.bid_volume.sum())
+def row_step(price: float, tick_usd: float, share: float = 0.0003) -> float:
+    """Row height in USD: `share` of the price, at least a tick, rounded up to 1, 2 or 5 x 10^k."""
+    raw = max(tick_usd, share * price)
+    power = 10.0 ** math.floor(math.log10(raw))
+    return next(s * power for s in (1.0, 2.0, 5.0, 10.0) if s * power >= raw * (1.0 - 1e-9))
 
 
 class FootprintBuilder:
-    """Rows of the running bar; `update` returns the finished bar when a trade opens the next."""
+    """Rows of the running bar, pooled over whatever trades come; finished bars are kept, bounded.
 
-    def __init__(self, bar_ns: int, step: float, settings: FootprintSettings | None = None) -> None:
+    A trade that arrives after its bar closed counts in the running one. The row height is chosen
+    when a bar opens and kept while it is right within a factor of two, so that bars line up.
+    """
+
+    def __init__(
+        self,
+        bar_ns: int,
+        tick_usd: float = 0.0,
+        settings: FootprintSettings | None = None,
+        keep: int = 24,
+    ) -> None:
         self._bar_ns = bar_ns
-        self._step = step
+        self._tick_usd = tick_usd
         self._settings = settings or FootprintSettings()
+        self.bars: deque[FootprintBar] = deque(maxlen=keep)
         self._start_ns = -1
-        self._rows: dict[int, list[float]] = {}
+        self._step = 0.0
+        self._sold: dict[int, float] = {}
+        self._bought: dict[int, float] = {}
 
-    def update(self, trade: Trade) -> Footprint | None:
-        start_ns = trade.event_ns - trade.event_ns % self._bar_ns
-        done: Footprint | None = None
-        if start_ns > self._start_ns:
+    def coarsest_tick(self, tick_usd: float) -> None:
+        """Rows are never finer than the coarsest tick among the venues; from the next bar on."""
+        self._tick_usd = max(self._tick_usd, tick_usd)
+
+    def update(self, at_ns: int, price: float, signed: float) -> FootprintBar | None:
+        """One trade (signed base coins, bought > 0); returns the bar that it closed."""
+        done: FootprintBar | None = None
+        if at_ns >= self._start_ns + self._bar_ns or self._start_ns < 0:
             done = self.get()
-            self._start_ns = start_ns
-            self._rows = {}
-        row = int(np.floor(trade.price / self._step + 1e-9))
-        pair = self._rows.setdefault(row, [0.0, 0.0])
-        pair[trade.aggressor is Aggressor.BUY] += trade.quantity
+            if done is not None:
+                self.bars.append(done)
+            self._open(at_ns - at_ns % self._bar_ns, price)
+        row = math.floor(price / self._step + 1e-9)
+        if signed > 0.0:
+            self._bought[row] = self._bought.get(row, 0.0) + signed
+        else:
+            self._sold[row] = self._sold.get(row, 0.0) - signed
         return done
 
-    def get(self) -> Footprint | None:
+    def _open(self, start_ns: int, price: float) -> None:
+        step = row_step(price, self._tick_usd, self._settings.row_share)
+        if not 0.5 <= self._step / step <= 2.0:
+            self._step = step
+        self._start_ns = start_ns
+        self._sold, self._bought = {}, {}
+
+    def get(self) -> FootprintBar | None:
         """The running bar, None before the first trade."""
-        if not self._rows:
+        rows = self._sold.keys() | self._bought.keys()
+        if not rows:
             return None
-        first, last = min(self._rows), max(self._rows)
+        first, last = min(rows), max(rows)
         bid = np.zeros(last - first + 1)
         ask = np.zeros(last - first + 1)
-        for row, (sold, bought) in self._rows.items():
-            bid[row - first], ask[row - first] = sold, bought
-        return analyse(self._start_ns, self._step, first, bid, ask, self._settings)
+        for row, sold in self._sold.items():
+            bid[row - first] = sold
+        for row, bought in self._bought.items():
+            ask[row - first] = bought
+        end_ns = self._start_ns + self._bar_ns
+        return analyse(self._start_ns, end_ns, self._step, first, bid, ask, self._settings)
 
 
 def analyse(
     start_ns: int,
+    end_ns: int,
     step: float,
     first_row: int,
     bid: FloatArray,
     ask: FloatArray,
     settings: FootprintSettings,
-) -> Footprint:
+) -> FootprintBar:
     """Everything that stands out in rows of sold (`bid`) and bought (`ask`) volume."""
     total = bid + ask
     imbalance = _imbalance(bid, ask, settings)
     poc = int(np.argmax(total))
     low, high = _value_area(total, poc, settings.value_area)
-    return Footprint(
+    return FootprintBar(
         start_ns=start_ns,
+        end_ns=end_ns,
         step=step,
         first_row=first_row,
-        bid_volume=bid,
-        ask_volume=ask,
+        bid=bid,
+        ask=ask,
         imbalance=imbalance,
-        stacked=_stacked(imbalance, first_row, settings.stacked_rows),
         poc_row=first_row + poc,
         value_low_row=first_row + low,
         value_high_row=first_row + high,
+        stacked=_stacked(imbalance, first_row, settings.stacked_rows),
         unfinished_high=bool(bid[-1] > 0.0 and ask[-1] > 0.0),
         unfinished_low=bool(bid[0] > 0.0 and ask[0] > 0.0),
     )
 
 
-def _imbalance(
-    bid: FloatArray, ask: FloatArray, settings: FootprintSettings
-) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
+def _imbalance(bid: FloatArray, ask: FloatArray, settings: FootprintSettings) -> IntArray:
     """Diagonal: the ask of a row against the bid one row below, and the mirror."""
     total = bid + ask
     loud = total >= np.quantile(total[total > 0.0], settings.volume_quantile)
@@ -126,13 +137,11 @@ def _imbalance(
     above = np.concatenate((ask[1:], [0.0]))
     buy = (ask > 0.0) & (ask >= settings.imbalance_ratio * below) & (below > 0.0) & loud
     sell = (bid > 0.0) & (bid >= settings.imbalance_ratio * above) & (above > 0.0) & loud
-    sign = buy.astype(np.int8) - sell.astype(np.int8)
-    return sign.astype(np.int8)
+    sign: IntArray = buy.astype(np.int64) - sell.astype(np.int64)
+    return sign
 
 
-def _stacked(
-    imbalance: np.ndarray[tuple[int], np.dtype[np.int8]], first_row: int, least: int
-) -> tuple[tuple[int, int], ...]:
+def _stacked(imbalance: IntArray, first_row: int, least: int) -> tuple[tuple[int, int], ...]:
     runs: list[tuple[int, int]] = []
     start = 0
     for i in range(1, len(imbalance) + 1):

@@ -1,92 +1,164 @@
-"""Order-flow imbalance, its fitted impact, queue imbalance and microprice.
+"""Order-flow imbalance of one instrument, at the touch and over five levels; imbalance, microprice.
 
 OFI after Cont, Kukanov and Stoikov (2014): per change of the best quotes
   e = 1{Pb >= Pb'} qb - 1{Pb <= Pb'} qb' - 1{Pa <= Pa'} qa + 1{Pa >= Pa'} qa'
-summed over windows; dP = beta OFI, beta refitted over the recent windows.
+summed over windows that the caller closes. Multi-level: the same at level m of the book, after
+each book message; the five sums are projected on their first principal component over the recent
+windows, its weights scaled to sum to one, so that the unit stays base coins.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import numpy as np
 
-import msgspec
+from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import kernel
 
-from liqfield.model.events import BestQuote
-
-
-class ImpactFit(msgspec.Struct, frozen=True):
-    """dP (USD) = beta * OFI (base coins); n windows; r2 of the fit through the origin."""
-
-    beta: float
-    r2: float
-    windows: int
+LEVELS = 5
 
 
-def ofi_event(before: BestQuote, now: BestQuote) -> float:
-    """The contribution of one change of the best quotes, base coins."""
-    e = 0.0
-    if now.bid_price >= before.bid_price:
-        e += now.bid_quantity
-    if now.bid_price <= before.bid_price:
-        e -= before.bid_quantity
-    if now.ask_price <= before.ask_price:
-        e -= now.ask_quantity
-    if now.ask_price >= before.ask_price:
-        e += before.ask_quantity
-    return e
-
-
-def queue_imbalance(quote: BestQuote) -> float:
+def queue_imbalance(bid_quantity: float, ask_quantity: float) -> float:
     """(qb - qa) / (qb + qa), in -1..1; 0 for an empty quote."""
-    total = quote.bid_quantity + quote.ask_quantity
-    return (quote.bid_quantity - quote.ask_quantity) / total if total > 0.0 else 0.0
+    total = bid_quantity + ask_quantity
+    return (bid_quantity - ask_quantity) / total if total > 0.0 else 0.0
 
 
-def microprice(quote: BestQuote) -> float:
+def microprice(bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> float:
     """mid + spread/2 * queue imbalance, USD."""
-    mid = 0.5 * (quote.bid_price + quote.ask_price)
-    return mid + 0.5 * (quote.ask_price - quote.bid_price) * queue_imbalance(quote)
+    imbalance = queue_imbalance(bid_quantity, ask_quantity)
+    return 0.5 * (bid + ask) + 0.5 * (ask - bid) * imbalance
 
 
-class OrderFlowImbalance:
-    """OFI of one instrument in windows of event time, with beta over the last `keep` windows."""
+class TouchImbalance:
+    """OFI at the touch since the window began, base coins; prices USD."""
 
-    def __init__(self, window_ns: int = 10_000_000_000, keep: int = 180) -> None:
-        self._window_ns = window_ns
-        self._windows: deque[tuple[float, float]] = deque(maxlen=keep)  # (OFI, dP)
-        self._quote: BestQuote | None = None
-        self._start_ns = -1
-        self._start_mid = 0.0
-        self.ofi = 0.0  # of the running window
+    def __init__(self) -> None:
+        self.ofi = 0.0
+        self.bid = self.ask = 0.0  # of the newest quote; 0 = none
+        self.bid_quantity = self.ask_quantity = 0.0
 
-    def update(self, quote: BestQuote) -> None:
-        if quote.bid_price <= 0.0 or quote.ask_price <= 0.0:
+    def update(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
+        """The best quotes now; a price that is not positive is no quote."""
+        if bid <= 0.0 or ask <= 0.0:
             return
-        mid = 0.5 * (quote.bid_price + quote.ask_price)
-        start_ns = quote.event_ns - quote.event_ns % self._window_ns
-        if self._quote is None:
-            self._start_ns, self._start_mid = start_ns, mid
-        else:
-            if start_ns > self._start_ns:
-                last = 0.5 * (self._quote.bid_price + self._quote.ask_price)
-                self._windows.append((self.ofi, last - self._start_mid))
-                self._start_ns, self._start_mid, self.ofi = start_ns, last, 0.0
-            self.ofi += ofi_event(self._quote, quote)
-        self._quote = quote
+        if self.bid > 0.0:
+            e = 0.0
+            if bid >= self.bid:
+                e += bid_quantity
+            if bid <= self.bid:
+                e -= self.bid_quantity
+            if ask <= self.ask:
+                e -= ask_quantity
+            if ask >= self.ask:
+                e += self.ask_quantity
+            self.ofi += e
+        self.bid, self.ask = bid, ask
+        self.bid_quantity, self.ask_quantity = bid_quantity, ask_quantity
+
+    @property
+    def mid(self) -> float:
+        """USD, 0 without a quote."""
+        return 0.5 * (self.bid + self.ask)
+
+    def close(self) -> float:
+        """End the window; its OFI."""
+        out, self.ofi = self.ofi, 0.0
+        return out
 
     def reset(self) -> None:
         """After a gap the next quote starts afresh: a jump of the queue is not flow."""
-        self._quote = None
+        self.bid = self.ask = 0.0
         self.ofi = 0.0
 
-    def impact(self) -> ImpactFit | None:
-        """Regression through the origin; None before ten windows with flow."""
-        moving = [(o, p) for o, p in self._windows if o != 0.0]
-        if len(moving) < 10:
-            return None
-        oo = sum(o * o for o, _ in moving)
-        op = sum(o * p for o, p in moving)
-        pp = sum(p * p for _, p in moving)
-        beta = op / oo
-        r2 = op * op / (oo * pp) if pp > 0.0 else 0.0
-        return ImpactFit(beta, r2, len(moving))
+
+@kernel
+def add_levels(
+    ticks: IntArray, quantity: FloatArray, old_ticks: IntArray, old: FloatArray, ofi: FloatArray
+) -> None:
+    """Add the change of each level to ofi[LEVELS] and remember the new state.
+
+    ticks int64[2, LEVELS], quantity float64[2, LEVELS]: bids, asks, best first; a level that does
+    not exist has quantity 0 and the worst thinkable tick (0 for bids, a huge one for asks).
+    """
+    for m in range(ofi.size):
+        e = 0.0
+        if ticks[0, m] >= old_ticks[0, m]:
+            e += quantity[0, m]
+        if ticks[0, m] <= old_ticks[0, m]:
+            e -= old[0, m]
+        if ticks[1, m] <= old_ticks[1, m]:
+            e -= quantity[1, m]
+        if ticks[1, m] >= old_ticks[1, m]:
+            e += old[1, m]
+        ofi[m] += e
+        for s in range(2):
+            old_ticks[s, m] = ticks[s, m]
+            old[s, m] = quantity[s, m]
+
+
+class LevelImbalance:
+    """OFI over `LEVELS` levels of the book, and the weights that make one number of it."""
+
+    NO_ASK = 1 << 62
+
+    def __init__(self, keep: int = 180) -> None:
+        self.ofi = np.zeros(LEVELS)
+        self.weights = np.full(LEVELS, 1.0 / LEVELS)
+        self._windows = np.zeros((keep, LEVELS))
+        self._count = 0
+        self._is_fresh = True
+        self._ticks = np.zeros((2, LEVELS), np.int64)
+        self._quantity = np.zeros((2, LEVELS))
+        self._old_ticks = np.zeros((2, LEVELS), np.int64)
+        self._old = np.zeros((2, LEVELS))
+
+    def update(
+        self,
+        bid_ticks: IntArray,
+        bid_quantity: FloatArray,
+        ask_ticks: IntArray,
+        ask_quantity: FloatArray,
+    ) -> None:
+        """The best levels of the book after a message, best first, at most LEVELS a side."""
+        b, a = len(bid_ticks), len(ask_ticks)
+        ticks, quantity = self._ticks, self._quantity
+        if b < LEVELS or a < LEVELS:
+            ticks[0], ticks[1] = 0, self.NO_ASK
+            quantity[:] = 0.0
+        ticks[0, :b], ticks[1, :a] = bid_ticks, ask_ticks
+        quantity[0, :b], quantity[1, :a] = bid_quantity, ask_quantity
+        if self._is_fresh:
+            self._old_ticks[:], self._old[:] = ticks, quantity
+            self._is_fresh = False
+            return
+        add_levels(ticks, quantity, self._old_ticks, self._old, self.ofi)
+
+    def close(self) -> FloatArray:
+        """End the window: OFI by level. The weights are refitted over the recent windows."""
+        out = self.ofi.copy()
+        self.ofi[:] = 0.0
+        self._windows[self._count % len(self._windows)] = out
+        self._count += 1
+        self.weights = first_component(self._windows[: min(self._count, len(self._windows))])
+        return out
+
+    def reset(self) -> None:
+        """After a gap of the book."""
+        self._is_fresh = True
+        self.ofi[:] = 0.0
+
+
+def first_component(windows: FloatArray) -> FloatArray:
+    """Leading direction of float64[n, LEVELS], scaled to absolute sum one; equal parts if unknown.
+
+    The sign is that of a buyer: weights sum to a positive number.
+    """
+    if len(windows) < 10 or not np.any(windows):
+        return np.full(windows.shape[1], 1.0 / windows.shape[1])
+    scale = float(np.abs(windows).max())
+    scaled = windows / scale
+    vectors: FloatArray = np.linalg.eigh(scaled.T @ scaled)[1]
+    lead = vectors[:, -1]
+    lead = lead if lead.sum() >= 0.0 else -lead
+    weights: FloatArray = lead / np.abs(lead).sum()
+    return weights

@@ -153,6 +153,12 @@ def requote(xf: FloatArray, xi: IntArray, share: float) -> None:
     half = max(0.5, price * xf[ms.HALF_SPREAD] * xf[ms.STRESS] / tick_size)
     bid = math.floor(price / tick_size - half + 0.5)
     ask = max(math.ceil(price / tick_size + half - 0.5), bid + 1)
+    for k in range(ms.WALLS):  # a standing wall is the touch: nobody quotes through it
+        if xi[ms.W_KIND + k] != 0 and xi[ms.W_LEFT + k] > 0 and bid < xi[ms.W_TICK + k] < ask:
+            if xi[ms.W_BID + k] == 1:
+                bid = xi[ms.W_TICK + k]
+            else:
+                ask = xi[ms.W_TICK + k]
     xf[ms.MID] = 0.5 * (bid + ask) * tick_size
     old_bid, old_ask = xi[ms.BEST_BID], xi[ms.BEST_ASK]
     move_window(xi, bid)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from liqfield.model.events import FloatArray, IntArray
 
-SLOTS, QUEUE, WALLS, TIER_ROWS, ATOMS = 8192, 64, 16, 24, 16
+SLOTS, QUEUE, WALLS, TIER_ROWS, ATOMS = 32768, 64, 16, 24, 16
 TAPE_ROWS, TRADE_ROWS, PRINT_ROWS, EVENT_ROWS, CHANGE_ROWS = 1024, 8192, 4096, 512, 65536
 MAX_WINDOW = 65536
 

@@ -1,4 +1,8 @@
-"""One step of time as kernels: index, quotes, traders, mark, forced exits, funding, tape."""
+"""One step of time as kernels: index, quotes, traders, mark, forced exits, funding, tape.
+
+Compiled code is cached by this file's date alone: after a change in a kernel of another file, this
+one must be touched, or the old step goes on running.
+"""
 
 from __future__ import annotations
 

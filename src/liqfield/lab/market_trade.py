@@ -229,11 +229,25 @@ def trade_coarse(
 
 
 @inner_kernel
-def hit_walls(xi: IntArray, tick: int, remaining: int) -> None:
-    """Walls stand last in the queue of their level: they can hold no more than what is left."""
+def hit_walls(xi: IntArray, tick: int, remaining: int) -> int:
+    """Walls stand last in the queue of their level: they can hold no more than what is left.
+
+    An absorber whose shown part is gone shows the next part at once, as icebergs do, so that an
+    order cannot walk past it; returns the lots shown anew.
+    """
+    shown = 0
     for k in range(ms.WALLS):
-        if xi[ms.W_KIND + k] != 0 and xi[ms.W_TICK + k] == tick:
-            xi[ms.W_LEFT + k] = min(xi[ms.W_LEFT + k], remaining)
+        if xi[ms.W_KIND + k] == 0 or xi[ms.W_TICK + k] != tick:
+            continue
+        xi[ms.W_LEFT + k] = min(xi[ms.W_LEFT + k], remaining)
+        budget = xi[ms.W_TOTAL + k] - xi[ms.W_SHOW + k]
+        if xi[ms.W_KIND + k] == 3 and xi[ms.W_LEFT + k] == 0 and budget > 0:
+            refill = min(xi[ms.W_SHOW + k], budget)
+            xi[ms.W_LEFT + k] = refill
+            xi[ms.W_TOTAL + k] -= refill
+            xi[ms.W_TAKEN + k] += refill
+            shown += refill
+    return shown
 
 
 @inner_kernel
@@ -259,7 +273,9 @@ def trade_fine(
             n = min(available, left)
             price = tick * tick_size
             set_level(xi, tick, -sign * (available - n))
-            hit_walls(xi, tick, available - n)
+            refill = hit_walls(xi, tick, available - n)
+            if refill > 0:
+                set_level(xi, tick, -sign * (available - n + refill))
             maker = assign(xf, xi, whole(1 if sign > 0 else 0), n, price)
             write_trade(xi, ns, tick, n, sign, kind, effect, maker)
             note(xf, xi, n, price, sign)
@@ -269,6 +285,8 @@ def trade_fine(
             levels += 1
             if n < available:
                 break
+            if refill > 0:
+                continue
         tick += sign
     filled = lots - left
     if filled == 0:

@@ -15,6 +15,7 @@ from liqfield.store.atomic import write_atomic
 MINUTE_NS = 60_000_000_000
 DAY_MINUTES = 1440
 _FIELDS = 5  # open, high, low, close, volume
+DAY_BYTES = DAY_MINUTES * _FIELDS * 8  # of a day's file, unpacked
 _SAVE_EVERY = 5  # closed minutes
 _DAYS_IN_MEMORY = 16  # of all markets together, when they lie on disk too
 _DAYS_WITHOUT_DISK = 1200

@@ -18,7 +18,9 @@ import zstandard
 from liqfield.model.errors import StoreError
 from liqfield.model.events import Frame, Gap, Record
 from liqfield.model.sides import GapReason
-from liqfield.store.frames import SUFFIX, ReadReport, read_records
+from liqfield.store import dense, segment
+from liqfield.store.frames import read_records
+from liqfield.store.segment import ReadReport
 
 # host suffix -> venue name, for containers that state addresses
 _HOSTS = {
@@ -45,13 +47,13 @@ def open_recording(
     path: Path, venue: str = "", reports: list[ReadReport] | None = None
 ) -> Iterator[Record]:
     """Records of any recording we can read, told apart by name. `venue` overrides recognition."""
-    if path.is_dir() or path.name.endswith(SUFFIX):
+    if path.is_dir() or path.suffix in (segment.SUFFIX, dense.SUFFIX):
         return read_records(path, reports)
     if path.name.endswith(".gz"):
         return read_lines(path, venue, reports)
     if path.name.endswith((".jsonl.zst", ".jsonl")):
         return read_container(path, venue, reports)
-    raise StoreError(str(path), f"unknown recording: expected {SUFFIX}, .gz or .jsonl.zst")
+    raise StoreError(str(path), f"unknown recording: expected {segment.SUFFIX}, .gz or .jsonl.zst")
 
 
 def read_lines(

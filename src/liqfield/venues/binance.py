@@ -62,13 +62,21 @@ from liqfield.venues.decoding import (
     finite,
     levels,
     not_negative,
+    open_interest,
     positive,
     request_of,
 )
+from liqfield.venues.scan import DepthScanner
 
 NAME = "binance"
 Pair = tuple[float, float]
 _KINDS = {"ADL": TradeKind.ADL, "INSURANCE_FUND": TradeKind.INSURANCE}
+# Depth diffs as sent before and since 2026, alone and on combined streams (never `@depth5@`).
+_DIFFS = tuple(
+    b'{"e":"depthUpdate","E":\1,"T":\1,"s":"\2",' + b + b'"U":\1,"u":\1,"pu":\1,"b":\3,"a":\4}'
+    for b in (b"", b'"ps":"\2","st":1,')
+)
+_DEPTH_SHAPES = (*_DIFFS, *(b'{"stream":"\2@depth@\2","data":' + d + b"}" for d in _DIFFS))
 
 
 class _Message(msgspec.Struct, tag_field="e"):
@@ -419,6 +427,7 @@ class Binance:
         }
         self._raw = msgspec.json.Decoder(_Stream, strict=False)
         self._combined = msgspec.json.Decoder(_Combined, strict=False)
+        self._depth = DepthScanner(NAME, b'"s":"', _DEPTH_SHAPES)
 
     # ---- decode -------------------------------------------------------------------------------
 
@@ -431,6 +440,11 @@ class Binance:
                 return [Unknown(self.name, frame.received_ns, f"rest {path}")]
             return self._reader.guard(frame, path, lambda: handler(frame, query, instruments))
         payload = frame.payload
+        if payload.find(b'"depthUpdate"', 0, 80) > 0:
+            scanned = self._depth.scan(payload, instruments)
+            if scanned is not None:
+                of, made, _, (_, at, first, last, previous) = scanned
+                return [BookDelta(of.id, at * MS, frame.received_ns, first, last, previous, made)]
         try:
             if payload.startswith(b'{"stream"'):
                 message = self._combined.decode(payload).data
@@ -642,10 +656,7 @@ class Binance:
         if isinstance(of, Unknown):
             return [of]
         at = m.time * MS or frame.received_ns
-        stated = not_negative(m.openInterest) * of.quantity_factor
-        if of.kind is ContractKind.INVERSE:
-            return [OpenInterest(of.id, at, frame.received_ns, 0.0, notional_usd=stated)]
-        return [OpenInterest(of.id, at, frame.received_ns, stated)]
+        return [open_interest(of, at, frame.received_ns, m.openInterest, 0.0)]
 
     def _oi_history(
         self, frame: Frame, query: dict[str, str], instruments: Instruments
@@ -1011,7 +1022,9 @@ def _candle(
     is_closed: bool,
     is_history: bool = False,
 ) -> Candle:
-    p, q = of.price_factor, of.quantity_factor
+    # The volumes of inverse contracts were taken from the columns that count coins.
+    q = 1.0 if of.kind is ContractKind.INVERSE else of.quantity_factor
+    p = of.price_factor
     return Candle(
         of.id,
         (end_ms + 1) * MS,

@@ -25,7 +25,6 @@ from liqfield.model.events import (
     Listing,
     MarkPrice,
     Notice,
-    OpenInterest,
     PositioningRatio,
     TierTable,
     Trade,
@@ -53,6 +52,7 @@ from liqfield.venues.decoding import (
     finite,
     levels,
     not_negative,
+    open_interest,
     positive,
     request_of,
 )
@@ -422,7 +422,7 @@ class Bybit:
             events.append(IndexPrice(of.id, at, got, positive(float(t.indexPrice)) * p))
         one_side = _one_side(t.openInterest, t.singleOpenInterest)
         if one_side is not None:
-            events.append(_open_interest(of, at, got, one_side, mark))
+            events.append(open_interest(of, at, got, one_side, mark))
         if t.turnover24h and frame.source.startswith("rest:"):
             traded = not_negative(float(t.turnover24h))  # the settling coin: USDT, or the base
             usd = traded if of.kind is ContractKind.LINEAR else traded * mark
@@ -542,7 +542,7 @@ class Bybit:
             return [of]
         got = frame.received_ns
         return [
-            _open_interest(
+            open_interest(
                 of,
                 r.timestamp * MS,
                 got,
@@ -769,17 +769,6 @@ def _one_side(both: str, single: str) -> float | None:
     if both:
         return not_negative(float(both)) / 2.0
     return None
-
-
-def _open_interest(
-    of: Instrument, at: int, got: int, stated: float, price: float, *, is_history: bool = False
-) -> OpenInterest:
-    """Coins of linear contracts; dollars of inverse ones need a price (0 = unknown here)."""
-    if of.kind is ContractKind.INVERSE:
-        usd = stated * of.quantity_factor
-        coins = usd / price if price > 0.0 else 0.0
-        return OpenInterest(of.id, at, got, coins, price, is_history, usd)
-    return OpenInterest(of.id, at, got, of.quantity_base(stated, 1.0), is_history=is_history)
 
 
 def _quote(of: Instrument, at: int, got: int, book: _Book) -> BestQuote:

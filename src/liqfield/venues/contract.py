@@ -16,6 +16,14 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import BookRule
 
+# Stands in a message for the second in which it is sent (Gate refuses stale requests).
+NOW_S = b'"@now"'
+
+
+def stamped(message: bytes, now_s: int) -> bytes:
+    """The message as it goes out."""
+    return message.replace(NOW_S, b"%d" % now_s)
+
 
 class StreamSpec(msgspec.Struct, frozen=True):
     """One stream of a connection, for health and staleness.

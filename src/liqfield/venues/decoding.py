@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 import numpy as np
 
 from liqfield.model.errors import DecodeError
-from liqfield.model.events import BookLevels, Frame
+from liqfield.model.events import BestQuote, BookLevels, Candle, Frame, OpenInterest, Unknown
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import ContractKind
+from liqfield.model.sides import CandleOf, ContractKind
 
 MS = 1_000_000
 T = TypeVar("T")
-_MIN, _MAX = 1e-15, 1e15  # no price, size or rate of any market lies beyond
-_MAX_TICKS = 2.0**53  # a float counts no further
+Found: TypeAlias = Instrument | Unknown
+MIN_VALUE, MAX_VALUE = 1e-15, 1e15  # no price, size or rate of any market lies beyond
+MAX_TICKS = 2.0**53  # a float counts no further
 _MULTIPLIER = re.compile(r"^(1000000|100000|10000|1000)([A-Z].*)$")
 
 
@@ -38,19 +39,19 @@ def base_and_factor(name: str) -> tuple[str, float]:
 
 def positive(x: float) -> float:
     """A price or size that can be true: above zero and finite."""
-    if not _MIN < x < _MAX:
+    if not MIN_VALUE < x < MAX_VALUE:
         raise ValueError(f"{x} is not a positive number")
     return x
 
 
 def not_negative(x: float) -> float:
-    if not 0.0 <= x < _MAX:
+    if not 0.0 <= x < MAX_VALUE:
         raise ValueError(f"{x} is negative or not finite")
     return x
 
 
 def finite(x: float) -> float:
-    if not -_MAX < x < _MAX:
+    if not -MAX_VALUE < x < MAX_VALUE:
         raise ValueError(f"{x} is not finite")
     return x
 
@@ -67,11 +68,13 @@ def levels(
         table[len(bids) :] = asks
     price, quantity = table[:, 0], table[:, 1]
     if count and not (
-        bool((price > _MIN).all()) and bool((quantity >= 0.0).all()) and bool((table < _MAX).all())
+        bool((price > MIN_VALUE).all())
+        and bool((quantity >= 0.0).all())
+        and bool((table < MAX_VALUE).all())
     ):
         raise ValueError("a level is not a positive price with a size")
     whole = np.rint(price * 10.0**of.tick_decimals / of.tick_mantissa)
-    if count and float(whole.max()) >= _MAX_TICKS:
+    if count and float(whole.max()) >= MAX_TICKS:
         raise ValueError("a price is beyond every tick")
     ticks = whole.astype(np.int64)
     return BookLevels(ticks, venue_quantity(price, quantity, of), len(bids))
@@ -94,6 +97,81 @@ def venue_quantity(
     if of.quantity_factor == 1.0:
         return quantity.copy()
     return quantity * of.quantity_factor
+
+
+def find(venue: str, symbol: str, frame: Frame, known: Mapping[str, Instrument]) -> Found:
+    """The instrument that a message names, or the event that says it is not listed."""
+    found = known.get(f"{venue}:{symbol}")
+    return found or Unknown(venue, frame.received_ns, f"instrument {symbol}")
+
+
+def quote(
+    of: Instrument,
+    event_ns: int,
+    received_ns: int,
+    bid: tuple[float, float],
+    ask: tuple[float, float],
+    sequence: int = 0,
+) -> BestQuote:
+    """From (venue price, venue quantity) of both sides, which must exist."""
+    bid_usd, ask_usd = positive(bid[0]) * of.price_factor, positive(ask[0]) * of.price_factor
+    return BestQuote(
+        of.id,
+        event_ns,
+        received_ns,
+        bid_usd,
+        coins(of, bid[1], bid_usd),
+        ask_usd,
+        coins(of, ask[1], ask_usd),
+        sequence,
+    )
+
+
+def past_candle(
+    of: Instrument,
+    frame: Frame,
+    kind: CandleOf,
+    span: tuple[int, int],
+    ohlc: tuple[float, float, float, float],
+    volume: float,
+) -> Candle:
+    """A candle of a history reply; span = (end ns, length ns), volume in base coins."""
+    end_ns, interval_ns = span
+    low, high = min(ohlc), max(ohlc)
+    positive(low), positive(high)
+    p = of.price_factor
+    return Candle(
+        of.id,
+        end_ns,
+        frame.received_ns,
+        kind,
+        interval_ns,
+        ohlc[0] * p,
+        ohlc[1] * p,
+        ohlc[2] * p,
+        ohlc[3] * p,
+        not_negative(volume),
+        -1.0,
+        end_ns <= frame.received_ns,
+        is_history=True,
+    )
+
+
+def open_interest(
+    of: Instrument,
+    event_ns: int,
+    received_ns: int,
+    stated: float,
+    price_usd: float,
+    *,
+    is_history: bool = False,
+) -> OpenInterest:
+    """From one side's open interest in the venue's unit; an inverse one may lack a price (0)."""
+    stated = not_negative(stated) * of.quantity_factor
+    if of.kind is not ContractKind.INVERSE:
+        return OpenInterest(of.id, event_ns, received_ns, stated, price_usd, is_history)
+    base = stated / positive(price_usd) if price_usd > 0.0 else 0.0
+    return OpenInterest(of.id, event_ns, received_ns, base, price_usd, is_history, stated)
 
 
 class Reader:

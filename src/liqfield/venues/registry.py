@@ -7,9 +7,13 @@ from collections.abc import Callable
 from liqfield.model.errors import SettingError
 from liqfield.venues.binance import Binance
 from liqfield.venues.binance_coinm import BinanceCoinM
+from liqfield.venues.bitget import Bitget
+from liqfield.venues.bitmex import Bitmex
 from liqfield.venues.bybit import Bybit
 from liqfield.venues.bybit_inverse import BybitInverse
 from liqfield.venues.contract import Venue
+from liqfield.venues.deribit import Deribit
+from liqfield.venues.gate import Gate
 from liqfield.venues.hyperliquid import Hyperliquid
 from liqfield.venues.okx import Okx
 
@@ -18,8 +22,12 @@ VENUES: dict[str, Callable[[], Venue]] = {
     "bybit": Bybit,
     "okx": Okx,
     "hyperliquid": Hyperliquid,
-    BinanceCoinM.name: BinanceCoinM,
-    BybitInverse.name: BybitInverse,
+    "binance-coinm": BinanceCoinM,
+    "bybit-inverse": BybitInverse,
+    "gate": Gate,
+    "bitget": Bitget,
+    "bitmex": Bitmex,
+    "deribit": Deribit,
 }
 
 

@@ -1,1 +1,1 @@
-"""Studies: how good the readings are where the truth is known. Each prints JSON."""
+"""Studies: how good readings and estimates are where the truth is known. Each prints JSON."""

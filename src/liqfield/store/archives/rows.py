@@ -44,7 +44,10 @@ def text_lines(path: Path, report: FileReport) -> Iterator[str]:
     try:
         for stream in _members(path):
             # Bytes that are no UTF-8 (old Chinese headers in GBK) must not stop the numbers.
-            yield from io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+            with io.TextIOWrapper(
+                stream, encoding="utf-8-sig", errors="replace", newline=""
+            ) as text:
+                yield from text
     except FileNotFoundError as error:
         raise StoreError(str(path), "cannot be read (no such file)") from error
     except (*_BROKEN, RuntimeError) as error:
@@ -139,7 +142,7 @@ def stamp_ns(text: str) -> int:
     """ns since epoch of a time as archives write it: s, ms, us or ns (told by its size), with or
     without a fraction, or "YYYY-MM-DD hh:mm:ss" in UTC. Raises ValueError."""
     whole, _, fraction = text.partition(".")
-    if not whole.isdigit():
+    if not (whole.isdigit() and (fraction.isdigit() or not fraction)):
         if "-" in text or ":" in text:
             at = datetime.fromisoformat(text.strip())
             if at.tzinfo is None:

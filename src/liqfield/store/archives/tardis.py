@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from liqfield.model.events import (
@@ -56,7 +57,22 @@ _DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})")
 # A print's price is the bankruptcy price on these venues, else the fill.
 _BANKRUPTCY = frozenset({"bybit", "okx", "deribit", "bitmex"})
 _BYBIT_COMPLETE_NS = 1_740_528_000_000_000_000  # 2025-02-26
+HOUR_NS = 3_600_000_000_000
 OI_EVERY_NS = 60_000_000_000
+
+
+class _Funding(msgspec.Struct):
+    """The next payment's time as written, and the last rate told for it."""
+
+    at: str = ""
+    rate: float | None = None
+
+    def paid(self, at: str, now_ns: int) -> float | None:
+        """The rate just settled, where the next payment's time has moved on within the hour."""
+        before, self.at = self.at, at
+        if not before or before == at or self.rate is None:
+            return None
+        return self.rate if 0 <= now_ns - stamp_ns(before) <= HOUR_NS else None
 
 
 class Tardis:
@@ -66,6 +82,8 @@ class Tardis:
 
     def __init__(self, *, books: bool = False) -> None:
         self._books = books
+        # The payment at midnight shows in the next day's file only.
+        self._funding: dict[str, _Funding] = {}
 
     def find(self, folder: Path) -> tuple[list[ArchiveFile], list[FileReport]]:
         files: dict[tuple[str, ...], ArchiveFile] = {}
@@ -106,7 +124,7 @@ class Tardis:
             case "liquidations":
                 return _liquidations(rows, of, report)
             case "derivative_ticker":
-                return _tickers(rows, of, report)
+                return _tickers(rows, of, report, self._funding.setdefault(of.id, _Funding()))
         return _books(rows, of, report)
 
 
@@ -200,11 +218,11 @@ def _coverage(venue: str, at_ns: int) -> Coverage:
 
 
 def _tickers(
-    rows: Iterator[Sequence[str]], of: Instrument, report: FileReport
+    rows: Iterator[Sequence[str]], of: Instrument, report: FileReport, funding: _Funding
 ) -> Iterator[MarketEvent]:
     """Blank cells mean unchanged. Open interest is told on change or once a minute."""
     mark = index = interest = 0.0
-    told_ns, funding_at, rate = 0, "", None
+    told_ns = 0
     for row in rows:
         try:
             at = stamp_ns(row[2])
@@ -213,12 +231,11 @@ def _tickers(
             report.skip("not a number")
             continue
         new_rate, _, open_interest, _, new_index, new_mark = cells
-        if row[4] and row[4] != funding_at:
-            # The next payment's time moved on: the one before was settled at the last known rate.
-            if funding_at and rate is not None and stamp_ns(funding_at) <= at:
-                yield FundingRate(of.id, at, at, rate, of.funding_interval_h, is_settled=True)
-            funding_at = row[4]
-        rate = new_rate if new_rate is not None and -1.0 < new_rate < 1.0 else rate
+        paid = funding.paid(row[4], at) if row[4] else None
+        if paid is not None:
+            yield FundingRate(of.id, at, at, paid, of.funding_interval_h, is_settled=True)
+        if new_rate is not None and -1.0 < new_rate < 1.0:
+            funding.rate = new_rate
         for value in (new_mark, new_index, open_interest):
             if value is not None and not 0.0 < value < 1e17:
                 report.skip("impossible value in a ticker")

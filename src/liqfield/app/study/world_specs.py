@@ -1,0 +1,137 @@
+"""The worlds of the known-truth proof: laws, churn, feeds; which of them were used for tuning.
+
+Three worlds may be looked at while the filter is built; the laws of the others are never used for
+a choice of any constant. Seeds are fresh for every reported run.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from liqfield.lab.market_setup import BTC
+from liqfield.lab.market_types import VENUES, LeverageLaw, MarketSpec, PositionLaw
+from liqfield.model.sides import Coverage
+
+START_NS = 1_790_000_000_000_000_000 // 60_000_000_000 * 60_000_000_000
+# Many positions of not too unequal size: the truth is then a density, not a handful of lumps, and
+# scores measure the filter rather than luck. A real market of this size has far more accounts.
+SIZE_LOG_SD = 0.9
+FEEDS: dict[str, Coverage | None] = {
+    "binance": Coverage.LARGEST_PER_SECOND,
+    "bybit": Coverage.COMPLETE,
+    "okx": Coverage.SAMPLED,
+    "hyperliquid": None,
+}
+
+
+class WorldSpec(msgspec.Struct, frozen=True):
+    """positions: the law of the world; turnover: ordinary volume a day over open interest;
+    sampled_share: what the sampled feed prints; feeds: coverage by venue, None = prints nothing."""
+
+    name: str
+    positions: PositionLaw
+    is_tuning: bool
+    turnover_per_day: float = 2.5
+    daily_volatility: float = 0.030
+    sampled_share: float = 0.35
+    venues: tuple[str, ...] = VENUES
+    feeds: dict[str, Coverage | None] = msgspec.field(default_factory=lambda: dict(FEEDS))
+
+    def market(self, days: float) -> MarketSpec:
+        """`days` days of history before START_NS, accounts as many as the market holds."""
+        base = msgspec.structs.replace(
+            BTC, turnover_per_day=self.turnover_per_day, daily_volatility=self.daily_volatility
+        )
+        return MarketSpec(
+            bases=(base,),
+            start_ns=START_NS,
+            venues=self.venues,
+            history_h=24.0 * days,
+            coarse_step_s=5.0,
+            positions=msgspec.structs.replace(self.positions, size_log_sd=SIZE_LOG_SD),
+            accounts_per_instrument=32_000,
+        )
+
+
+_HIGH = (10.0, 20.0, 25.0, 50.0, 75.0, 100.0, 125.0)
+WORLDS: tuple[WorldSpec, ...] = (
+    WorldSpec("plain", PositionLaw(), is_tuning=True),
+    WorldSpec(
+        "levered",
+        PositionLaw(
+            taker=LeverageLaw(
+                median=4.0,
+                isolated_share=0.5,
+                menu=_HIGH,
+                menu_weights=(0.2, 0.2, 0.15, 0.2, 0.05, 0.15, 0.05),
+            ),
+            maker=LeverageLaw(median=2.5, spread=0.7, isolated_share=0.15),
+            holding_h=24.0,
+            holding_tilt=0.7,
+        ),
+        is_tuning=True,
+        turnover_per_day=4.0,
+    ),
+    WorldSpec(
+        "slow",
+        PositionLaw(
+            taker=LeverageLaw(family="gamma", median=3.0, spread=3.0, isolated_share=0.15),
+            maker=LeverageLaw(family="gamma", median=2.0, spread=2.0, isolated_share=0.05),
+            holding_h=72.0,
+            churn_volatility=0.5,
+            stop_share=0.3,
+        ),
+        is_tuning=True,
+        turnover_per_day=1.5,
+        daily_volatility=0.022,
+        feeds={**FEEDS, "bybit": Coverage.LATEST_PER_SECOND},
+    ),
+    WorldSpec(
+        "pareto",
+        PositionLaw(
+            taker=LeverageLaw(family="pareto", median=3.0, spread=2.2, isolated_share=0.3),
+            maker=LeverageLaw(family="pareto", median=2.0, spread=2.5, isolated_share=0.1),
+            holding_h=20.0,
+            churn_volatility=4.0,
+            top_up_share=0.2,
+        ),
+        is_tuning=False,
+        turnover_per_day=3.0,
+        feeds={**FEEDS, "binance": Coverage.LATEST_PER_SECOND},
+    ),
+    WorldSpec(
+        "two-crowds",
+        PositionLaw(
+            taker=LeverageLaw(family="mixture", median=2.5, spread=4.0, isolated_share=0.15),
+            maker=LeverageLaw(family="mixture", median=1.5, spread=3.0, isolated_share=0.05),
+            holding_h=48.0,
+            holding_tilt=0.2,
+            stop_share=0.8,
+            stop_place=0.7,
+        ),
+        is_tuning=False,
+        turnover_per_day=2.0,
+        sampled_share=0.2,
+        feeds=dict.fromkeys(VENUES, Coverage.SAMPLED),
+    ),
+    WorldSpec(
+        "menu",
+        PositionLaw(
+            taker=LeverageLaw(
+                family="menu",
+                median=4.0,
+                isolated_share=0.4,
+                menu=(5.0, 10.0, 20.0, 50.0, 100.0),
+                menu_weights=(0.2, 0.3, 0.25, 0.15, 0.1),
+            ),
+            maker=LeverageLaw(family="menu", median=3.0, isolated_share=0.2),
+            holding_h=12.0,
+            churn_volatility=0.0,
+            cross_noise=0.25,
+            taker_share=0.7,
+        ),
+        is_tuning=False,
+        turnover_per_day=5.0,
+        daily_volatility=0.035,
+    ),
+)

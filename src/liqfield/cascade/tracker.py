@@ -1,0 +1,420 @@
+"""The cascade tracker: calm, approaching, running, absorbing, exhausted, each with its evidence.
+
+Prints come as they are folded; once a second of the market's clock everything else is judged. A
+state is entered on stricter terms than it is left on, so that it does not flicker. All money USD,
+side 0 = longs are liquidated (price falls), 1 = shorts (price rises).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import msgspec
+
+from liqfield.cascade.excitation import Excitation, ExcitationFit
+from liqfield.model.analytics import CascadeState, CascadeView
+from liqfield.model.estimates import SIDES
+from liqfield.model.words import percent_words, usd_words
+
+S = 1_000_000_000
+
+
+class CascadeSettings(msgspec.Struct, frozen=True):
+    """Thresholds; where each comes from stands in docs/cascade.md.
+
+    burst_s, least_prints   so many prints of one side within so many seconds start a cascade ...
+    depth_share             ... if they are worth this share of the depth within 10 bp
+    tau_s                   intensity is an exponential average with this time constant
+    stall_s                 prints go on, but no new extreme for so long: absorbing
+    fade                    intensity under this share of the peak is fading
+    quiet_s                 fading, and no new extreme for so long: exhausted
+    calm_s                  exhausted for so long: calm
+    approach_sigmas         near edge of a cluster within so many standard deviations of 5 minutes
+    drive_sigmas            and the last minute moved towards it by so many of one minute
+    leave                   approaching is left when either falls under this share of its threshold
+    extreme_sigmas          a new extreme counts when it is beyond by so many of one second
+    """
+
+    burst_s: float = 12.0
+    least_prints: int = 4
+    depth_share: float = 0.03
+    tau_s: float = 15.0
+    stall_s: float = 10.0
+    fade: float = 0.2
+    quiet_s: float = 20.0
+    calm_s: float = 180.0
+    approach_sigmas: float = 1.0
+    drive_sigmas: float = 1.5
+    leave: float = 0.5
+    extreme_sigmas: float = 0.5
+    variance_half_life_s: float = 900.0
+    depth_half_life_s: float = 300.0
+    refit_s: int = 5
+
+
+class Fuel(msgspec.Struct, frozen=True, gc=False):
+    """The next cluster on one side of the price. distance: of its near edge, fraction > 0."""
+
+    distance: float
+    notional_usd: float
+
+
+class Surroundings(msgspec.Struct, frozen=True, gc=False):
+    """What the tracker is told once a second.
+
+    price: pooled, USD. net_flow: signed aggressive base coins of the last second. impact: USD per
+    base coin, None = not fitted. depth_usd: within 10 bp of the touch, (bids, asks), 0 = unknown.
+    open_interest: base coins of all venues, 0 = unknown. fuel: (clusters of longs below, of shorts
+    above), None = none in reach.
+    """
+
+    now_ns: int
+    price: float
+    net_flow: float
+    impact: float | None
+    depth_usd: tuple[float, float]
+    open_interest: float
+    fuel: tuple[Fuel | None, Fuel | None]
+
+
+class Burst:
+    """Recent prints of one side: count and notional within the burst window, and intensity."""
+
+    def __init__(self, burst_s: float, tau_s: float, capacity: int = 1024) -> None:
+        self._burst_ns = int(burst_s * S)
+        self._tau_s = tau_s
+        self._prints: deque[tuple[int, float]] = deque(maxlen=capacity)
+        self._level = 0.0  # USD, decayed to `_at_ns`
+        self._at_ns = 0
+        self.last_ns = 0
+
+    def add(self, at_ns: int, usd: float) -> None:
+        self._decay(at_ns)
+        self._level += usd
+        self._prints.append((at_ns, usd))
+        self.last_ns = max(self.last_ns, at_ns)
+
+    def _decay(self, at_ns: int) -> None:
+        if at_ns > self._at_ns:
+            self._level *= math.exp(-(at_ns - self._at_ns) / 1e9 / self._tau_s)
+            self._at_ns = at_ns
+
+    def recent(self, now_ns: int) -> tuple[int, float]:
+        """(prints, USD) within the burst window."""
+        while self._prints and self._prints[0][0] <= now_ns - self._burst_ns:
+            self._prints.popleft()
+        return len(self._prints), sum(usd for _, usd in self._prints)
+
+    def usd_per_min(self, now_ns: int) -> float:
+        self._decay(now_ns)
+        return self._level / self._tau_s * 60.0
+
+
+class CascadeTracker:
+    """One base asset over all venues. `print_` with every forced close, `second` once a second."""
+
+    def __init__(self, settings: CascadeSettings | None = None) -> None:
+        self.settings = s = settings or CascadeSettings()
+        self.state = CascadeState.CALM
+        self.side: int | None = None
+        self.since_ns = 0  # of the state
+        self._bursts = (Burst(s.burst_s, s.tau_s), Burst(s.burst_s, s.tau_s))
+        self._excitation = (Excitation(), Excitation())
+        self._fit: ExcitationFit | None = None
+        self._fit_ns = 0
+        self._around: Surroundings | None = None
+        self._prices: deque[float] = deque(maxlen=61)  # one a second, log
+        self._flows: deque[float] = deque(maxlen=10)
+        self._variance = 0.0  # of log price per second
+        self._seen = 0
+        self._depth = [0.0, 0.0]  # usual depth, learnt in calm
+        self._begun_ns = 0
+        self._forced = 0.0
+        self._peak = 0.0
+        self._extreme = 0.0
+        self._extreme_ns = 0
+        self._open_interest = 0.0
+        self._unmet = 0  # seconds for which an approach did not hold
+
+    # ---- facts --------------------------------------------------------------------------------
+
+    def print_(self, at_ns: int, side: int, notional_usd: float) -> None:
+        """One forced close of position side 0 long / 1 short."""
+        self._bursts[side].add(at_ns, notional_usd)
+        self._excitation[side].add(at_ns, notional_usd)
+        if side == self.side and self.state not in (CascadeState.CALM, CascadeState.APPROACHING):
+            self._forced += notional_usd
+
+    def second(self, around: Surroundings) -> CascadeState | None:
+        """Judge; returns the state that was entered, None when it stays."""
+        if around.price <= 0.0:
+            return None
+        self._around = around
+        self._learn(around)
+        before = self.state, self.side
+        handlers = {
+            CascadeState.CALM: self._calm,
+            CascadeState.APPROACHING: self._approaching,
+            CascadeState.RUNNING: self._active,
+            CascadeState.ABSORBING: self._active,
+            CascadeState.EXHAUSTED: self._exhausted,
+        }
+        handlers[self.state](around)
+        if self.state is not CascadeState.CALM:
+            self._refit(around.now_ns)
+        return self.state if (self.state, self.side) != before else None
+
+    # ---- states -------------------------------------------------------------------------------
+
+    def _calm(self, around: Surroundings) -> None:
+        started = self._started(around)
+        if started is not None:
+            self._run(started, around)
+            return
+        for side in (0, 1):
+            if self._approach(side, around, 1.0):
+                self._enter(CascadeState.APPROACHING, side, around)
+                self._unmet = 0
+                return
+
+    def _approaching(self, around: Surroundings) -> None:
+        started = self._started(around)
+        if started is not None:
+            self._run(started, around)
+            return
+        assert self.side is not None
+        self._unmet = (
+            0 if self._approach(self.side, around, self.settings.leave) else self._unmet + 1
+        )
+        if self._unmet >= self.settings.stall_s:
+            self._enter(CascadeState.CALM, None, around)
+
+    def _active(self, around: Surroundings) -> None:
+        s, side = self.settings, self.side
+        assert side is not None
+        intensity = self._bursts[side].usd_per_min(around.now_ns)
+        self._peak = max(self._peak, intensity)
+        started = self._started(around)
+        if started is not None and started != side and intensity < s.fade * self._peak:
+            self._run(started, around)
+            return
+        is_new = self._note_extreme(side, around)
+        still_s = (around.now_ns - self._extreme_ns) / 1e9
+        if intensity < s.fade * self._peak and still_s >= s.quiet_s:
+            self._enter(CascadeState.EXHAUSTED, side, around)
+        elif self.state is CascadeState.RUNNING and still_s >= s.stall_s:
+            self._enter(CascadeState.ABSORBING, side, around)
+        elif self.state is CascadeState.ABSORBING and is_new:
+            self._enter(CascadeState.RUNNING, side, around)
+
+    def _exhausted(self, around: Surroundings) -> None:
+        assert self.side is not None
+        started = self._started(around)
+        if started is not None:
+            self._run(started, around)
+        elif around.now_ns - self.since_ns >= self.settings.calm_s * S:
+            self._enter(CascadeState.CALM, None, around)
+
+    # ---- parts --------------------------------------------------------------------------------
+
+    def _started(self, around: Surroundings) -> int | None:
+        """The side of a burst that is large enough, the larger one if both are."""
+        s = self.settings
+        found, most = None, 0.0
+        for side in (0, 1):
+            count, usd = self._bursts[side].recent(around.now_ns)
+            depth = self._depth[side] or around.depth_usd[side]
+            if count >= s.least_prints and usd >= s.depth_share * depth and usd > most:
+                found, most = side, usd
+        return found
+
+    def _approach(self, side: int, around: Surroundings, strictness: float) -> bool:
+        fuel = around.fuel[side]
+        sigma = self.sigma()
+        if fuel is None or sigma is None:
+            return False
+        drive = self._drive(side)
+        near = self.settings.approach_sigmas * sigma * math.sqrt(300.0)
+        least = self.settings.drive_sigmas * sigma * math.sqrt(60.0)
+        return fuel.distance <= near / strictness and drive >= least * strictness
+
+    def _drive(self, side: int) -> float:
+        """Move over the last minute in the direction that forces this side, log price."""
+        move = self._prices[-1] - self._prices[0]
+        return -move if side == 0 else move
+
+    def _run(self, side: int, around: Surroundings) -> None:
+        is_again = (
+            self.state is CascadeState.EXHAUSTED
+            and self.side == side
+            and around.now_ns - self.since_ns < 60 * S
+        )
+        if not is_again:
+            _, usd = self._bursts[side].recent(around.now_ns)
+            self._begun_ns = around.now_ns - int(self.settings.burst_s * S)
+            self._forced, self._peak = usd, 0.0
+            self._open_interest = around.open_interest
+            self._extreme = around.price
+        self._peak = max(self._peak, self._bursts[side].usd_per_min(around.now_ns))
+        sign = -1.0 if side == 0 else 1.0
+        self._extreme = sign * max(sign * self._extreme, sign * around.price)
+        self._extreme_ns = around.now_ns
+        self._enter(CascadeState.RUNNING, side, around)
+
+    def _note_extreme(self, side: int, around: Surroundings) -> bool:
+        sign = -1.0 if side == 0 else 1.0
+        beyond = sign * math.log(around.price / self._extreme)
+        if beyond <= (self.sigma() or 0.0) * self.settings.extreme_sigmas:
+            return False
+        self._extreme, self._extreme_ns = around.price, around.now_ns
+        return True
+
+    def _enter(self, state: CascadeState, side: int | None, around: Surroundings) -> None:
+        self.state, self.side, self.since_ns = state, side, around.now_ns
+        self._fit_ns = 0
+
+    def _learn(self, around: Surroundings) -> None:
+        """Volatility always, usual depth only while nothing happens."""
+        price = math.log(around.price)
+        if self._prices:
+            move = price - self._prices[-1]
+            keep = 0.5 ** (1.0 / self.settings.variance_half_life_s)
+            keep = min(keep, self._seen / (self._seen + 1.0))  # a plain mean at first
+            # A jump counts as at most five deviations: one print is no regime.
+            most = 25.0 * self._variance if self._seen > 60 else math.inf
+            self._variance = keep * self._variance + (1.0 - keep) * min(move * move, most)
+            self._seen += 1
+        self._prices.append(price)
+        self._flows.append(around.net_flow)
+        if self.state in (CascadeState.CALM, CascadeState.APPROACHING):
+            keep = 0.5 ** (1.0 / self.settings.depth_half_life_s)
+            for side in (0, 1):
+                depth = around.depth_usd[side]
+                if depth > 0.0:
+                    usual = self._depth[side] or depth
+                    self._depth[side] = keep * usual + (1.0 - keep) * depth
+
+    def _refit(self, now_ns: int) -> None:
+        if self.side is not None and now_ns - self._fit_ns >= self.settings.refit_s * S:
+            self._fit = self._excitation[self.side].fit(now_ns)
+            self._fit_ns = now_ns
+
+    # ---- readings -----------------------------------------------------------------------------
+
+    def sigma(self) -> float | None:
+        """Standard deviation of log price over one second; None in the first minute."""
+        return math.sqrt(self._variance) if self._seen >= 60 and self._variance > 0.0 else None
+
+    def efficiency(self) -> float | None:
+        """Move of the last ten seconds over what the impact expects of its net forced-way flow."""
+        around, side = self._around, self.side
+        if around is None or side is None or around.impact is None or len(self._prices) < 11:
+            return None
+        sign = -1.0 if side == 0 else 1.0
+        flow = sign * sum(self._flows)
+        expected = around.impact * flow
+        if expected <= 0.0:
+            return None
+        move = sign * (math.exp(self._prices[-1]) - math.exp(self._prices[-11]))
+        return move / expected
+
+    def refill(self) -> float | None:
+        """Depth near the touch that the forced orders hit, over the usual."""
+        if self._around is None or self.side is None:
+            return None
+        now, usual = self._around.depth_usd[self.side], self._depth[self.side]
+        return now / usual if now > 0.0 and usual > 0.0 else None
+
+    def view(self) -> CascadeView:
+        """What readers see."""
+        around, side = self._around, self.side
+        if around is None or side is None:
+            return _calm_view(self.since_ns)
+        is_cascade = self.state not in (CascadeState.CALM, CascadeState.APPROACHING)
+        change = None
+        if is_cascade and self._open_interest > 0.0 and around.open_interest > 0.0:
+            change = around.open_interest / self._open_interest - 1.0
+        fuel = around.fuel[side]
+        return CascadeView(
+            state=self.state,
+            position_side=SIDES[side],
+            since_ns=self.since_ns,
+            forced_usd=self._forced if is_cascade else 0.0,
+            intensity_usd_per_min=self._bursts[side].usd_per_min(around.now_ns),
+            peak_usd_per_min=self._peak if is_cascade else 0.0,
+            branching=self._fit.branching if self._fit is not None else None,
+            open_interest_change=change,
+            efficiency=self.efficiency(),
+            refill=self.refill(),
+            fuel_usd=fuel.notional_usd if fuel is not None else None,
+            fuel_distance=fuel.distance if fuel is not None else None,
+            evidence=tuple(self._evidence(side, around, change)),
+        )
+
+    def _evidence(self, side: int, around: Surroundings, change: float | None) -> list[str]:
+        s = self.settings
+        who = ("longs", "shorts")[side]
+        fuel = around.fuel[side]
+        lines: list[str] = []
+        if self.state is CascadeState.APPROACHING and fuel is not None:
+            sigma = self.sigma() or 1.0
+            lines.append(
+                f"{usd_words(fuel.notional_usd)} of {who} {percent_words(fuel.distance)} away: "
+                f"{fuel.distance / (sigma * math.sqrt(300.0)):.1f} five-minute deviations "
+                f"(approaching from {s.approach_sigmas:g})"
+            )
+            lines.append(
+                f"the last minute moved towards it by "
+                f"{self._drive(side) / (sigma * math.sqrt(60.0)):.1f} deviations "
+                f"(from {s.drive_sigmas:g})"
+            )
+            return lines
+        count, usd = self._bursts[side].recent(around.now_ns)
+        depth = self._depth[side]
+        share = f", {usd / depth:.0%} of the depth within 10 bp" if depth > 0.0 else ""
+        lines.append(
+            f"{count} prints of {who} worth {usd_words(usd)} in {s.burst_s:g} s{share} "
+            f"(running from {s.least_prints} and {s.depth_share:.0%})"
+        )
+        intensity = self._bursts[side].usd_per_min(around.now_ns)
+        if self._peak > 0.0:
+            lines.append(
+                f"{usd_words(intensity)} a minute, {intensity / self._peak:.0%} of the peak "
+                f"(fading under {s.fade:.0%})"
+            )
+        still_s = (around.now_ns - self._extreme_ns) / 1e9
+        lines.append(
+            f"last new extreme {still_s:.0f} s ago (absorbing from {s.stall_s:g} s, exhausted "
+            f"from {s.quiet_s:g} s when fading)"
+        )
+        if self._fit is not None:
+            lines.append(f"each forced dollar brings {self._fit.branching:.2f} more")
+        if change is not None:
+            lines.append(f"open interest {change * 100:+.2f} % since it began")
+        refill = self.refill()
+        if refill is not None:
+            lines.append(f"depth within 10 bp at {refill:.0%} of the usual")
+        if fuel is not None:
+            lines.append(
+                f"next: {usd_words(fuel.notional_usd)} of {who} {percent_words(fuel.distance)} on"
+            )
+        return lines
+
+
+def _calm_view(since_ns: int) -> CascadeView:
+    return CascadeView(
+        state=CascadeState.CALM,
+        position_side=None,
+        since_ns=since_ns,
+        forced_usd=0.0,
+        intensity_usd_per_min=0.0,
+        peak_usd_per_min=0.0,
+        branching=None,
+        open_interest_change=None,
+        efficiency=None,
+        refill=None,
+        fuel_usd=None,
+        fuel_distance=None,
+        evidence=("no burst of forced orders, no cluster close ahead",),
+    )

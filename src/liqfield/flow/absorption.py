@@ -1,0 +1,252 @@
+"""Absorption: aggressive flow against one price that holds and refills, on one instrument.
+
+Every second the last `window_s` seconds are judged, each side of the book for itself:
+1. the aggressive volume into that side is at least its own recent `volume_quantile`;
+2. the price gave way by at most `move_share` of what the fitted impact expects of that net flow;
+3. one level took at least `level_share` of it, and at least `refill_ratio` times the most that was
+   ever shown there: it must have been filled up again. Venues publish no order ids, so a hidden
+   or reloaded order is inference from sizes.
+Holding for `confirm` seconds makes it an event; it ends broken when the level is traded through by
+more than `break_rows` rows, held when no more than a trickle comes for `quiet_s` seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import msgspec
+
+from liqfield.model.analytics import FlowEvent, FlowEventKind
+from liqfield.model.quantile import DecayedQuantile
+from liqfield.model.words import usd_words
+
+
+class AbsorptionSettings(msgspec.Struct, frozen=True):
+    """Relative to the instrument's own past, so one set serves deep and thin markets."""
+
+    window_s: int = 10
+    row_share: float = 0.00002  # of the price; a row is at least a tick
+    volume_quantile: float = 0.95
+    memory_s: float = 3600.0  # half-life of that quantile
+    warm_s: int = 120  # no verdict before
+    move_share: float = 0.25
+    level_share: float = 0.4
+    refill_ratio: float = 2.0
+    confirm: int = 2
+    break_rows: int = 2
+    quiet_s: int = 15
+
+
+class Second:
+    """What happened in one second. Rows of price; base coins.
+
+    hit: [bid side, ask side] row -> aggressive volume; shown: row -> most displayed at the touch.
+    """
+
+    __slots__ = ("high", "hit", "low", "mid", "shown")
+
+    def __init__(self, mid: float) -> None:
+        self.hit: tuple[dict[int, float], dict[int, float]] = ({}, {})
+        self.shown: tuple[dict[int, float], dict[int, float]] = ({}, {})
+        self.low, self.high = math.inf, -math.inf
+        self.mid = mid  # at its start; 0 = unknown
+
+
+class Standing(msgspec.Struct):
+    """An absorption under way."""
+
+    started_ns: int
+    last_hit_ns: int
+    row: int
+    volume: float
+    score: float
+    count: int = 1  # seconds that met the conditions
+
+
+class AbsorptionDetector:
+    """One instrument. `on_trade` and `on_top` as they come; `second` once a second of the clock."""
+
+    def __init__(
+        self, venue: str, tick_usd: float, settings: AbsorptionSettings | None = None
+    ) -> None:
+        self.venue = venue
+        self.settings = settings or AbsorptionSettings()
+        self._tick_usd = tick_usd
+        self._row_usd = 0.0
+        self._seconds: deque[Second] = deque(maxlen=self.settings.window_s)
+        self._now = Second(0.0)
+        self._mid = 0.0
+        self._touch = [0.0, 0.0]  # best bid, best ask
+        memory = self.settings.memory_s
+        self._usual = (DecayedQuantile(memory), DecayedQuantile(memory))
+        self._standing: list[Standing | None] = [None, None]
+
+    # ---- facts --------------------------------------------------------------------------------
+
+    def on_trade(self, price: float, signed: float) -> None:
+        """signed: base coins, bought > 0. Sells hit the bid side (0), buys the ask side (1)."""
+        if self._row_usd <= 0.0:
+            self._row_usd = max(self._tick_usd, self.settings.row_share * price)
+        now = self._now
+        row = math.floor(price / self._row_usd + 1e-9)
+        hit = now.hit[signed > 0.0]
+        hit[row] = hit.get(row, 0.0) + abs(signed)
+        if price < now.low:
+            now.low = price
+        if price > now.high:
+            now.high = price
+
+    def on_top(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
+        """The best quotes now."""
+        self._mid = 0.5 * (bid + ask)
+        self._touch[0], self._touch[1] = bid, ask
+        width = self._row_usd
+        if width <= 0.0:
+            return
+        row = math.floor(bid / width + 1e-9)
+        shown = self._now.shown[0]
+        if bid_quantity > shown.get(row, 0.0):
+            shown[row] = bid_quantity
+        row = math.floor(ask / width + 1e-9)
+        shown = self._now.shown[1]
+        if ask_quantity > shown.get(row, 0.0):
+            shown[row] = ask_quantity
+
+    def reset(self) -> None:
+        """After a loss of trades or quotes: what was seen of the window says nothing any more."""
+        self._seconds.clear()
+        self._now = Second(0.0)
+        self._mid = 0.0
+        self._standing = [None, None]
+
+    # ---- verdicts -----------------------------------------------------------------------------
+
+    def second(self, now_ns: int, impact: float | None, elapsed: int = 1) -> list[FlowEvent]:
+        """Close the second that ends now; returns events that began (running) or ended.
+
+        impact: USD per base coin of net aggressive flow, None while it is not fitted. elapsed:
+        seconds since the last call; silent seconds move the window on.
+        """
+        self._seconds.append(self._now)
+        for _ in range(min(elapsed - 1, self.settings.window_s)):
+            self._seconds.append(Second(self._mid))
+        ended = self._now
+        self._now = Second(self._mid)
+        events: list[FlowEvent] = []
+        volumes = [sum(sum(s.hit[side].values()) for s in self._seconds) for side in (0, 1)]
+        for side in (0, 1):
+            standing = self._standing[side]
+            if standing is not None:
+                events += self._follow(side, standing, ended, now_ns)
+            self._judge(side, volumes, impact, now_ns, events)
+            self._usual[side].add(volumes[side])
+        return events
+
+    def running(self, now_ns: int) -> list[FlowEvent]:
+        """Absorptions that are confirmed and have not ended."""
+        return [
+            self._event(side, standing, now_ns, "running")
+            for side, standing in enumerate(self._standing)
+            if standing is not None and standing.count >= self.settings.confirm
+        ]
+
+    def _judge(
+        self,
+        side: int,
+        volumes: list[float],
+        impact: float | None,
+        now_ns: int,
+        events: list[FlowEvent],
+    ) -> None:
+        s = self.settings
+        usual = self._usual[side]
+        if impact is None or impact <= 0.0 or usual.count < s.warm_s:
+            return
+        if volumes[side] <= 0.0 or volumes[side] < usual.quantile(s.volume_quantile):
+            return
+        found = self._level(side, volumes[side])
+        if found is None:
+            return
+        row, volume = found
+        start = self._seconds[0].mid
+        if start <= 0.0 or self._mid <= 0.0:
+            return
+        away = start - self._mid if side == 0 else self._mid - start
+        expected = impact * (volumes[side] - volumes[1 - side])
+        if expected <= self._tick_usd or away > s.move_share * expected:
+            return
+        score = expected / max(away, self._tick_usd)
+        standing = self._standing[side]
+        if standing is not None and abs(standing.row - row) <= s.break_rows:
+            standing.count += 1
+            standing.score = max(standing.score, score)
+            if standing.count == s.confirm:
+                events.append(self._event(side, standing, now_ns, "running"))
+        elif standing is None:
+            begun = now_ns - s.window_s * 1_000_000_000
+            self._standing[side] = Standing(begun, now_ns, row, volume, score)
+
+    def _level(self, side: int, volume: float) -> tuple[int, float] | None:
+        """(row, volume) of the level that took the flow and was refilled, None if there is none."""
+        s = self.settings
+        hit: dict[int, float] = {}
+        shown: dict[int, float] = {}
+        for second in self._seconds:
+            for row, coins in second.hit[side].items():
+                hit[row] = hit.get(row, 0.0) + coins
+            for row, coins in second.shown[side].items():
+                if coins > shown.get(row, 0.0):
+                    shown[row] = coins
+        row = max(hit, key=lambda r: (hit[r], r))
+        taken = hit[row]
+        # What stood at the level's own row; unseen means that it was never the touch.
+        most = shown.get(row, 0.0)
+        if taken < s.level_share * volume or most <= 0.0 or taken < s.refill_ratio * most:
+            return None
+        return row, taken
+
+    def _follow(self, side: int, standing: Standing, ended: Second, now_ns: int) -> list[FlowEvent]:
+        s = self.settings
+        near = range(standing.row - 1, standing.row + 2)
+        came = sum(ended.hit[side].get(row, 0.0) for row in near)
+        standing.volume += came
+        if came > 0.0:
+            standing.last_hit_ns = now_ns
+        slack = s.break_rows * self._row_usd
+        level = standing.row * self._row_usd
+        touch = self._touch[side]
+        if side == 0:
+            is_broken = min(ended.low, touch or math.inf) < level - slack
+        else:
+            is_broken = max(ended.high, touch) > level + self._row_usd + slack
+        is_quiet = now_ns - standing.last_hit_ns > s.quiet_s * 1_000_000_000
+        if not is_broken and not is_quiet:
+            return []
+        self._standing[side] = None
+        if standing.count < s.confirm:
+            return []
+        return [self._event(side, standing, now_ns, "broken" if is_broken else "held")]
+
+    def _event(self, side: int, standing: Standing, now_ns: int, outcome: str) -> FlowEvent:
+        price = (standing.row + 0.5) * self._row_usd
+        usd = standing.volume * price
+        until_ns = standing.last_hit_ns if outcome == "held" else now_ns
+        flow, book = ("selling", "bid") if side == 0 else ("buying", "ask")
+        words = {
+            "running": "is being absorbed by",
+            "held": "was absorbed by",
+            "broken": "broke through after",
+        }
+        return FlowEvent(
+            at_ns=standing.started_ns,
+            kind=FlowEventKind.ABSORPTION,
+            venue=self.venue,
+            price=price,
+            is_bid=side == 0,
+            notional_usd=usd,
+            score=min(standing.score, 99.0),
+            duration_s=(until_ns - standing.started_ns) / 1e9,
+            outcome=outcome,
+            text=f"{usd_words(usd)} of {flow} {words[outcome]} the {book} at {price:,.6g}",
+        )
