@@ -9,6 +9,8 @@ export interface Wing {
   readonly price: Float64Array;
   readonly resting: Float64Array;
   readonly forced: Float64Array;
+  /** the last step at which anything rests: beyond it the book is not visible */
+  readonly visible: number;
   /** first price at which forced flow exceeds what rests, null = nowhere here */
   readonly crossing: number | null;
 }
@@ -19,9 +21,11 @@ export function wing(l: Ladder, below: boolean): Wing {
   const n = Math.max(0, below ? at - from + 1 : from + l.bid.length - at - 1);
   const out = { price: new Float64Array(n), resting: new Float64Array(n), forced: new Float64Array(n) };
   let crossing: number | null = null;
+  let visible = 0;
   for (let d = 0, rest = 0, forced = 0; d < n; d++) {
     const k = below ? at - d : at + 1 + d;
     const i = k - from;
+    if (((below ? l.bid : l.ask)[i] ?? 0) > 0) visible = d + 1;
     rest += ((below ? l.bid : l.ask)[i] ?? 0) * (k + 0.5) * l.step;
     forced += (below ? l.longUsd : l.shortUsd)[i] ?? 0;
     out.price[d] = (below ? k : k + 1) * l.step;
@@ -29,7 +33,7 @@ export function wing(l: Ladder, below: boolean): Wing {
     out.forced[d] = forced;
     if (crossing === null && forced > rest && forced > 0) crossing = out.price[d] ?? null;
   }
-  return { ...out, crossing };
+  return { ...out, visible, crossing };
 }
 
 export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: readonly ClusterRow[], width: number, height: number, theme: Theme): void {
@@ -54,7 +58,15 @@ export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: read
   }
   yAxis(c, most, y, width, theme);
   wings.forEach((w, side) => {
-    curve(c, w.price, w.resting, x, y, side ? theme.ask : theme.bid, side ? theme.askFill : theme.bidFill, l, height - foot);
+    curve(c, w.price.subarray(0, w.visible), w.resting, x, y, side ? theme.ask : theme.bid, side ? theme.askFill : theme.bidFill, l, height - foot);
+    const end = w.price[w.visible - 1];
+    if (end !== undefined && w.visible < w.price.length) {
+      c.fillStyle = theme.dim;
+      c.font = FONT;
+      c.textAlign = side ? "left" : "right";
+      c.textBaseline = "bottom";
+      c.fillText("book ends", x(end) + (side ? 5 : -5), height - foot - 6);
+    }
     curve(c, w.price, w.forced, x, y, side ? theme.short : theme.long, null, l, height - foot);
     if (w.crossing !== null) crossing(c, x(w.crossing), headroom, height - foot, w.crossing, side === 1, theme);
   });
@@ -105,9 +117,12 @@ function crossing(c: CanvasRenderingContext2D, at: number, top: number, bottom: 
   c.fillRect(Math.round(at) - 0.5, top, 1, bottom - top);
   c.font = BOLD;
   c.textBaseline = "top";
-  c.textAlign = above ? "left" : "right";
-  c.fillText(`forced > resting`, at + (above ? 4 : -4), top + 2);
-  c.fillText(axisPrice(price), at + (above ? 4 : -4), top + 16);
+  // Towards the middle, where there is room on the narrowest screen.
+  c.textAlign = above ? "right" : "left";
+  if (above ? at < 130 : at > c.canvas.clientWidth - 130) c.textAlign = above ? "left" : "right";
+  const dx = c.textAlign === "left" ? 4 : -4;
+  c.fillText("forced > resting", at + dx, top + (above ? 2 : 34));
+  c.fillText(axisPrice(price), at + dx, top + (above ? 16 : 48));
 }
 
 function legend(c: CanvasRenderingContext2D, width: number, theme: Theme): void {
