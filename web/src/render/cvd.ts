@@ -21,7 +21,7 @@ const FOOT = 20;
 /** Heights of the three lanes. */
 const lanes = (height: number): { price: [number, number]; cvd: [number, number]; forced: [number, number] } => {
   const h = height - FOOT;
-  return { price: [18, h * 0.42], cvd: [h * 0.42 + 20, h * 0.8], forced: [h * 0.8 + 18, h - 2] };
+  return { price: [20, h * 0.38], cvd: [h * 0.38 + 26, h * 0.74], forced: [h * 0.74 + 40, h - 2] };
 };
 
 export function drawCvd(c: CanvasRenderingContext2D, s: CvdState): void {
@@ -96,22 +96,23 @@ function cvd(c: CanvasRenderingContext2D, s: CvdState, lane: readonly [number, n
   const [top, bottom] = lane;
   const zero = bottom - ((0 - range[0]) / (range[1] - range[0])) * (bottom - top);
   if (zero > top && zero < bottom) { c.fillStyle = theme.edge; c.fillRect(0, Math.round(zero), s.width - AXIS, 1); }
+  let at = 0;
   venues.forEach(([venue], i) => {
     c.setLineDash(VENUE_DASH[i % VENUE_DASH.length] ?? []);
     line(c, s, all[i + 1] ?? [], range, lane, x, theme.dim, 1, null);
-    // The dash is the venue's sign; its name stands at the left of its line's own legend.
-    const at = i * 76;
+    // The dash is the venue's sign.
     c.strokeStyle = theme.dim;
     c.beginPath();
-    c.moveTo(at, bottom + 1);
-    c.lineTo(at + 16, bottom + 1);
+    c.moveTo(at, bottom + 10);
+    c.lineTo(at + 18, bottom + 10);
     c.stroke();
     c.setLineDash([]);
     c.font = FONT;
     c.fillStyle = theme.dim;
     c.textAlign = "left";
     c.textBaseline = "middle";
-    c.fillText(venue, at + 20, bottom + 1);
+    c.fillText(venue, at + 22, bottom + 10);
+    at += 34 + c.measureText(venue).width;
   });
   const last = pooled.at(-1) ?? 0;
   line(c, s, pooled, range, lane, x, last >= 0 ? theme.bid : theme.ask, 2.25, signedSize);
@@ -144,11 +145,12 @@ function events(c: CanvasRenderingContext2D, s: CvdState, x: (ms: number) => num
   c.font = BOLD;
   c.textAlign = "center";
   c.textBaseline = "middle";
+  // Marks on the price: what happened far from it is in the list below.
   for (const e of s.flow.events) {
-    if (e.atMs < s.stretch.t0 || e.atMs > s.stretch.t1) continue;
+    if (e.atMs < s.stretch.t0 || e.atMs > s.stretch.t1 || e.price < low || e.price > high) continue;
     const y = bottom - ((e.price - low) / (high - low)) * (bottom - top);
     c.fillStyle = inkOf(e, s.theme);
-    c.fillText(SHAPES[e.kind] ?? "•", x(e.atMs), Math.min(bottom, Math.max(top, y)) + (e.isBid ? 10 : e.isBid === false ? -10 : 0));
+    c.fillText(SHAPES[e.kind] ?? "•", x(e.atMs), y);
   }
 }
 

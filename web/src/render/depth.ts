@@ -13,6 +13,8 @@ export interface Wing {
   readonly visible: number;
   /** first price at which forced flow exceeds what rests, null = nowhere here */
   readonly crossing: number | null;
+  /** the crossing lies beyond the visible book: more may rest there than is seen */
+  readonly blind: boolean;
 }
 
 export function wing(l: Ladder, below: boolean): Wing {
@@ -33,7 +35,8 @@ export function wing(l: Ladder, below: boolean): Wing {
     out.forced[d] = forced;
     if (crossing === null && forced > rest && forced > 0) crossing = out.price[d] ?? null;
   }
-  return { ...out, visible, crossing };
+  const last = out.price[visible - 1] ?? 0;
+  return { ...out, visible, crossing, blind: crossing !== null && (below ? crossing < last : crossing > last) };
 }
 
 export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: readonly ClusterRow[], width: number, height: number, theme: Theme): void {
@@ -68,7 +71,7 @@ export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: read
       c.fillText("book ends", x(end) + (side ? 5 : -5), height - foot - 6);
     }
     curve(c, w.price, w.forced, x, y, side ? theme.short : theme.long, null, l, height - foot);
-    if (w.crossing !== null) crossing(c, x(w.crossing), headroom, height - foot, w.crossing, side === 1, theme);
+    if (w.crossing !== null) crossing(c, x(w.crossing), headroom, height - foot, w, side === 1, theme);
   });
   c.font = FONT;
   c.fillStyle = theme.dim;
@@ -78,7 +81,7 @@ export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: read
     c.textAlign = i === 0 ? "left" : i === 4 ? "right" : "center";
     c.fillText(axisPrice(price), Math.min(width - 4, Math.max(4, x(price))), height - foot / 2);
   }
-  legend(c, width, theme);
+  legend(c, theme);
 }
 
 function yAxis(c: CanvasRenderingContext2D, most: number, y: (v: number) => number, width: number, theme: Theme): void {
@@ -112,7 +115,7 @@ function curve(c: CanvasRenderingContext2D, price: Float64Array, value: Float64A
   c.fill();
 }
 
-function crossing(c: CanvasRenderingContext2D, at: number, top: number, bottom: number, price: number, above: boolean, theme: Theme): void {
+function crossing(c: CanvasRenderingContext2D, at: number, top: number, bottom: number, w: Wing, above: boolean, theme: Theme): void {
   c.fillStyle = theme.accent;
   c.fillRect(Math.round(at) - 0.5, top, 1, bottom - top);
   c.font = BOLD;
@@ -121,28 +124,29 @@ function crossing(c: CanvasRenderingContext2D, at: number, top: number, bottom: 
   c.textAlign = above ? "right" : "left";
   if (above ? at < 130 : at > c.canvas.clientWidth - 130) c.textAlign = above ? "left" : "right";
   const dx = c.textAlign === "left" ? 4 : -4;
-  c.fillText("forced > resting", at + dx, top + (above ? 2 : 34));
-  c.fillText(axisPrice(price), at + dx, top + (above ? 16 : 48));
+  c.fillText(w.blind ? "forced > visible" : "forced > resting", at + dx, top + (above ? 2 : 34));
+  c.fillText(axisPrice(w.crossing ?? 0), at + dx, top + (above ? 16 : 48));
 }
 
-function legend(c: CanvasRenderingContext2D, width: number, theme: Theme): void {
-  const items = [["resting bids", theme.bid, false], ["resting asks", theme.ask, false], ["forced longs", theme.long, true], ["forced shorts", theme.short, true]] as const;
+function legend(c: CanvasRenderingContext2D, theme: Theme): void {
+  const items = [["bids", theme.bid, false], ["asks", theme.ask, false], ["longs forced", theme.long, true], ["shorts forced", theme.short, true]] as const;
   c.font = FONT;
   c.textBaseline = "middle";
   c.textAlign = "left";
-  const each = width / items.length;
-  items.forEach(([name, ink, dashed], i) => {
+  let at = 6;
+  for (const [name, ink, dashed] of items) {
     c.strokeStyle = ink;
     c.lineWidth = 2;
     c.setLineDash(dashed ? [4, 2] : []);
     c.beginPath();
-    c.moveTo(i * each + 6, 15);
-    c.lineTo(i * each + 22, 15);
+    c.moveTo(at, 15);
+    c.lineTo(at + 16, 15);
     c.stroke();
     c.setLineDash([]);
     c.fillStyle = theme.text;
-    c.fillText(name, i * each + 27, 15);
-  });
+    c.fillText(name, at + 20, 15);
+    at += 38 + c.measureText(name).width;
+  }
 }
 
 export const depthNote = (l: Ladder): string => {

@@ -11,7 +11,7 @@ const HEIGHT = 22;
 /** Shape and word say it; colour only helps. */
 export function pathBadge(path: PathRow): string {
   const shape = { defended: "▣", neutral: "▤", hollow: "▢" }[path.pathClass] ?? "";
-  return `${shape} ${path.pathClass}${path.ratio !== null && path.pathClass !== "neutral" ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
+  return `${shape} ${path.pathClass}${path.ratio !== null ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
 }
 
 export function pathColour(path: PathRow, theme: Theme): string {
