@@ -30,7 +30,8 @@ class Reply(msgspec.Struct):
 class Loopback:
     """`clients` in order of arrival; `heard` per client what it sent; `asked` the REST paths."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, acknowledges: bool = False) -> None:
+        self.acknowledges = acknowledges
         self.clients: list[web.WebSocketResponse] = []
         self.open: set[web.WebSocketResponse] = set()
         self.heard: list[list[bytes]] = []
@@ -93,6 +94,8 @@ class Loopback:
                     await socket.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
                     heard.append(message.data.encode())
+                    if self.acknowledges:
+                        await socket.send_str('{"result":null,"id":1}')
         finally:
             self.open.discard(socket)
         return socket

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqfield.feeds.backoff import Backoff
-from liqfield.feeds.budget import TokenBucket
+from liqfield.feeds.budget import Pools, TokenBucket
 from liqfield.feeds.rest import RestClient
+from liqfield.feeds.transport import NetTransport
 from liqfield.model.errors import VenueRefusal
 from liqfield.model.requests import HttpRequest
 from liqfield.venues import registry
@@ -26,7 +27,10 @@ REQUEST = HttpRequest("binance", PATH, weight=1.0, pool="weight")
 
 def fetch(server: Loopback, session: aiohttp.ClientSession, timeout_s: float = 5.0) -> RestClient:
     venue = registry.VENUES["binance"]()
-    return RestClient(venue, session, base_url=server.rest_url, timeout_s=timeout_s)
+    pools = Pools(time.monotonic)
+    return RestClient(
+        venue, NetTransport(session), pools, base_url=server.rest_url, timeout_s=timeout_s
+    )
 
 
 def test_a_reply_is_a_frame_that_knows_its_request() -> None:
@@ -48,7 +52,7 @@ def test_a_reply_is_a_frame_that_knows_its_request() -> None:
         (418, {"Retry-After": "3600"}, "ban", "banned", 3600.0),
         (429, {}, "rate", "too many requests", 30.0),
         (429, {"Retry-After": "7"}, "rate", "too many requests", 7.0),
-        (451, {}, "geo", "location", 5.0),
+        (451, {}, "geo", "location", 600.0),
         (500, {}, "maintenance", "maintenance", 5.0),
         (503, {"Retry-After": "60"}, "maintenance", "maintenance", 60.0),
         (404, {}, "other", "", 5.0),

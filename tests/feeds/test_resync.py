@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from liqfield.feeds import resync
+from liqfield.feeds.transport import NetTransport
 from liqfield.feeds.venue_feed import VenueFeed
 from liqfield.model.events import Frame, Record
 from liqfield.model.requests import NeedSnapshot
@@ -31,7 +32,7 @@ def run_with(
             feed = VenueFeed(
                 registry.VENUES["binance"](),
                 records.append,
-                session=session,
+                transport=NetTransport(session),
                 rest_url=server.rest_url,
                 ws_url=server.ws_url,
             )
@@ -56,7 +57,7 @@ def test_one_request_a_loss() -> None:
         assert depth_requests(server) == 1
         assert isinstance(records[0], Frame)
         assert records[0].source.startswith("rest:/fapi/v1/depth?symbol=BTCUSDT")
-        feed.seen(records[0].source, BTC.id, "BookSnapshot", 1)
+        feed._resync.arrived(BTC.id)
         feed.request_snapshot(NEED)  # the next loss
         await until(lambda: len(records) == 2)
         assert depth_requests(server) == 2
@@ -85,7 +86,7 @@ def test_an_answer_that_never_arrives_is_asked_for_again(
     async def test(feed: VenueFeed, server: Loopback, records: list[Record]) -> None:
         feed.request_snapshot(NEED)
         await until(lambda: len(records) == 2)
-        feed.seen("rest:/fapi/v1/depth", BTC.id, "BookSnapshot", 1)
+        feed._resync.arrived(BTC.id)
         count = depth_requests(server)
         await asyncio.sleep(1.0)
         assert depth_requests(server) == count, "it arrived: no more questions"

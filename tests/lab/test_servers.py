@@ -22,6 +22,7 @@ from liqfield.engine.engine import Engine
 from liqfield.engine.market import InstrumentState
 from liqfield.engine.outputs import Output
 from liqfield.feeds.intake import Intake
+from liqfield.feeds.transport import NetTransport
 from liqfield.feeds.venue_feed import VenueFeed
 from liqfield.lab.servers.servers import PROTOCOLS, LabServers
 from liqfield.model.events import (
@@ -97,7 +98,11 @@ class Rig:
         addresses = await self.servers.start()
         rest_url, ws_url = addresses[self.venue.name]
         self.feed = VenueFeed(
-            self.venue, self.intake.put, session=self._session, rest_url=rest_url, ws_url=ws_url
+            self.venue,
+            self.intake.put,
+            transport=NetTransport(self._session),
+            rest_url=rest_url,
+            ws_url=ws_url,
         )
         tasks = [
             asyncio.create_task(self.step_for_ever()),
@@ -140,9 +145,8 @@ class Rig:
 
     def _seen(self, frame: Frame, events: Sequence[Event]) -> None:
         self.events += events
+        self.feed.observe(frame, events)
         for event in events:
-            kind, instrument_id = type(event).__name__, getattr(event, "instrument_id", "")
-            self.feed.seen(frame.source, instrument_id, kind, frame.received_ns)
             if isinstance(event, Trade) and event.instrument_id == self.of.id:
                 self.trades[event.trade_id] = event.quantity
         if any(isinstance(event, BookSnapshot | BookDelta) for event in events):
@@ -232,7 +236,7 @@ def test_after_every_drop_the_book_is_true_again(venue: str) -> None:
                 for _ in range(2):
                     (server,) = rig.servers.servers.values()
                     for client in list(server.clients):
-                        await client.socket.close()
+                        client.close(True)
                     await rig.until(lambda: rig.state().sync.ladder is None)
                     compared = rig.compared
                     await rig.until(lambda n=compared: rig.compared > n)

@@ -61,6 +61,7 @@ class Pipeline:
         *,
         recorder: Recorder | None = None,
         on_events: Callable[[Frame, Sequence[Event]], None] | None = None,
+        on_malformed: Callable[[Frame], None] | None = None,
     ) -> None:
         self.engine = engine
         self.frames: Counter[str] = Counter()
@@ -71,6 +72,7 @@ class Pipeline:
         self.venues = venues
         self._recorder = recorder
         self._on_events = on_events
+        self._on_malformed = on_malformed
 
     def consume(self, records: Iterable[Record]) -> list[Output]:
         """Fold records; returns the outputs in order. A malformed frame is counted, never fatal."""
@@ -99,6 +101,8 @@ class Pipeline:
             self.failures.append(
                 DecodeFailure(frame.venue, frame.source, frame.received_ns, str(error))
             )
+            if self._on_malformed is not None:
+                self._on_malformed(frame)
             return ()
 
     def _frame(self, frame: Frame) -> list[Output]:

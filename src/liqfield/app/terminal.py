@@ -17,7 +17,10 @@ from liqfield.app.pipeline import Pipeline
 from liqfield.app.publish import Publisher
 from liqfield.app.settings import Settings
 from liqfield.engine.engine import Engine
+from liqfield.feeds.budget import Pools
 from liqfield.feeds.intake import Intake
+from liqfield.feeds.tier_cache import TierCache
+from liqfield.feeds.transport import NetTransport
 from liqfield.feeds.venue_feed import VenueFeed
 from liqfield.model.errors import StoreError
 from liqfield.model.estimates import StreamHealth
@@ -56,12 +59,14 @@ class Terminal:
             self.venues,
             recorder=_Recorder(self) if self.recorder else None,
             on_events=self._seen,
+            on_malformed=self._malformed,
         )
         self.intake = Intake()
         self.feeds: dict[str, VenueFeed] = {}
         self._listed: set[str] = set()
         self._all_listed = asyncio.Event()
         self._bases: tuple[str, ...] | None = None  # what the choice has come to
+        self.tiers = TierCache(folder / "tiers" if folder is not None else None)
         self.hub = Hub()
         self.maps = MapHistory(folder / "map" if folder else None)
         self.candles = CandleHistory(folder / "candles" if folder else None)
@@ -118,11 +123,18 @@ class Terminal:
 
     async def feed(self, endpoints: Mapping[str, tuple[str, str]] | None = None) -> None:
         """Follow the venues until cancelled. endpoints: venue -> (rest_url, ws_url) overrides."""
+        pools = Pools(time.monotonic)
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             for name, venue in self.venues.items():
                 rest_url, ws_url = (endpoints or {}).get(name, ("", ""))
                 self.feeds[name] = VenueFeed(
-                    venue, self.intake.put, session=session, rest_url=rest_url, ws_url=ws_url
+                    venue,
+                    self.intake.put,
+                    transport=NetTransport(session),
+                    pools=pools,
+                    rest_url=rest_url,
+                    ws_url=ws_url,
+                    tiers=self.tiers,
                 )
             group.create_task(self._consume())
             ready = [group.create_task(self._start(feed)) for feed in self.feeds.values()]
@@ -225,11 +237,13 @@ class Terminal:
 
     def _seen(self, frame: Frame, events: Sequence[Event]) -> None:
         feed = self.feeds.get(frame.venue)
-        if feed is None:
-            return
-        for event in events:
-            instrument_id = getattr(event, "instrument_id", "")
-            feed.seen(frame.source, instrument_id, type(event).__name__, frame.received_ns)
+        if feed is not None:
+            feed.observe(frame, events)
+
+    def _malformed(self, frame: Frame) -> None:
+        feed = self.feeds.get(frame.venue)
+        if feed is not None:
+            feed.malformed(frame)
 
     def _need_snapshot(self, need: NeedSnapshot) -> None:
         feed = self.feeds.get(need.instrument_id.partition(":")[0])

@@ -1,25 +1,14 @@
-"""REST requests within a venue's budget, and refusals put into words."""
+"""REST requests within the address's budgets, and refusals put into words."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-
-import aiohttp
-
-from liqfield.feeds.budget import TokenBucket
-from liqfield.model.errors import VenueRefusal
+from liqfield.feeds.budget import Pools
+from liqfield.feeds.refusal import STOPS, explain, refusal
+from liqfield.feeds.transport import Clock, Transport
 from liqfield.model.events import Frame
 from liqfield.model.requests import HttpRequest
+from liqfield.venues.allowances import allowance
 from liqfield.venues.contract import Venue
-
-_WORDS = {
-    403: ("ban", "access denied: too many requests, or the country is not served"),
-    418: ("ban", "banned for a while after ignoring its limits"),
-    429: ("rate", "too many requests"),
-    451: ("geo", "not available from this location"),
-}
-_BAN_S = {403: 600.0, 418: 120.0, 429: 30.0}
 
 
 class RestClient:
@@ -28,20 +17,21 @@ class RestClient:
     def __init__(
         self,
         venue: Venue,
-        session: aiohttp.ClientSession,
+        transport: Transport,
+        pools: Pools,
         *,
         base_url: str = "",
-        now_s: Callable[[], float] = time.monotonic,
-        now_ns: Callable[[], int] = time.time_ns,
+        clock: Clock | None = None,
         timeout_s: float = 15.0,
     ) -> None:
         self.venue = venue
-        self.buckets = {budget.pool: TokenBucket(budget, now_s) for budget in venue.budgets}
+        self.buckets = {budget.pool: pools.rest(venue.name, budget) for budget in venue.budgets}
         self.detail = ""
-        self._session = session
+        self._transport = transport
+        self._headers = dict(allowance(venue.name).used_header)
         self._base_url = base_url
-        self._now_ns = now_ns
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._clock = clock or Clock()
+        self._timeout_s = timeout_s
 
     async def fetch(self, request: HttpRequest) -> Frame:
         """The reply as a frame. Raises VenueRefusal (with words) or OSError (network)."""
@@ -49,41 +39,22 @@ class RestClient:
         if bucket is not None:
             await bucket.take(request.weight)
         url = (self._base_url or request.host or self.venue.rest_url) + request.path
-        method = "POST" if request.body else "GET"
-        headers = {"Content-Type": "application/json"} if request.body else None
         try:
-            async with self._session.request(
-                method,
-                url,
-                data=request.body.encode() if request.body else None,
-                headers=headers,
-                timeout=self._timeout,
-            ) as response:
-                payload = await response.read()
-                if response.status != 200:
-                    raise self._refusal(response.status, response.headers, payload, bucket)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            self.detail = f"{type(error).__name__}: {error}"
-            raise OSError(f"{self.venue.name} {request.path}: {self.detail}") from error
+            reply = await self._transport.request(url, request.body, self._timeout_s)
+        except OSError as error:
+            self.detail = explain(error)[1]
+            raise OSError(f"{self.venue.name} {request.path}: {error}") from error
+        header = self._headers.get(request.pool)
+        if bucket is not None and header is not None:
+            stated = reply.headers.get(header, "")
+            if stated.isdigit():
+                bucket.reported(float(stated))
+        if reply.status != 200:
+            now_s = self._clock.now_ns() / 1e9
+            refused = refusal(self.venue.name, reply.status, reply.headers, reply.body, now_s)
+            if bucket is not None and refused.kind in STOPS and refused.retry_after_s:
+                bucket.empty_for(refused.retry_after_s)
+            self.detail = f"{refused.why}, again in {refused.retry_after_s:.0f} s"
+            raise refused
         self.detail = ""
-        return Frame(self.venue.name, request.source, self._now_ns(), payload)
-
-    def _refusal(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        payload: bytes,
-        bucket: TokenBucket | None,
-    ) -> VenueRefusal:
-        kind, words = _WORDS.get(status, ("maintenance" if status >= 500 else "other", ""))
-        if status >= 500:
-            words = "in trouble or under maintenance"
-        wait_s = _BAN_S.get(status, 5.0)
-        stated = headers.get("Retry-After", "")
-        if stated.isdigit():
-            wait_s = float(stated)
-        if bucket is not None and status in _BAN_S:
-            bucket.empty_for(wait_s)
-        head = payload[:120].decode("utf-8", "replace")
-        self.detail = f"{words or 'refused'} (HTTP {status}), again in {wait_s:.0f} s"
-        return VenueRefusal(self.venue.name, kind, f"HTTP {status} {words} {head}", wait_s)
+        return Frame(self.venue.name, request.source, self._clock.now_ns(), reply.body)

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from liqfield.feeds.refusal import refusal
+
 try:
     import picows
 except ImportError:  # pragma: no cover - wheels exist for every platform we test
@@ -32,11 +34,15 @@ async def open_socket(
     *,
     session: aiohttp.ClientSession,
     timeout_s: float = 10.0,
+    venue: str = "",
 ) -> Socket:
-    """Connect. `on_message` gets whole data messages as bytes. Raises OSError with a reason."""
+    """Connect. `on_message` gets whole data messages as bytes.
+
+    Raises OSError with a reason, or VenueRefusal where the venue answered the upgrade with no.
+    """
     if picows is not None:
-        return await _open_picows(url, on_message, timeout_s)
-    return await _open_aiohttp(url, on_message, session, timeout_s)
+        return await _open_picows(url, on_message, timeout_s, venue)
+    return await _open_aiohttp(url, on_message, session, timeout_s, venue)
 
 
 class _PicowsSocket:
@@ -57,7 +63,9 @@ class _PicowsSocket:
             await asyncio.wait([self.closed], timeout=2.0)
 
 
-async def _open_picows(url: str, on_message: Callable[[bytes], None], timeout_s: float) -> Socket:
+async def _open_picows(
+    url: str, on_message: Callable[[bytes], None], timeout_s: float, venue: str
+) -> Socket:
     closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     class Listener(picows.WSListener):  # type: ignore[misc]
@@ -97,6 +105,10 @@ async def _open_picows(url: str, on_message: Callable[[bytes], None], timeout_s:
             max_frame_size=MAX_MESSAGE,
             enable_auto_pong=True,
         )
+    except picows.WSInvalidStatusError as error:
+        answer = error.response
+        headers = {str(key): str(value) for key, value in (answer.headers or {}).items()}
+        raise refusal(venue, int(answer.status), headers, error.raw_body or b"") from error
     except (picows.WSError, TimeoutError) as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
     return _PicowsSocket(transport, closed)
@@ -134,12 +146,16 @@ async def _open_aiohttp(
     on_message: Callable[[bytes], None],
     session: aiohttp.ClientSession,
     timeout_s: float,
+    venue: str,
 ) -> Socket:
     closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     try:
         ws = await asyncio.wait_for(
             session.ws_connect(url, max_msg_size=MAX_MESSAGE, autoping=True), timeout_s
         )
+    except aiohttp.WSServerHandshakeError as error:
+        headers = dict((error.headers or {}).items())
+        raise refusal(venue, error.status, headers, b"") from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
 

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Sequence
 
-import aiohttp
 import structlog
 
+from liqfield.feeds.accounts import AccountScan
+from liqfield.feeds.budget import Pools
 from liqfield.feeds.connection import ConnectionSupervisor
 from liqfield.feeds.rest import RestClient
 from liqfield.feeds.resync import Resynchroniser
-from liqfield.model.errors import VenueRefusal
+from liqfield.feeds.tier_cache import TierCache
+from liqfield.feeds.trade_chain import TradeChain
+from liqfield.feeds.transport import Clock, Transport
+from liqfield.model.errors import DecodeError, VenueRefusal
 from liqfield.model.estimates import StreamHealth
-from liqfield.model.events import Record
+from liqfield.model.events import BookSnapshot, Event, Frame, Gap, Listing, Notice, Record, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest, NeedSnapshot
+from liqfield.model.sides import GapReason
+from liqfield.venues import registry
 from liqfield.venues.contract import Poll, Resync, Venue
 
 log = structlog.get_logger()
+RELIST_S = 3_600.0  # instrument lists are asked for again this often
+RELIST_VALID_S, RELIST_WAIT_S = 5.0, 5.0
+CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
 
 
 class VenueFeed:
     """`prepare()`, then `backfill()`, then `run()` for ever; all records go to `sink`.
 
-    instruments: a function that says which instruments to follow, asked after the bootstrap replies
-    have been consumed (decoding is the pipeline's, not ours).
+    What the pipeline makes of the frames comes back through `observe` and `malformed`: decoding is
+    the pipeline's. pools: the budgets of this address, one object for all feeds of the program.
     """
 
     def __init__(
@@ -35,23 +43,46 @@ class VenueFeed:
         venue: Venue,
         sink: Callable[[Record], None],
         *,
-        session: aiohttp.ClientSession,
+        transport: Transport,
+        pools: Pools | None = None,
+        clock: Clock | None = None,
         rest_url: str = "",
         ws_url: str = "",
+        tiers: TierCache | None = None,
         seed: int = 0,
     ) -> None:
         self.venue = venue
-        self.rest = RestClient(venue, session, base_url=rest_url)
-        self.connections: list[ConnectionSupervisor] = []
         self.state = "connecting"
+        self.connections: list[ConnectionSupervisor] = []
+        self._clock = clock or Clock()
+        self._pools = pools or Pools(self._clock.now_s)
+        self._transport = transport
+        self.rest = RestClient(venue, transport, self._pools, base_url=rest_url, clock=self._clock)
         self._sink = sink
-        self._session = session
         self._ws_url = ws_url or venue.ws_url
         self._rng = random.Random(f"{venue.name} {seed}")
+        self._tiers = tiers
         self._instruments: dict[str, Instrument] = {}
         self._by_source: dict[str, ConnectionSupervisor] = {}
         self._prepared: set[HttpRequest] = set()
-        self._resync = Resynchroniser(self._plan, self.rest, self._send, sink, self._rng)
+        self._corrupt_s: dict[str, float] = {}
+        self._relisted_s = self._clock.now_s()  # the bootstrap is fresh enough for the first time
+        self._chain = TradeChain(venue.name)
+        # Rotations look at waiting messages before their turn: with a decoder of their own, because
+        # the pipeline's may keep state.
+        self._second: Venue | None = None
+        self._resync = Resynchroniser(
+            self._plan,
+            self.rest,
+            self._send,
+            sink,
+            self._rng,
+            stubborn=self._rotate,
+            now_s=self._clock.now_s,
+        )
+        self.accounts = AccountScan(venue, self.rest, sink, self._rng)
+
+    # ---- life ---------------------------------------------------------------------------------
 
     async def prepare(self, bases: Sequence[str]) -> None:
         """Instrument lists and tiers; retries until the venue answers the first of them.
@@ -62,13 +93,22 @@ class VenueFeed:
         for request in self.venue.bootstrap(bases):
             while request not in self._prepared:
                 try:
-                    self._sink(await self.rest.fetch(request))
+                    frame = await self.rest.fetch(request)
+                    self._sink(frame)
+                    if self._tiers is not None and not first:
+                        self._tiers.store(frame)
                     self._prepared.add(request)
                 except (VenueRefusal, OSError) as error:
-                    self.state = str(error)
+                    self.state = self.rest.detail or str(error)
                     if not first:
-                        break  # tiers may be missing: the estimator says so and goes on
-                    await asyncio.sleep(self._rng.uniform(1.0, 5.0))
+                        # Tiers of an earlier day are better than none; without any the estimator
+                        # says so and goes on.
+                        kept = self._tiers.load(request) if self._tiers is not None else None
+                        if kept is not None:
+                            self._sink(kept)
+                        break
+                    refused = isinstance(error, VenueRefusal) and error.retry_after_s
+                    await asyncio.sleep(max(refused or 0.0, self._rng.uniform(1.0, 5.0)))
             first = False
 
     async def rank(self) -> None:
@@ -82,15 +122,26 @@ class VenueFeed:
     def follow(self, instruments: Sequence[Instrument]) -> None:
         """What to connect for."""
         self._instruments = {of.id: of for of in instruments}
+        has_contracts = any(of.quantity_factor != 1.0 for of in instruments)
         self.connections = [
-            ConnectionSupervisor(spec, self._ws_url, self._sink, self._session, rng=self._rng)
+            ConnectionSupervisor(
+                spec,
+                self._ws_url,
+                self._sink,
+                self._transport,
+                rng=self._rng,
+                pools=self._pools,
+                clock=self._clock,
+                probe=self._probe,
+                before_subscribe=self._relist if has_contracts else None,
+            )
             for spec in self.venue.connections(instruments)
         ]
         self._by_source = {c.spec.source: c for c in self.connections}
 
     async def backfill(self, span_s: float, on_progress: Callable[[int, int], None]) -> None:
         """The past `span_s`, concurrently within the budget; what fails is left out and told."""
-        end_ns = time.time_ns()
+        end_ns = self._clock.now_ns()
         start_ns = end_ns - int(span_s * 1e9)
         requests = [
             request
@@ -115,47 +166,147 @@ class VenueFeed:
         self.state = "running"
         async with asyncio.TaskGroup() as group:
             group.create_task(self._resync.run())
+            group.create_task(self.accounts.run())
             for connection in self.connections:
                 group.create_task(connection.run())
             for poll in self.venue.polls(list(self._instruments.values())):
                 group.create_task(self._poll(poll))
+            lists = list(self.venue.bootstrap(()))[:1]
+            for request in lists:
+                again = Poll(request, RELIST_S, ("Listing",))
+                group.create_task(self._poll(again, first_after_s=RELIST_S))
+
+    # ---- what the pipeline tells --------------------------------------------------------------
 
     def request_snapshot(self, need: NeedSnapshot) -> None:
         self._resync.request(need)
 
-    def seen(self, source: str, instrument_id: str, kind: str, received_ns: int) -> None:
-        """The pipeline decoded an event from this source."""
-        connection = self._by_source.get(source)
-        if connection is not None:
-            connection.seen(instrument_id, kind, received_ns)
-        if kind == "BookSnapshot":
-            self._resync.arrived(instrument_id)
+    def observe(self, frame: Frame, events: Sequence[Event]) -> None:
+        """The pipeline decoded a frame of this venue."""
+        connection = self._by_source.get(frame.source)
+        for event in events:
+            if isinstance(event, Notice):
+                if connection is not None:
+                    connection.noticed(event)
+                continue
+            instrument_id = getattr(event, "instrument_id", "")
+            if connection is not None:
+                connection.seen(instrument_id, type(event).__name__, frame.received_ns)
+            if isinstance(event, Trade):
+                self._on_trade(frame, event)
+            elif isinstance(event, BookSnapshot):
+                self._resync.arrived(instrument_id)
+            elif isinstance(event, Listing):
+                self._relisted(event.instrument)
+        self.accounts.observe(frame, events)
+
+    def malformed(self, frame: Frame) -> None:
+        """The pipeline could not decode a frame of this venue: the loss is told, once a second."""
+        connection = self._by_source.get(frame.source)
+        if connection is None:
+            return
+        now = self._clock.now_s()
+        if now - self._corrupt_s.get(frame.source, -CORRUPT_EVERY_S) < CORRUPT_EVERY_S:
+            connection.watch.errors += 1
+            return
+        self._corrupt_s[frame.source] = now
+        connection.corrupt()
 
     def health(self) -> list[StreamHealth]:
         """One row a stream; before connecting, one row that says what is awaited."""
         if not self.connections:
             return [StreamHealth(self.venue.name, "venue", "connecting", 0, 0, 0, 0, 0, self.state)]
-        return [
-            row for connection in self.connections for row in connection.health(self._resync.counts)
-        ]
+        rows = [row for c in self.connections for row in c.health(self._resync.counts)]
+        if self.rest.detail:
+            refused = StreamHealth(
+                self.venue.name, "REST", "stale", 0, 0, 0, 0, 0, self.rest.detail
+            )
+            rows.append(refused)
+        return rows
+
+    @property
+    def resyncs_waiting(self) -> int:
+        """Books that are void and queued for a snapshot."""
+        return self._resync.waiting
+
+    # ---- parts --------------------------------------------------------------------------------
+
+    def _on_trade(self, frame: Frame, trade: Trade) -> None:
+        missing = self._chain.push(trade)
+        if missing:
+            self._sink(
+                Gap(
+                    self.venue.name,
+                    frame.source,
+                    frame.received_ns,
+                    GapReason.SEQUENCE,
+                    trade.instrument_id,
+                    f"{missing} trades are missing",
+                    ("Trade",),
+                )
+            )
+
+    def _relisted(self, instrument: Instrument) -> None:
+        """A list that was asked for again: a followed instrument may have ended."""
+        followed = self._instruments.get(instrument.id)
+        if followed is None or instrument.is_trading:
+            return
+        for connection in self.connections:
+            connection.watch.delisted(instrument.id)
+
+    def _probe(self, frame: Frame) -> list[tuple[str, str]]:
+        if self._second is None:
+            self._second = registry.make((self.venue.name,))[self.venue.name]
+        try:
+            events = self._second.decode(frame, self._instruments)
+        except DecodeError:
+            return []
+        return [(getattr(e, "instrument_id", ""), type(e).__name__) for e in events]
 
     def _plan(self, instrument_id: str) -> Resync | None:
         of = self._instruments.get(instrument_id)
         return self.venue.resync(of) if of is not None else None
 
-    def _send(self, instrument_id: str, plan: Resync) -> None:
-        for supervisor in self.connections:
-            carries = any(spec.instrument_id == instrument_id for spec in supervisor.spec.streams)
-            if carries and supervisor.spec.name.startswith(plan.connection):
-                supervisor.send(plan.send)
+    def _carriers(self, instrument_id: str, plan: Resync) -> list[ConnectionSupervisor]:
+        return [
+            supervisor
+            for supervisor in self.connections
+            if supervisor.spec.name.startswith(plan.connection)
+            and any(spec.instrument_id == instrument_id for spec in supervisor.spec.streams)
+        ]
 
-    async def _poll(self, poll: Poll) -> None:
-        await asyncio.sleep(self._rng.uniform(0.0, min(poll.every_s, 2.0)))
+    def _send(self, instrument_id: str, plan: Resync) -> None:
+        for supervisor in self._carriers(instrument_id, plan):
+            supervisor.send(plan.send)
+
+    def _rotate(self, instrument_id: str, plan: Resync) -> None:
+        for supervisor in self._carriers(instrument_id, plan):
+            supervisor.rotate_soon("a book was lost again and again")
+
+    async def _relist(self) -> None:
+        """Ask for the instruments again before a new socket speaks of contracts.
+
+        A venue that changes the size of a contract does so while we are away; one answer serves all
+        connections that come back together, and a venue that does not answer holds none of them up.
+        """
+        now = self._clock.now_s()
+        if now - self._relisted_s < RELIST_VALID_S:
+            return
+        self._relisted_s = now
+        try:
+            async with asyncio.timeout(RELIST_WAIT_S):
+                self._sink(await self.rest.fetch(self.venue.bootstrap(())[0]))
+        except (VenueRefusal, OSError):
+            self._relisted_s = -RELIST_VALID_S
+
+    async def _poll(self, poll: Poll, first_after_s: float = 0.0) -> None:
+        await asyncio.sleep(first_after_s or self._rng.uniform(0.0, min(poll.every_s, 2.0)))
         while True:
+            wait_s = 0.0
             try:
                 self._sink(await self.rest.fetch(poll.request))
             except VenueRefusal as refusal:
-                await asyncio.sleep(refusal.retry_after_s or poll.every_s)
+                wait_s = refusal.retry_after_s or poll.every_s
             except OSError:
-                await asyncio.sleep(poll.every_s)
-            await asyncio.sleep(poll.every_s * self._rng.uniform(0.9, 1.1))
+                pass
+            await asyncio.sleep(max(wait_s, poll.every_s) * self._rng.uniform(0.9, 1.1))

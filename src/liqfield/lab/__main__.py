@@ -16,6 +16,7 @@ import msgspec
 
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import BASES, demo_spec
+from liqfield.lab.servers.faults import read_plan
 from liqfield.lab.servers.servers import LabServers
 
 
@@ -40,11 +41,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--markets", default="BTC,ETH,SOL")
     parser.add_argument("--history-h", type=float, default=24.0)
+    parser.add_argument(
+        "--faults", type=read_plan, default=None, help="a seed, or a JSON script of faults"
+    )
     args = parser.parse_args()
     bases = tuple(name for name in args.markets.split(",") if name in BASES)
     start_ns = time.time_ns() // 1_000_000_000 * 1_000_000_000
     spec = msgspec.structs.replace(demo_spec(start_ns, bases), history_h=args.history_h)
-    asyncio.run(_serve(LabServers(LabMarket(spec, args.seed))))
+    asyncio.run(_serve(LabServers(LabMarket(spec, args.seed), plan=args.faults)))
 
 
 if __name__ == "__main__":

@@ -266,6 +266,22 @@ class MeasuredPosition(msgspec.Struct, frozen=True, gc=False):
     account_value_usd: float
 
 
+class PositionSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """Everything one public account holds: replaces what was known of it, () = it holds nothing.
+
+    instrument_id is "" (an account spans instruments). A scan covers the accounts that it asks, not
+    the venue: its share of open interest is what `feeds.accounts` and health state beside it.
+    """
+
+    instrument_id: str
+    event_ns: int
+    received_ns: int
+    venue: str
+    account: str
+    positions: tuple[MeasuredPosition, ...]
+    account_value_usd: float
+
+
 class Notice(msgspec.Struct, frozen=True, gc=False):
     """What a venue says of itself: ack, error, pong, maintenance, close_soon, heartbeat."""
 
@@ -300,5 +316,6 @@ MarketEvent: TypeAlias = (
     | PositioningRatio
     | InsuranceFund
     | MeasuredPosition
+    | PositionSnapshot
 )
 Event: TypeAlias = MarketEvent | Notice | Unknown | Gap

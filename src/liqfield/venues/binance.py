@@ -890,6 +890,10 @@ class Binance:
             flow.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 60.0))
             flow.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 4.0))
             force.append(StreamSpec(f"liquidations {of.symbol}", ("Liquidation",), of.id, 0.0))
+        for of in instruments[:1]:
+            # Liquidations may be silent for hours: trades prove that the connection lives.
+            params["force"].append(f"{of.symbol.lower()}@aggTrade")
+            force.append(StreamSpec(f"canary {of.symbol}", ("Trade",), of.id, 60.0, is_canary=True))
         return (
             subscription(self.name, "books", "/public/ws", params["books"], books),
             subscription(self.name, "flow", "/market/ws", params["flow"], flow),

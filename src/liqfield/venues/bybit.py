@@ -757,6 +757,12 @@ def _connection(
         for topic in topics
         for of in instruments
     )
+    if topics == ("allLiquidation",) and instruments:
+        # Liquidations may be silent for hours: trades prove that the connection lives.
+        of = instruments[0]
+        send += (msgspec.json.encode({"op": "subscribe", "args": [f"publicTrade.{of.symbol}"]}),)
+        canary = StreamSpec(f"canary {of.symbol}", ("Trade",), of.id, 60.0, is_canary=True)
+        streams += (canary,)
     path = f"/v5/public/{category}"
     ping = Heartbeat(20.0, b'{"op":"ping"}')
     return Connection(venue, name, path, f"ws:{path}#{name}", send, streams, ping)

@@ -30,13 +30,15 @@ class StreamSpec(msgspec.Struct, frozen=True):
 
     name: stable and readable, e.g. "book BTCUSDT". expect_s: usual longest silence, 0 = silence is
     normal (liquidations). kinds: event type names that prove the stream alive. instrument_id "" =
-    all instruments.
+    all instruments. is_canary: subscribed only to prove that a connection of silent streams lives;
+    another connection carries it in earnest, so that losing it here loses nothing.
     """
 
     name: str
     kinds: tuple[str, ...]
     instrument_id: str
     expect_s: float
+    is_canary: bool = False
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

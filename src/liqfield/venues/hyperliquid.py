@@ -24,6 +24,7 @@ from liqfield.model.events import (
     MeasuredPosition,
     Notice,
     OpenInterest,
+    PositionSnapshot,
     TierTable,
     Trade,
     Turnover,
@@ -79,6 +80,15 @@ class _Trade(msgspec.Struct):
     sz: float
     time: int
     tid: int
+
+
+class _Users(msgspec.Struct):
+    users: tuple[str, ...] = ()
+
+
+class _UserTrades(msgspec.Struct):
+    channel: str = ""
+    data: list[_Users] = []
 
 
 class _Bbo(msgspec.Struct):
@@ -209,6 +219,7 @@ class Hyperliquid:
     def __init__(self) -> None:
         self._reader = Reader(NAME)
         self._head = msgspec.json.Decoder(_Head)
+        self._user_trades = msgspec.json.Decoder(_UserTrades)
         self._channels: dict[str, Handler] = {
             "l2Book": self._on_book,
             "trades": self._on_trades,
@@ -418,7 +429,7 @@ class Hyperliquid:
         """Any address's positions: the measured layer."""
         m = self._reader.read(data, _Account, "clearinghouseState")
         at = m.time * MS or frame.received_ns
-        events: list[Event] = []
+        events: list[MeasuredPosition] = []
         for row in m.assetPositions:
             p = row.position
             of = self._find(p.coin, frame, known)
@@ -439,7 +450,31 @@ class Hyperliquid:
                     finite(m.marginSummary.accountValue),
                 )
             )
-        return events
+        whole = PositionSnapshot(
+            "",
+            at,
+            frame.received_ns,
+            NAME,
+            request.user,
+            tuple(events),
+            finite(m.marginSummary.accountValue),
+        )
+        return [*events, whole]
+
+    def account_request(self, account: str) -> HttpRequest:
+        """What asks for the positions of an account; the reply is decoded like any other."""
+        body = msgspec.json.encode({"type": "clearinghouseState", "user": account}).decode()
+        return HttpRequest(NAME, "/info", body, 2.0, "weight")
+
+    def account_names(self, frame: Frame) -> Sequence[str]:
+        """Both sides of every trade in a frame of trades; () for any other frame."""
+        if not frame.payload.startswith(b'{"channel":"trades"'):
+            return ()
+        try:
+            trades = self._user_trades.decode(frame.payload).data
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ()
+        return [user for trade in trades for user in trade.users]
 
     # ---- what to ask for ----------------------------------------------------------------------
 

@@ -623,6 +623,10 @@ class Okx:
         out.append(_connection("flow", args, specs))
         args = [{"channel": "liquidation-orders", "instType": "SWAP"}]
         specs = [StreamSpec("liquidations", ("Liquidation",), "", 0.0)]
+        for of in chosen[:1]:
+            # Liquidations may be silent for hours: trades prove that the connection lives.
+            args.append({"channel": "trades", "instId": of.symbol})
+            specs.append(StreamSpec(f"canary {of.symbol}", ("Trade",), of.id, 60.0, is_canary=True))
         out.append(_connection("force", args, specs))
         return out
 

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
+from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Writer
-from liqfield.lab.servers.shell import Client, Message, Reply
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.margin import MarginTier
 
@@ -38,6 +38,7 @@ class BinanceProtocol:
         self._mark_s = 0
         self._force: dict[str, tuple[int, dict[str, object]]] = {}
         self._steps: dict[str, InstrumentStep] = {}
+        self._ended: set[str] = set()
         self._weight = (0, 0)  # (minute, used)
 
     # ---- WebSocket ----------------------------------------------------------------------------
@@ -75,6 +76,8 @@ class BinanceProtocol:
         second = now_ns // 1_000_000_000
         for step in steps:
             symbol = step.instrument_id.partition(":")[2]
+            if symbol in self._ended:
+                continue
             self._steps[symbol] = step
             self._depth(out, symbol, step)
             self._trades(out, symbol, step)
@@ -210,6 +213,10 @@ class BinanceProtocol:
                 "T": int(p.event_ns[i]) // MS,
             }
             self._force[symbol] = (int(size), order)
+
+    def delist(self) -> None:
+        """The first instrument ends: silent from now on, and listed as such."""
+        self._ended.update(list(self._of)[:1])
 
     # ---- REST ---------------------------------------------------------------------------------
 
@@ -382,7 +389,7 @@ class BinanceProtocol:
                     "contractType": "PERPETUAL",
                     "deliveryDate": 4133404800000,
                     "onboardDate": 1569398400000,
-                    "status": "TRADING",
+                    "status": "SETTLING" if i.symbol in self._ended else "TRADING",
                     "baseAsset": i.base,
                     "quoteAsset": "USDT",
                     "marginAsset": "USDT",

@@ -9,8 +9,8 @@ import msgspec
 
 from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
+from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Writer
-from liqfield.lab.servers.shell import Client, Message, Reply
 
 MS = 1_000_000
 ENC = msgspec.json.Encoder()
@@ -36,6 +36,8 @@ class BybitProtocol:
         self._half_s = 0
         self._oi_second: dict[str, int] = {}
         self._steps: dict[str, InstrumentStep] = {}
+        self._ended: set[str] = set()
+        self._restarted: set[str] = set()
 
     # ---- WebSocket ----------------------------------------------------------------------------
 
@@ -92,6 +94,8 @@ class BybitProtocol:
         half = now_ns // 500_000_000
         for step in steps:
             symbol = step.instrument_id.partition(":")[2]
+            if symbol in self._ended:
+                continue
             self._steps[symbol] = step
             self._book(out, symbol, step)
             self._trades(out, symbol, step)
@@ -145,6 +149,9 @@ class BybitProtocol:
         self._shown[symbol] = now
         if before is None:
             return
+        if symbol in self._restarted:
+            self._restarted.discard(symbol)
+            before = ({}, {})
         changes = []
         for old, new in zip(before, now, strict=True):
             side = {t: 0.0 for t in old if t not in new}
@@ -156,8 +163,9 @@ class BybitProtocol:
         self._seq += 7
         at = step.at_ns // MS
         topic = f"orderbook.{DEPTH}.{symbol}"
+        kind = "snapshot" if self._u[symbol] == 1 else "delta"
         data = self._book_data(symbol, changes[0], changes[1])
-        body = {"topic": topic, "type": "delta", "ts": at + 2, "data": data, "cts": at}
+        body = {"topic": topic, "type": kind, "ts": at + 2, "data": data, "cts": at}
         out.append(Message(PATH, topic, ENC.encode(body)))
 
     def _trades(self, out: list[Message], symbol: str, step: InstrumentStep) -> None:
@@ -232,6 +240,16 @@ class BybitProtocol:
                     "p": write.price(float(p.bankruptcy_price[i])),
                 }
             )
+
+    def restart(self) -> None:
+        """The venue's service starts anew: counters begin at 1 with a whole book."""
+        for symbol in self._of:
+            self._u[symbol] = 0
+            self._restarted.add(symbol)
+
+    def delist(self) -> None:
+        """The first instrument ends: silent from now on, and listed as such."""
+        self._ended.update(list(self._of)[:1])
 
     # ---- REST ---------------------------------------------------------------------------------
 
@@ -339,7 +357,7 @@ class BybitProtocol:
             {
                 "symbol": i.symbol,
                 "contractType": "LinearPerpetual",
-                "status": "Trading",
+                "status": "Closed" if i.symbol in self._ended else "Trading",
                 "baseCoin": i.base,
                 "quoteCoin": "USDT",
                 "settleCoin": "USDT",

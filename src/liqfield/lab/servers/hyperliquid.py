@@ -11,8 +11,9 @@ import msgspec
 
 from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
+from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Writer
-from liqfield.lab.servers.shell import Client, Message, Reply
+from liqfield.model.events import IntArray
 
 MS = 1_000_000
 ENC = msgspec.json.Encoder()
@@ -36,8 +37,12 @@ class HyperliquidProtocol:
         self._of = {i.symbol: i for i in market.instruments if i.venue == self.name}
         self._write = {symbol: Writer(i) for symbol, i in self._of.items()}
         self._steps: dict[str, InstrumentStep] = {}
+        self._ended: set[str] = set()
         self._sent: dict[str, int] = {}
         self._quote: dict[str, tuple[int, float, int, float]] = {}
+        self._accounts: dict[str, IntArray | None] = {}
+        self._names: dict[int, str] = {}
+        self._account_of: dict[str, int] = {}
 
     # ---- WebSocket ----------------------------------------------------------------------------
 
@@ -77,6 +82,8 @@ class HyperliquidProtocol:
         out: list[Message] = []
         for step in steps:
             coin = step.instrument_id.partition(":")[2]
+            if coin in self._ended:
+                continue
             self._steps[coin] = step
             if self._due(f"slow {coin}", now_ns, 5_000_000_000):
                 out.append(Message(PATH, f"l2Book:{coin}", self._book(coin, fast=False)))
@@ -114,8 +121,27 @@ class HyperliquidProtocol:
             data["fast"] = True
         return ENC.encode({"channel": "l2Book", "data": data})
 
+    def _users(self, coin: str, trade_id: int) -> list[str]:
+        """Two accounts that hold positions, so that whoever follows the tape can find them."""
+        accounts = self._accounts.get(coin)
+        if accounts is None:
+            return [self._name(trade_id), self._name(trade_id + 1)]
+        return [
+            self._name(int(accounts[(trade_id * k + 1) % len(accounts)])) for k in (7_919, 104_729)
+        ]
+
+    def _name(self, account: int) -> str:
+        name = self._names.get(account)
+        if name is None:
+            name = self._names[account] = address(account)
+            self._account_of[name] = account
+        return name
+
     def _trades(self, out: list[Message], coin: str, step: InstrumentStep) -> None:
         write, t = self._write[coin], step.trades
+        if len(t) and self._due(f"accounts {coin}", step.at_ns, 10_000_000_000):
+            accounts = self._market.positions(self._of[coin].id)["account"]
+            self._accounts[coin] = accounts if len(accounts) else None
         rows = [
             {
                 "coin": coin,
@@ -125,7 +151,7 @@ class HyperliquidProtocol:
                 "time": int(t.event_ns[i]) // MS,
                 "hash": "0x" + "0" * 64,
                 "tid": int(t.trade_id[i]),
-                "users": [address(int(t.trade_id[i])), address(int(t.trade_id[i]) + 1)],
+                "users": self._users(coin, int(t.trade_id[i])),
             }
             for i in range(len(t))
             if t.kind[i] <= LIQUIDATION
@@ -164,6 +190,10 @@ class HyperliquidProtocol:
     def _context(self, coin: str, step: InstrumentStep) -> bytes:
         data = {"coin": coin, "ctx": self._context_data(coin, step)}
         return ENC.encode({"channel": "activeAssetCtx", "data": data})
+
+    def delist(self) -> None:
+        """The first instrument ends: silent from now on, and listed as such."""
+        self._ended.update(list(self._of)[:1])
 
     # ---- REST ---------------------------------------------------------------------------------
 
@@ -262,6 +292,7 @@ class HyperliquidProtocol:
                     "szDecimals": max(0, 6 - i.tick_decimals),
                     "maxLeverage": int(tiers[0].max_leverage),
                     "marginTableId": 51 + n,
+                    **({"isDelisted": True} if i.symbol in self._ended else {}),
                 }
             )
             rows = [
@@ -274,11 +305,11 @@ class HyperliquidProtocol:
         """Any account of the market: the truth, as this venue publishes it."""
         positions = []
         value = 0.0
+        account = self._account_of.get(user, -1)
         for symbol, of in self._of.items():
             write = self._write[symbol]
-            for row in self._market.positions(of.id):
-                if address(int(row["account"])) != user:
-                    continue
+            table = self._market.positions(of.id)
+            for row in table[table["account"] == account]:
                 sign = "-" if row["side"] == 1 else ""
                 value += float(row["margin"])
                 liquidation = float(row["liquidation_price"])

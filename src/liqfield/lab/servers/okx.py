@@ -9,8 +9,8 @@ import msgspec
 
 from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
+from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Writer
-from liqfield.lab.servers.shell import Client, Message, Reply
 
 MS = 1_000_000
 ENC = msgspec.json.Encoder()
@@ -32,6 +32,7 @@ class OkxProtocol:
         self._book_ns = dict.fromkeys(self._of, 0)
         self._shown: dict[str, tuple[float, float, int]] = {}
         self._steps: dict[str, InstrumentStep] = {}
+        self._ended: set[str] = set()
         self._sent: dict[str, int] = {}
 
     # ---- WebSocket ----------------------------------------------------------------------------
@@ -107,6 +108,8 @@ class OkxProtocol:
         out: list[Message] = []
         for step in steps:
             symbol = step.instrument_id.partition(":")[2]
+            if symbol in self._ended:
+                continue
             self._steps[symbol] = step
             self._book(out, symbol, step)
             self._trades(out, symbol, step)
@@ -231,6 +234,23 @@ class OkxProtocol:
             }
             out.append(Message(PATH, _topic(arg), ENC.encode({"arg": arg, "data": [row]})))
 
+    def closing_notice(self) -> bytes:
+        """What the venue says before it closes connections for an upgrade."""
+        why = "The connection will soon be closed for a service upgrade. Please reconnect."
+        return ENC.encode({"event": "notice", "code": "64008", "msg": why, "connId": "lab"})
+
+    def change_contract(self, factor: float) -> None:
+        """Contracts are `factor` times as large from now on, and listed as such."""
+        for symbol, of in self._of.items():
+            changed = msgspec.structs.replace(
+                of, quantity_factor=of.quantity_factor * factor, lot=of.lot / factor
+            )
+            self._of[symbol], self._write[symbol] = changed, Writer(changed)
+
+    def delist(self) -> None:
+        """The first instrument ends: silent from now on, and listed as such."""
+        self._ended.update(list(self._of)[:1])
+
     # ---- REST ---------------------------------------------------------------------------------
 
     def rest(self, path: str, query: dict[str, str], body: bytes) -> Reply:
@@ -328,7 +348,7 @@ class OkxProtocol:
                 "lotSz": f"{i.lot:g}",
                 "minSz": f"{i.lot:g}",
                 "lever": f"{i.max_leverage:g}",
-                "state": "live",
+                "state": "suspend" if i.symbol in self._ended else "live",
                 "listTime": "1573557408000",
                 "expTime": "",
             }

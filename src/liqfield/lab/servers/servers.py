@@ -9,9 +9,11 @@ from collections.abc import Callable
 from liqfield.lab.market_types import Market
 from liqfield.lab.servers.binance import BinanceProtocol
 from liqfield.lab.servers.bybit import BybitProtocol
+from liqfield.lab.servers.desk import VenueProtocol
+from liqfield.lab.servers.faults import FaultPlan
 from liqfield.lab.servers.hyperliquid import HyperliquidProtocol
 from liqfield.lab.servers.okx import OkxProtocol
-from liqfield.lab.servers.shell import VenueProtocol, VenueServer
+from liqfield.lab.servers.shell import VenueServer
 
 PROTOCOLS: dict[str, Callable[[Market], VenueProtocol]] = {
     "binance": BinanceProtocol,
@@ -25,9 +27,14 @@ STEP_S = 0.1
 class LabServers:
     """`start()` binds and gives addresses; `run()` advances the market in real time, 10 Hz."""
 
-    def __init__(self, market: Market, venues: tuple[str, ...] = tuple(PROTOCOLS)) -> None:
+    def __init__(
+        self,
+        market: Market,
+        venues: tuple[str, ...] = tuple(PROTOCOLS),
+        plan: FaultPlan | None = None,
+    ) -> None:
         self.market = market
-        self.servers = {name: VenueServer(PROTOCOLS[name](market)) for name in venues}
+        self.servers = {name: VenueServer(PROTOCOLS[name](market), plan) for name in venues}
         self.late_steps = 0
 
     async def start(self) -> dict[str, tuple[str, str]]:
@@ -40,6 +47,7 @@ class LabServers:
         steps = self.market.advance(until_ns)
         for name, server in self.servers.items():
             mine = [s for key, s in steps.items() if key.startswith(name + ":")]
+            server.tick(self.market.now_ns)
             server.broadcast(server.protocol.step(mine, self.market.now_ns))
 
     async def run(self) -> None:

@@ -1,91 +1,71 @@
-"""One aiohttp server a venue on loopback: clients, topics, bounded mailboxes, REST routes.
+"""One aiohttp server a venue on loopback: real sockets in front of a desk.
 
-A slow consumer is disconnected, as venues do. Everything venue-specific is in the `Protocol` given.
+A slow consumer is disconnected, as venues do. Everything venue-specific is in the desk's protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
 
 from aiohttp import WSMsgType, web
 
-from liqfield.lab.market_types import InstrumentStep
+from liqfield.lab.servers.desk import Client, Desk, Message, Reply, VenueProtocol
+from liqfield.lab.servers.faults import FaultPlan
 
 MAILBOX = 4_000  # messages a client may be behind
+HANG_S = 30.0  # how long a request that is never answered is kept
 
 
-class Reply(NamedTuple):
-    """A REST answer."""
+class _Wire:
+    """The mailbox of one socket and the task that empties it."""
 
-    body: bytes
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class Message(NamedTuple):
-    """One broadcast: who subscribed to `topic` on a path that starts with `path` gets it."""
-
-    path: str
-    topic: str
-    payload: bytes
-
-
-class Client:
-    """One connected WebSocket."""
-
-    def __init__(self, path: str, socket: web.WebSocketResponse, stop: Callable[[], None]) -> None:
-        self.path = path
-        self.topics: set[str] = set()
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         self.socket = socket
-        self.memory: dict[str, Any] = {}  # the protocol's own notes about this client
+        self._request = request
         self._mail: deque[bytes] = deque()
         self._ready = asyncio.Event()
-        self._stop = stop
+        task = asyncio.current_task()
+        assert task is not None
+        self._task: asyncio.Task[object] = task
 
-    def send(self, payload: bytes) -> None:
+    def out(self, payload: bytes) -> None:
         if len(self._mail) >= MAILBOX:
-            self._stop()
+            self._task.cancel()
             return
         self._mail.append(payload)
         self._ready.set()
 
+    def close(self, is_abrupt: bool) -> None:
+        transport = self._request.transport
+        if is_abrupt and transport is not None:
+            transport.abort()
+        else:
+            self._task.cancel()
+
     async def pump(self) -> None:
         while True:
             while self._mail:
-                await self.socket.send_str(self._mail.popleft().decode())
+                await self.socket.send_str(self._mail.popleft().decode("utf-8", "replace"))
             self._ready.clear()
             await self._ready.wait()
 
 
-class VenueProtocol(Protocol):
-    """A venue's language: pure but for its own counters."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def ws_paths(self) -> tuple[str, ...]: ...
-    def rest(self, path: str, query: dict[str, str], body: bytes) -> Reply: ...
-    def control(self, client: Client, text: str) -> Sequence[bytes]: ...
-    def step(self, steps: Sequence[InstrumentStep], now_ns: int) -> Sequence[Message]: ...
-
-
-def _stop(task: asyncio.Task[object]) -> None:
-    task.cancel()
-
-
 class VenueServer:
-    """`start()` gives (rest_url, ws_url); `broadcast` is called by the market's clock."""
+    """`start()` gives (rest_url, ws_url); `tick` and `broadcast` are the market's clock's."""
 
-    def __init__(self, protocol: VenueProtocol) -> None:
+    def __init__(self, protocol: VenueProtocol, plan: FaultPlan | None = None) -> None:
         self.protocol = protocol
-        self.clients: set[Client] = set()
-        self.requests = 0
+        self.desk = Desk(protocol, plan)
         self.host = "127.0.0.1"
         self.port = 0
+        self.sockets: dict[Client, web.WebSocketResponse] = {}
         self._runner: web.AppRunner | None = None
+
+    @property
+    def clients(self) -> set[Client]:
+        return self.desk.clients
 
     async def start(self) -> tuple[str, str]:
         app = web.Application(client_max_size=1 << 20)
@@ -94,61 +74,62 @@ class VenueServer:
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, 0)
         await site.start()
-        assert site._server is not None
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        self.port = self._runner.addresses[0][1]
         return f"http://{self.host}:{self.port}", f"ws://{self.host}:{self.port}"
 
     async def stop(self) -> None:
-        for client in list(self.clients):
-            await client.socket.close()
+        for socket in list(self.sockets.values()):
+            await socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def tick(self, now_ns: int) -> None:
+        self.desk.tick(now_ns)
+
     def broadcast(self, messages: Sequence[Message]) -> None:
-        for client in self.clients:
-            topics, path = client.topics, client.path
-            for message in messages:
-                if message.topic in topics and path.startswith(message.path):
-                    client.send(message.payload)
+        self.desk.broadcast(messages)
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
+        if self.desk.network_fault() and request.transport is not None:
+            request.transport.abort()
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._socket(request)
-        self.requests += 1
-        reply = self.protocol.rest(request.path, dict(request.query), await request.read())
-        return web.Response(
-            body=reply.body,
-            status=reply.status,
-            headers=dict(reply.headers),
-            content_type="application/json",
-        )
+        reply = self.desk.rest(request.path, dict(request.query), await request.read())
+        if reply is None:
+            await asyncio.sleep(HANG_S)
+            reply = Reply(b"", 504)
+        return _response(reply)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        if not request.path.startswith(self.protocol.ws_paths):
-            return web.Response(status=404)
-        socket = web.WebSocketResponse(autoping=True, compress=False)
+        refused = self.desk.refusal(request.path)
+        if refused is not None:
+            return _response(refused)
+        socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
-        task = asyncio.current_task()
-        assert task is not None
-        client = Client(request.path, socket, lambda: _stop(task))
-        self.clients.add(client)
-        pump = asyncio.ensure_future(client.pump())
+        wire = _Wire(request, socket)
+        client = self.desk.connect(request.path, dict(request.query), wire.out, wire.close)
+        self.sockets[client] = socket
+        pump = asyncio.ensure_future(wire.pump())
         try:
-            for payload in self._greet(client, request):
-                client.send(payload)
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    for payload in self.protocol.control(client, message.data):
-                        client.send(payload)
+                    self.desk.heard(client, message.data)
+                elif message.type is WSMsgType.PING and not client.is_dead:
+                    await socket.pong(message.data)
         except asyncio.CancelledError:
             pass  # a slow consumer, or the server stops
         finally:
-            self.clients.discard(client)
+            self.desk.leave(client)
+            self.sockets.pop(client, None)
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
         return socket
 
-    def _greet(self, client: Client, request: web.Request) -> Sequence[bytes]:
-        """Streams named in the address (Binance): the protocol reads them as a subscription."""
-        greet = getattr(self.protocol, "greet", None)
-        return greet(client, request.path, dict(request.query)) if greet else ()
+
+def _response(reply: Reply) -> web.Response:
+    return web.Response(
+        body=reply.body,
+        status=reply.status,
+        headers=dict(reply.headers),
+        content_type="application/json",
+    )
