@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from liqfield.cascade.projection import Projection
 from liqfield.engine.market import MarketEngine
 from liqfield.model.analytics import ContextView
+from liqfield.model.errors import ModelError
 from liqfield.model.sides import PositionSide
 
 
@@ -29,7 +30,10 @@ class Readings:
 
     def project(self, price: float, side: PositionSide, push_usd: float) -> Projection | None:
         ask = cast("Project | None", _get(self._market, "project"))
-        return None if ask is None else ask(price, side, push_usd)
+        try:
+            return None if ask is None else ask(price, side, push_usd)
+        except ModelError:  # no map or no book yet
+            return None
 
 
 def _get(market: MarketEngine, name: str) -> object:

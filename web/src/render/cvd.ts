@@ -3,7 +3,7 @@ import { axisPrice, clock, signedSize, usdTick } from "../state/format";
 import { extent, forcedBy, SHAPES, type Stretch } from "../state/flow";
 import { timeTicks } from "../state/viewport";
 import type { Flow, FlowEventRow, TapeRow } from "../wire/types";
-import { BOLD, FONT, type Theme } from "./theme";
+import { BOLD, FONT, TITLE, type Theme } from "./theme";
 
 export interface CvdState {
   readonly flow: Flow;
@@ -142,7 +142,6 @@ function forced(c: CanvasRenderingContext2D, s: CvdState, [top, bottom]: readonl
 }
 
 function events(c: CanvasRenderingContext2D, s: CvdState, x: (ms: number) => number, [top, bottom]: readonly [number, number], [low, high]: readonly [number, number]): void {
-  c.font = BOLD;
   c.textAlign = "center";
   c.textBaseline = "middle";
   // Marks on the price: what happened far from it is in the list below.
@@ -150,8 +149,13 @@ function events(c: CanvasRenderingContext2D, s: CvdState, x: (ms: number) => num
     if (e.atMs < s.stretch.t0 || e.atMs > s.stretch.t1 || e.price < low || e.price > high) continue;
     const y = bottom - ((e.price - low) / (high - low)) * (bottom - top);
     c.fillStyle = inkOf(e, s.theme);
+    // Walls come and go by the hundred: small marks; what is rare is large.
+    const rare = e.kind !== "wall_pulled" && e.kind !== "wall_filled";
+    c.font = rare ? TITLE : FONT;
+    c.globalAlpha = rare ? 1 : 0.55;
     c.fillText(SHAPES[e.kind] ?? "•", x(e.atMs), y);
   }
+  c.globalAlpha = 1;
 }
 
 export const inkOf = (e: FlowEventRow, theme: Theme): string => (e.kind === "wall_pulled" || e.kind === "cascade" ? theme.accent : e.isBid === null ? theme.text : e.isBid ? theme.bid : theme.ask);
