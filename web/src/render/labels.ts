@@ -9,9 +9,9 @@ import { BOLD, FONT, type Theme } from "./theme";
 const HEIGHT = 22;
 
 /** Shape and word say it; colour only helps. */
-export function pathBadge(path: PathRow): string {
+export function pathBadge(path: PathRow, short = false): string {
   const shape = { defended: "▣", neutral: "▤", hollow: "▢" }[path.pathClass] ?? "";
-  return `${shape} ${path.pathClass}${path.ratio !== null ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
+  return `${shape} ${path.pathClass}${path.ratio !== null && !short ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
 }
 
 export function pathColour(path: PathRow, theme: Theme): string {
@@ -52,9 +52,15 @@ function label(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow, y: n
   ];
   if (k.path && (k.path.pathClass === "hollow" || k.path.pathClass === "defended")) parts.push([` · ${pathBadge(k.path)}`, FONT, pathColour(k.path, theme)]);
   else if (k.stacked && map.width > 320) parts.push([" · stacked", FONT, theme.dim]);
-  const widths = parts.map(([text, font]) => { c.font = font; return c.measureText(text).width; });
-  const w = widths.reduce((a, b) => a + b, 14);
+  const measure = (): number[] => parts.map(([text, font]) => { c.font = font; return c.measureText(text).width; });
   const right = map.width - 12;
+  let widths = measure();
+  const last = parts.at(-1);
+  if (k.path && last && parts.length > 2 && widths.reduce((a, b) => a + b, 18) > right) {
+    last[0] = ` · ${pathBadge(k.path, true)}`;
+    widths = measure();
+  }
+  const w = widths.reduce((a, b) => a + b, 14);
   const x = Math.max(4, right - w);
   const peak = yOf(s.view, map, k.peak);
   c.strokeStyle = k.side === "long" ? theme.long : theme.short;
