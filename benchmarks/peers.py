@@ -40,7 +40,7 @@ class CcxtPro:
         from aiohttp import WSMessage, WSMsgType
         from ccxt.async_support.base.ws.client import Client
 
-        self._message: Callable[[str], Any] = lambda text: WSMessage(WSMsgType.TEXT, text, None)  # type: ignore[no-untyped-call]
+        self._message: Callable[[str], Any] = lambda text: WSMessage(WSMsgType.TEXT, text, None)
         self._exchange = ccxt.pro.binanceusdm()
         self._exchange.set_markets([self._exchange.parse_market(_INFO)])
         # `Client` makes a future, which wants a running loop only when somebody awaits it.

@@ -39,8 +39,8 @@ async def _first_column(url: str) -> None:
 async def _one(data: str, cache: str, markets: str) -> dict[str, float]:
     started = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "liqfield.app.cli", "demo", "--port", "0", "--no-browser"),
-        *("--markets", markets),
+        *(sys.executable, "-c", "from liqfield.app.cli import main; main()"),
+        *("demo", "--port", "0", "--no-browser", "--markets", markets),
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env=os.environ
