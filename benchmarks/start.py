@@ -29,7 +29,7 @@ LATER_START_S, FIRST_START_S, GIVE_UP_S = 5.0, 180.0, 300.0
 
 async def _first_column(url: str) -> None:
     """Until a map frame comes: binary, sent for every column."""
-    async with connect(url, compression=None, max_size=1 << 24, close_timeout=0.2) as socket:
+    async with connect(url, compression=None, max_size=1 << 24, ping_interval=None) as socket:
         await socket.send('{"t":"subscribe","topics":["map:BTC:all"]}')
         async for data in socket:
             if isinstance(data, bytes):
