@@ -137,6 +137,8 @@ class Ladder:
         last = min(max(high - self._base, first), WINDOW)
         columns, quantity = collect(self._size, side, first, last)
         ticks = columns + self._base
+        if self._base <= low and high <= self._base + WINDOW:
+            return ticks, quantity  # what waits in the dict lies outside the window
         far = [(t, q) for t, q in self._far[side].items() if low <= t < high]
         if far:
             ticks = np.concatenate((ticks, np.array([t for t, _ in far], np.int64)))
