@@ -77,9 +77,14 @@ def trades(count: int) -> list[bytes]:
         _wrapped(
             "aggTrade",
             {
-                **{"e": "aggTrade", "E": _MS + i, "a": 2_300_000_000 + i, "s": SYMBOL},
+                "e": "aggTrade",
+                "E": _MS + i,
+                "a": 2_300_000_000 + i,
+                "s": SYMBOL,
                 **dict(zip("pq", _level(int(prices[i]), sizes[i]), strict=True)),
-                **{"f": 5_000_000_000 + i, "l": 5_000_000_000 + i, "T": _MS + i},
+                "f": 5_000_000_000 + i,
+                "l": 5_000_000_000 + i,
+                "T": _MS + i,
                 "m": bool(i % 2),
             },
         )

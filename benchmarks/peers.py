@@ -95,15 +95,11 @@ class Cryptofeed:
 
         channels = [L2_BOOK, TRADES, LIQUIDATIONS]
         callbacks = dict.fromkeys(channels, keep)
-        self._feed = BinanceFutures(
-            symbols=[self._symbol], channels=channels, callbacks=callbacks
-        )
+        self._feed = BinanceFutures(symbols=[self._symbol], channels=channels, callbacks=callbacks)
         from decimal import Decimal
 
         raw = json.loads(snapshot())
-        bids, asks = (
-            {Decimal(p): Decimal(q) for p, q in raw[side]} for side in ("bids", "asks")
-        )
+        bids, asks = ({Decimal(p): Decimal(q) for p, q in raw[side]} for side in ("bids", "asks"))
         book = OrderBook(self._feed.id, self._symbol, bids=bids, asks=asks)
         book.delta = {}  # past its first message
         self._feed._l2_book[self._symbol] = book
