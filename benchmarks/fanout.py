@@ -19,7 +19,7 @@ from pathlib import Path
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from benchmarks.tiles import Row, row
+from benchmarks.rows import Row, row
 from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.sides import PositionSide
 from liqfield.server.app import build_app

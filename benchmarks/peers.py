@@ -45,7 +45,6 @@ class CcxtPro:
         self._exchange.set_markets([self._exchange.parse_market(_INFO)])
         # `Client` makes a future, which wants a running loop only when somebody awaits it.
         url = "wss://fstream.binance.com/public/stream"
-        quiet = lambda *_: None  # noqa: E731
         self._client = Client(url, self._exchange.handle_message, quiet, quiet, quiet)
         raw = json.loads(snapshot())
         book = self._exchange.order_book({}, 1000)

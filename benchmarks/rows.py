@@ -63,3 +63,7 @@ def median_ms(work: Callable[[], object], times: int = 40) -> float:
         work()
         taken.append((time.process_time_ns() - start) / 1e6)
     return statistics.median(taken)
+
+
+def median_us(seconds: list[float]) -> float:
+    return statistics.median(seconds) * 1e6

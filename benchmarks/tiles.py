@@ -10,11 +10,11 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.rows import Row, median_ms, row
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.grid import PriceGrid
 from liqfield.model.tiles import BIN_WIDTH, COLUMN_S, TILE_COLUMNS
@@ -23,7 +23,6 @@ from liqfield.store.slab import SlabKey, build_tile, stack, stored_column
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 // (64 * 43_200) * (64 * 43_200)
-Row = dict[str, object]
 
 
 class Market:
@@ -54,23 +53,6 @@ class Market:
             float(sides[0].sum()),
             Confidence(1.0),
         )
-
-
-def row(name: str, value: float, unit: str, budget: float | None, **more: object) -> Row:
-    met = None if budget is None else value <= budget
-    out: Row = {"name": name, "value": value, "unit": unit, "peer": "", "ratio": None}
-    return out | {"budget": budget, "met": met} | more
-
-
-def median_ms(work: Callable[[], object], times: int = 40) -> float:
-    """Median of single calls, first call left out."""
-    work()
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        taken.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(taken)
 
 
 def build_rows() -> list[Row]:

@@ -17,7 +17,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "composite_index": "1 Unknown compositeIndex",
         "continuous_kline": "1 Candle",
         "contract_info": "1 TierTable",
-        "depth_partial": "1 BookDelta",
+        "depth_partial": "1 BestQuote",
         "depth_sync_sequence": "2675 BestQuote, 256 BookDelta, 1 BookSnapshot",
         "depth_update": "5 BookDelta",
         "depth_update_2026_st": "1 BookDelta",

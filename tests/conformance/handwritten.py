@@ -567,6 +567,7 @@ HYPERLIQUID = (
                 "is_cross": False,
             },
         ),
+        ("PositionSnapshot", {"account": "0xabc"}),
         body='{"type":"clearinghouseState","user":"0xabc"}',
     ),
     _hyper(

@@ -53,7 +53,7 @@ def test_a_reply_is_a_frame_that_knows_its_request() -> None:
         (429, {}, "rate", "too many requests", 30.0),
         (429, {"Retry-After": "7"}, "rate", "too many requests", 7.0),
         (451, {}, "geo", "location", 600.0),
-        (500, {}, "maintenance", "maintenance", 5.0),
+        (500, {}, "maintenance", "maintenance", 1.0),
         (503, {"Retry-After": "60"}, "maintenance", "maintenance", 60.0),
         (404, {}, "other", "", 5.0),
     ],
@@ -182,7 +182,8 @@ def test_a_banned_bucket_stays_empty_for_as_long_as_the_venue_said() -> None:
 def test_backoff_is_jittered_capped_and_forgets(seed: int, failures: int) -> None:
     backoff = Backoff(random.Random(seed))
     for n in range(failures):
-        ceiling = min(30.0, 0.5 * 2.0**n)
+        quick = min(2.0, 0.5 * 2.0**n)
+        ceiling = quick if n < 8 else min(30.0, 2.0 * 2.0 ** (n - 7))
         assert 0.1 * ceiling <= backoff.next_s() <= ceiling
     backoff.reset()
     assert backoff.next_s() <= 0.5

@@ -160,7 +160,9 @@ class Rig:
         truth = self.truth[sync.event_ns // MS]
         for side, ticks, sizes in ((BID, truth[0], truth[1]), (ASK, truth[2], truth[3])):
             got_ticks, got_sizes = sync.ladder.top(side, DEPTH)
-            np.testing.assert_array_equal(got_ticks, ticks)
+            # Hyperliquid lists finer ticks than its five significant figures use: compare prices.
+            got_prices = got_ticks * self.state().instrument.tick_usd
+            np.testing.assert_allclose(got_prices, np.array(ticks) * self.of.tick_usd, rtol=1e-12)
             np.testing.assert_allclose(got_sizes, sizes, rtol=1e-9)
         self.compared += 1
 
@@ -194,12 +196,12 @@ def check_market(rig: Rig) -> None:
         for e in rig.events
         if isinstance(e, Listing) and e.instrument_id == rig.of.id
     }.values()
-    same = ("symbol", "base", "settle", "kind", "tick_mantissa", "tick_decimals", "price_factor")
+    same = ("symbol", "base", "settle", "kind", "price_factor", "lot")
     for name in (*same, "quantity_factor", "funding_interval_h"):
         assert getattr(listing, name) == pytest.approx(getattr(rig.of, name)), name
-    # Hyperliquid lists size decimals only, and ticks follow from them: the lab's are chosen for the
-    # tick, so that sizes may come in coarser steps than listed.
-    assert listing.lot <= rig.of.lot * 1.000001
+    # Hyperliquid lists size decimals only: the finest tick follows, prices have five figures.
+    coarser = rig.of.tick_usd / listing.tick_usd
+    assert coarser == pytest.approx(10.0 if rig.venue.name == "hyperliquid" else 1.0)
     tables = [e for e in rig.events if isinstance(e, TierTable) and e.instrument_id == rig.of.id]
     truth = rig.market.tiers(rig.of.id)
     assert len(tables[-1].tiers) == len(truth)

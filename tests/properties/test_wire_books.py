@@ -20,6 +20,8 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.requests import NeedSnapshot
 from liqfield.model.sides import BookRule, GapReason
 from liqfield.venues import registry
+from liqfield.venues.binance import depth_shapes
+from liqfield.venues.scan import DepthScanner
 from tests.properties.test_book_sync import TrueVenue, mistreat, plan_st
 from tests.support import INSTRUMENTS
 
@@ -88,14 +90,16 @@ def _coinm(of: Instrument, event: BookDelta | BookSnapshot) -> tuple[str, Any]:
         return f"rest:/dapi/v1/depth?symbol={of.symbol}&limit=1000", body
     return "ws:/ws#books", {
         "e": "depthUpdate",
-        "s": of.symbol,
         "E": 1,
         "T": 1,
+        "s": of.symbol,
+        "ps": of.base,
+        "st": 2,
         "U": event.first_sequence,
         "u": event.sequence,
         "pu": event.previous_sequence,
-        "b": bids,
-        "a": asks,
+        "b": [(str(price), str(size)) for price, size in bids],
+        "a": [(str(price), str(size)) for price, size in asks],
     }
 
 
@@ -133,7 +137,7 @@ class Wire:
 
     def push(self, event: BookDelta | BookSnapshot) -> NeedSnapshot | None:
         source, message = self.write(self.of, event)
-        frame = Frame(self.of.venue, source, 1, json.dumps(message).encode())
+        frame = Frame(self.of.venue, source, 1, json.dumps(message, separators=(",", ":")).encode())
         (decoded,) = self.venue.decode(frame, INSTRUMENTS)
         assert isinstance(decoded, BookDelta | BookSnapshot)
         return self.sync.push(decoded)
@@ -209,3 +213,21 @@ def test_a_row_without_a_price_voids_the_book_and_the_next_diff_asks() -> None:
     wire.sync.push(gap)
     assert wire.sync.ladder is None
     assert wire.push(wire.truth.diff()) is not None
+
+
+def test_the_scanner_reads_coin_margined_diffs_as_json_does() -> None:
+    wire = Wire("binance-coinm:BTCUSD_PERP", 5)
+    diff = wire.truth.diff()
+    _, message = _coinm(wire.of, diff)
+    compact = json.dumps(message, separators=(",", ":")).encode()
+    spaced = json.dumps(message).encode()
+    assert DepthScanner("binance-coinm", b'"s":"', depth_shapes(2)).scan(compact, INSTRUMENTS)
+    fast, slow = (
+        wire.venue.decode(Frame("binance-coinm", "ws:/ws#books", 1, payload), INSTRUMENTS)[0]
+        for payload in (compact, spaced)
+    )
+    assert isinstance(fast, BookDelta)
+    assert isinstance(slow, BookDelta)
+    assert fast.levels.price_ticks.tolist() == slow.levels.price_ticks.tolist()
+    assert fast.levels.quantity.tolist() == slow.levels.quantity.tolist()
+    assert (fast.sequence, fast.previous_sequence) == (slow.sequence, slow.previous_sequence)

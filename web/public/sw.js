@@ -1,7 +1,9 @@
-// Caches the shell, so that the app opens on a flaky network; data is never served from a cache here.
-const SHELL = "liqfield-shell-v1";
+// Keeps the shell, so that the app opens on a flaky network; data is never served from a cache here.
+// The build writes the list of files and a name that changes with them (tools/precompress.mjs).
+const FILES = ["/"];
+const SHELL = "liqfield-dev";
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(SHELL).then((c) => c.add("/")).then(() => self.skipWaiting()));
+  event.waitUntil(caches.open(SHELL).then((c) => c.addAll(FILES)).then(() => self.skipWaiting()));
 });
 self.addEventListener("activate", (event) => {
   event.waitUntil(
@@ -11,18 +13,11 @@ self.addEventListener("activate", (event) => {
   );
 });
 self.addEventListener("fetch", (event) => {
-  const url = new URL(event.request.url);
-  if (event.request.method !== "GET" || url.origin !== location.origin) return;
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== location.origin) return;
   if (url.pathname.startsWith("/api") || url.pathname === "/ws") return;
-  event.respondWith(
-    fetch(event.request)
-      .then((reply) => {
-        if (reply.ok) {
-          const copy = reply.clone();
-          caches.open(SHELL).then((c) => c.put(event.request, copy));
-        }
-        return reply;
-      })
-      .catch(() => caches.match(event.request).then((hit) => hit ?? caches.match("/"))),
-  );
+  // Files carry a hash in their name: what is kept is right. The page is asked for first.
+  if (url.pathname.startsWith("/assets/")) event.respondWith(caches.match(request).then((hit) => hit ?? fetch(request)));
+  else event.respondWith(fetch(request).catch(() => caches.match(request).then((hit) => hit ?? (request.mode === "navigate" ? caches.match("/") : undefined) ?? Response.error())));
 });

@@ -1,12 +1,28 @@
-// Compresses what the build wrote, once: the server sends .br or .gz as they lie.
+// After the build, once: tells the service worker what the shell is, and compresses every file, so that
+// the server sends .br or .gz as they lie.
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
 const root = "../src/liqfield/server/static";
-for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
-  if (!entry.isFile() || !/\.(js|css|html|svg|webmanifest)$/.test(entry.name)) continue;
-  const path = join(entry.parentPath, entry.name);
+const paths = readdirSync(root, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => join(entry.parentPath, entry.name))
+  .sort();
+
+const shell = paths.filter((path) => /assets\/.*\.(js|css)$|manifest|icon\.svg$|icon-192/.test(path)).map((path) => `/${relative(root, path)}`);
+const name = createHash("sha256");
+for (const path of paths) name.update(readFileSync(path));
+const worker = join(root, "sw.js");
+const text = readFileSync(worker, "utf8")
+  .replace('const FILES = ["/"];', `const FILES = ${JSON.stringify(["/", ...shell])};`)
+  .replace("liqfield-dev", `liqfield-${name.digest("hex").slice(0, 12)}`);
+if (!text.includes('"/assets/')) throw new Error("the service worker's list of files was not written");
+writeFileSync(worker, text);
+
+for (const path of paths) {
+  if (!/\.(js|css|html|svg|webmanifest)$/.test(path)) continue;
   const data = readFileSync(path);
   writeFileSync(`${path}.gz`, gzipSync(data, { level: 9 }));
   writeFileSync(`${path}.br`, brotliCompressSync(data));

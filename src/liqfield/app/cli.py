@@ -15,7 +15,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from liqfield import __version__
-from liqfield.app import files
+from liqfield.app import files, store_commands
 from liqfield.app.demo import run_demo
 from liqfield.app.inspect import inspect as inspect_files
 from liqfield.app.settings import Settings, load
@@ -25,6 +25,7 @@ from liqfield.store.foreign import open_recording
 
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
 files.register(app)
+store_commands.register(app)
 
 studies = App(name="study", help="How good the readings are where the truth is known.")
 app.command(studies)

@@ -1,4 +1,4 @@
-"""Commands on files: map, verify, import, store. Each prints JSON on stdout, progress on stderr."""
+"""Commands on files: map and verify. Each prints JSON on stdout."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def map_command(
 ) -> None:
     """Liquidation maps of a source at chosen times, as Parquet (or CSV by the name)."""
     times = MapTimes.parse(every, at or ())
-    show(write_maps(source, _names(instrument), times, out, contract_value))
+    show(write_maps(source, names_of(instrument), times, out, contract_value))
 
 
 def verify_command(
@@ -60,7 +60,7 @@ def verify_command(
     contract_value: ContractValue = None,
 ) -> None:
     """Score a file of maps, ours or anybody's, against the prints and the mark path of a source."""
-    report = verify_file(map_file, source, _names(instrument), contract_value)
+    report = verify_file(map_file, source, names_of(instrument), contract_value)
     if out is not None:
         write_atomic(out, _json(report))
     show(report)
@@ -76,5 +76,6 @@ def _json(report: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 
 
-def _names(text: str) -> list[str]:
+def names_of(text: str) -> list[str]:
+    """("a, b") -> ["a", "b"]"""
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -12,7 +12,7 @@ from liqfield.model.events import Frame, Listing
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import ContractKind
 from liqfield.venues import registry
-from liqfield.venues.decoding import base_and_factor
+from liqfield.venues.decoding import base_and_factor, decimals_of
 
 LIST_NAME = "instruments.json"
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "USD")
@@ -58,9 +58,13 @@ def archived(
         if thousands:
             base, factor = symbol[1:], 1000.0
         return _make(instrument_id, base, quote, kind, factor, factor, hours=1.0)
-    name = symbol.removesuffix("_PERP").removesuffix("-PERPETUAL")
-    name = f"{name}C" if venue == "bybit" and name.endswith("PERP") else name
-    name = name.replace("PERPC", "USDC")
+    name = symbol.removesuffix("_PERP")
+    if venue == "bybit" and name.endswith("PERP"):
+        name = f"{name.removesuffix('PERP')}USDC"
+    if venue == "deribit" and "_" not in name:
+        name = f"{name.partition('-')[0]}USD"
+    if venue == "bitmex" and name.startswith("XBT"):
+        name = f"BTC{name.removeprefix('XBT')}"
     quote = next((q for q in _QUOTES if name.endswith(q)), "USDT")
     base, factor = base_and_factor(name.removesuffix(quote).rstrip("-_"))
     if quote == "USD":
@@ -71,10 +75,10 @@ def archived(
 
 
 def _inverse_value(venue: str, base: str) -> float:
-    """USD a contract: Binance 100 for BTC and 10 for the rest, elsewhere 1 (Bybit) or 10."""
-    if venue == "binance":
+    """USD a contract: Binance 100 for BTC and 10 for the rest, elsewhere amounts are dollars."""
+    if venue == "binance-coinm":
         return 100.0 if base == "BTC" else 10.0
-    return 10.0 if venue == "deribit" else 1.0
+    return 1.0
 
 
 def _okx(instrument_id: str, symbol: str, contract_value: float | None) -> Instrument:
@@ -115,3 +119,28 @@ def _make(
         quantity_factor=quantity_factor,
         funding_interval_h=hours,
     )
+
+
+class _Book(msgspec.Struct):
+    s: str
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+
+
+class _BookMessage(msgspec.Struct):
+    data: _Book
+
+
+def of_archived_book(frame: Frame) -> Instrument | None:
+    """Bybit's downloaded books carry no instrument list: the tick as their prices are written."""
+    if not frame.venue.startswith("bybit") or not frame.source.endswith("#archive"):
+        return None
+    try:
+        book = msgspec.json.decode(frame.payload, type=_BookMessage).data
+    except msgspec.DecodeError:
+        return None
+    prices = [price for price, _ in (*book.b, *book.a)]
+    if not prices:
+        return None
+    of = archived(f"{frame.venue}:{book.s}", {})
+    return msgspec.structs.replace(of, tick_decimals=max(map(decimals_of, prices)))

@@ -17,8 +17,10 @@ import numpy as np
 from liqfield import __version__
 from liqfield.app.sources import Source, event_ns, open_source, summary
 from liqfield.density.estimator import DensityEstimator
+from liqfield.engine.market import priced
 from liqfield.model.errors import ModelError, SettingError
 from liqfield.model.estimates import BANDS, LiquidationDensity
+from liqfield.model.events import OpenInterest
 from liqfield.store.archives.rows import stamp_ns
 from liqfield.store.table import Columns, Table
 
@@ -92,6 +94,11 @@ def maps_of(
         while due and now > due:
             yield from _drawn(estimator, due, run)
             due = due + times.every_ns if times.every_ns else next(wanted, 0)
+        if isinstance(fact, OpenInterest):
+            known = priced(fact, estimator.mark)  # inverse contracts count dollars
+            if known is None:
+                continue
+            fact = known  # noqa: PLW2901
         estimator.update(fact)
     while due and (due <= run.last_ns or not times.every_ns):
         if due > run.last_ns + PAST_END_NS:

@@ -25,7 +25,7 @@ class Recorder(Protocol):
 
 
 class Decoder(Protocol):
-    """What the pipeline needs of a venue, and of the archive of imported ranges."""
+    """What the pipeline needs of a venue."""
 
     def decode(self, frame: Frame, instruments: Mapping[str, Instrument]) -> Sequence[Event]: ...
 

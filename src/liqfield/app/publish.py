@@ -24,12 +24,13 @@ from liqfield.model.sides import PositionSide
 from liqfield.server import encode, encode_flow
 from liqfield.server.hub import Hub
 from liqfield.server.tiles import live_tile
-from liqfield.server.wire import Health, Market, MarketInfo, ProjectionReply, TapeRow
+from liqfield.server.wire import Flow, Health, Market, MarketInfo, ProjectionReply, TapeRow
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
 MINUTE_NS = 60_000_000_000
 GROWTH_NS = 600_000_000_000  # clusters are compared with those of ten minutes ago
+FLOW_SPAN_S = 3600.0
 FLOW_EVERY = 2  # slow beats: the flow panel every two seconds
 CONTEXT_EVERY = 15
 
@@ -85,6 +86,12 @@ class Publisher:
             if state.instrument.venue == venue:
                 return market.instruments[key].density.get()
         return None
+
+    def flow(self, base: str, span_s: float) -> Flow | None:
+        market = self._engine.markets.get(base)
+        if market is None or not market.clock_ns:
+            return None
+        return encode_flow.flow(market.flow(market.clock_ns, span_s))
 
     def projection(
         self, base: str, price: float, side: PositionSide, push_usd: float
@@ -156,7 +163,7 @@ class Publisher:
                 self.hub.publish(f"clusters:{base}", message)
             self._top_bar(base, market)
             if self._revision % FLOW_EVERY == 0:
-                self._flow(base, market)
+                self._flow(base)
             if self._revision % CONTEXT_EVERY == 1:
                 self._context(base, market)
                 if market.clock_ns:
@@ -168,14 +175,14 @@ class Publisher:
                 self.hub.publish(f"candle:{base}", encode.candle_row(base, running))
         self.hub.publish("health", self._health_message(now_ns))
 
-    def _flow(self, base: str, market: MarketEngine) -> None:
+    def _flow(self, base: str) -> None:
         """Only where somebody looks: the retained one greets the next who opens the panel."""
         topic = f"flow:{base}"
         if self.hub.latest(topic) is not None and not self.hub.followed(topic):
             return
-        view = Readings(market).flow(market.clock_ns)
-        if view is not None:
-            self.hub.publish(topic, encode_flow.flow(view))
+        message = self.flow(base, FLOW_SPAN_S)
+        if message is not None:
+            self.hub.publish(topic, message)
 
     def _context(self, base: str, market: MarketEngine) -> None:
         view = Readings(market).context()
@@ -251,7 +258,7 @@ class Publisher:
         if void:
             state = "down" if len(void) == len(states) else "gap"
             detail = f"no book of {', '.join(void)}"
-        cascade = Readings(market).cascade()
+        cascade = market.cascade()
         self.hub.publish(
             f"market:{base}",
             Market(
@@ -264,11 +271,9 @@ class Publisher:
                 funding_8h=weighted_8h(funding),
                 state=state,
                 detail=detail,
-                cascade=None if cascade is None else cascade.state.value,
+                cascade=cascade.state.value,
                 cascade_side=(
-                    None
-                    if cascade is None or cascade.position_side is None
-                    else cascade.position_side.value
+                    None if cascade.position_side is None else cascade.position_side.value
                 ),
             ),
         )

@@ -7,7 +7,8 @@ from typing import Protocol, cast
 
 from liqfield.cascade.projection import Projection
 from liqfield.engine.market import MarketEngine
-from liqfield.model.analytics import CascadeView, ContextView, FlowView
+from liqfield.model.analytics import ContextView
+from liqfield.model.errors import ModelError
 from liqfield.model.sides import PositionSide
 
 
@@ -23,21 +24,16 @@ class Readings:
     def __init__(self, market: MarketEngine) -> None:
         self._market = market
 
-    def flow(self, now_ns: int) -> FlowView | None:
-        ask = cast("Callable[[int], FlowView | None] | None", _get(self._market, "flow"))
-        return None if ask is None else ask(now_ns)
-
-    def cascade(self) -> CascadeView | None:
-        ask = cast("Callable[[], CascadeView | None] | None", _get(self._market, "cascade"))
-        return None if ask is None else ask()
-
     def context(self) -> ContextView | None:
         ask = cast("Callable[[], ContextView | None] | None", _get(self._market, "context"))
         return None if ask is None else ask()
 
     def project(self, price: float, side: PositionSide, push_usd: float) -> Projection | None:
         ask = cast("Project | None", _get(self._market, "project"))
-        return None if ask is None else ask(price, side, push_usd)
+        try:
+            return None if ask is None else ask(price, side, push_usd)
+        except ModelError:  # no map or no book yet
+            return None
 
 
 def _get(market: MarketEngine, name: str) -> object:

@@ -26,7 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir              where recordings and the map's history are kept
     cot_dir               folder of dropped COT files; empty: `cot` inside data_dir
     record                keep raw frames
+    keep_days             remove recordings older than this, 0 = never
+    keep_gb               remove the oldest recordings beyond this size, 0 = never
     backfill_h            hours of history to fetch at start
+    archive_days          days of imported history to show behind the live map, 0 = none
     cluster_min_usd       smallest cluster that counts as significant
     open_browser          open the page when a display is there
     speed                 replay: 1 = as recorded, 0 = as fast as possible
@@ -39,7 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: str = "~/.local/share/liqfield"
     cot_dir: str = ""
     record: bool = True
+    keep_days: float = 90.0
+    keep_gb: float = 100.0
     backfill_h: float = 24.0
+    archive_days: float = 365.0
     cluster_min_usd: float = 50e6
     open_browser: bool = True
     speed: float = 1.0

@@ -8,11 +8,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
-from liqfield.app.archive_frames import with_archive
 from liqfield.app.instruments import archived, saved_list
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.settings import nearest
@@ -81,29 +80,28 @@ def open_source(text: str, contract_value: float | None = None) -> Source:
     return ArchiveSource(kind, path, contract_value)
 
 
-class Source:
-    """`events` may be called once an instrument; reports fill while it is read."""
+class Source(Protocol):
+    """`events` may be called once an instrument; `reports` fill while it is read."""
 
-    def __init__(self) -> None:
-        self.reports: list[FileReport] = []
+    @property
+    def reports(self) -> list[FileReport]: ...
 
     def instrument(self, instrument_id: str) -> Instrument:
-        raise NotImplementedError
+        """Raises SettingError naming the nearest one where the source holds nothing of it."""
+        ...
 
     def events(self, instrument_id: str) -> Iterator[Fact]:
         """Facts of one instrument without its books, in event-time order."""
-        raise NotImplementedError
+        ...
 
 
-class ArchiveSource(Source):
+class ArchiveSource:
     """Files of a vendor, merged; each day from the best file that speaks for it."""
 
     def __init__(self, kind: str, path: Path, contract_value: float | None = None) -> None:
-        super().__init__()
         self.archive = ARCHIVES[kind]()
-        found, unread = self.archive.find(path)
+        found, self.reports = self.archive.find(path)
         self.files = with_claims(found)
-        self.reports += unread
         self._path = path
         self._contract_value = contract_value
         self._lists: dict[str, dict[str, Instrument]] = {}
@@ -134,45 +132,40 @@ class ArchiveSource(Source):
         return merged(self.archive, self.files_of(instrument_id), of, self.reports)
 
 
-class RecordingSource(Source):
+class RecordingSource:
     """Frames of ours or of others, decoded; the back-filled past comes first, then live facts."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
+        self.reports: list[FileReport] = []
         self._path = path
         self._engine = Engine({v.name: v.book_rule for v in registry.make().values()})
-        self._known: dict[str, Instrument] = {}
+        self.known: dict[str, Instrument] = {}
 
     def instrument(self, instrument_id: str) -> Instrument:
         """Known once its listing (or first book) has been read: reads as far as that."""
-        if instrument_id not in self._known:
-            for _ in self._decoded(lambda: instrument_id in self._known):
+        if instrument_id not in self.known:
+            for _ in self.decoded(lambda: instrument_id in self.known):
                 pass
-        if instrument_id not in self._known:
-            ids = tuple(sorted(self._known))
+        if instrument_id not in self.known:
+            ids = tuple(sorted(self.known))
             hint = nearest(instrument_id, ids) if ids else "it lists no instrument"
             raise SettingError(f"{self._path} holds nothing of {instrument_id}: {hint}")
-        return self._known[instrument_id]
+        return self.known[instrument_id]
 
     def events(self, instrument_id: str) -> Iterator[Fact]:
         self.instrument(instrument_id)
         report = FileReport(f"{self._path}: order")
         self.reports.append(report)
         venue = instrument_id.partition(":")[0]
-        mine = (
-            event
-            for event in self._decoded(lambda: False)
-            if _concerns(event, instrument_id, venue)
-        )
+        mine = (event for event in self.decoded() if _concerns(event, instrument_id, venue))
         return _by_event_time(mine, report)
 
-    def _decoded(self, enough: Callable[[], bool]) -> Iterator[Event]:
+    def decoded(self, enough: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Every event and gap in the order recorded, until `enough`."""
         batch: list[Event] = []
         engine = self._engine
-        venues = with_archive(registry.make())
         # A pipeline over an engine that follows nothing: only its catalogue of listings is used.
-        pipeline = Pipeline(engine, venues)
+        pipeline = Pipeline(engine, registry.make())
         files: list[ReadReport] = []
         for record in open_recording(self._path, "", files):
             if enough():
@@ -185,7 +178,7 @@ class RecordingSource(Source):
             for event in batch:
                 if isinstance(event, Listing):
                     engine.instruments[event.instrument.id] = event.instrument
-            self._known.update(engine.instruments)
+            self.known.update(engine.instruments)
             yield from batch
             batch.clear()
         for file in files:

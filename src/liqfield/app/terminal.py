@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
 import structlog
 
 from liqfield import __version__
+from liqfield.app.archive_maps import fold_archives
 from liqfield.app.cot_files import load_cot
+from liqfield.app.instruments import of_archived_book
 from liqfield.app.markets import parse, resolve
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.publish import Publisher
 from liqfield.app.settings import Settings
+from liqfield.app.upkeep import look_after
 from liqfield.engine.engine import Engine
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.intake import Intake
@@ -53,6 +56,8 @@ class Terminal:
         self.recorder: RecordWriter | None = None
         self.problems: list[str] = []
         self.progress = ""
+        self._archive = ""
+        self._folder = folder
         if folder is not None and settings.record and source != "replay":
             self._open_recorder(folder / "frames")
         self.pipeline = Pipeline(
@@ -107,6 +112,8 @@ class Terminal:
     async def _pace(self) -> None:
         beat = 0
         while True:
+            if self.recorder is not None:
+                _Recorder(self).tick(time.time_ns())
             self.publisher.fast()
             if beat % 10 == 0:
                 self.publisher.slow(time.time_ns())
@@ -144,6 +151,9 @@ class Terminal:
             await asyncio.wait(ready, timeout=PREPARE_S)
             for feed, task in zip(self.feeds.values(), ready, strict=True):
                 group.create_task(self._run(feed, task))
+            if self._folder is not None:
+                group.create_task(self._fold_archives(self._folder))
+                group.create_task(look_after(self._folder, self.settings))
 
     async def _start(self, feed: VenueFeed) -> None:
         name = feed.venue.name
@@ -206,6 +216,21 @@ class Terminal:
             self.publisher.consume(self.pipeline.consume(records))
             await asyncio.sleep(0)
 
+    async def _fold_archives(self, folder: Path) -> None:
+        """Imported history behind what the venues' back-fill covers."""
+        end_ns = time.time_ns() - int(self.settings.backfill_h * 3.6e12)
+        start_ns = end_ns - int(self.settings.archive_days * 8.64e13)
+        markets = [
+            (base, [state.instrument for state in market.instruments.values()])
+            for base, market in self.pipeline.engine.markets.items()
+        ]
+        await fold_archives(
+            folder, self.maps, self.candles, markets, start_ns, end_ns, self._say_archive
+        )
+
+    def _say_archive(self, text: str) -> None:
+        self._archive = text
+
     # ---- replay -------------------------------------------------------------------------------
 
     async def replay(self, records: Iterator[Record], speed: float) -> None:
@@ -257,8 +282,7 @@ class Terminal:
 
     def _notes(self) -> list[str]:
         notes = [*self.problems]
-        if self.progress:
-            notes.append(self.progress)
+        notes += [text for text in (self.progress, self._archive) if text]
         if self.intake.dropped:
             notes.append(f"{self.intake.dropped} frames dropped: the program was too slow")
         return notes
@@ -271,11 +295,18 @@ class _Recorder:
         self._terminal = terminal
 
     def append(self, record: Record) -> None:
+        self._try(lambda recorder: recorder.append(record))
+
+    def tick(self, now_ns: int) -> None:
+        """A silent feed must not hold the newest records back."""
+        self._try(lambda recorder: recorder.tick(now_ns))
+
+    def _try(self, act: Callable[[RecordWriter], None]) -> None:
         recorder = self._terminal.recorder
         if recorder is None:
             return
         try:
-            recorder.append(record)
+            act(recorder)
         except StoreError as error:
             self._terminal.recorder = None
             self._terminal.problems.append(str(error))
@@ -286,11 +317,13 @@ def infer_instruments(pipeline: Pipeline, records: Sequence[Record]) -> None:
     """Recordings without an instrument list: take the tick from the prices as written."""
     engine = pipeline.engine
     for record in records:
-        if not isinstance(record, Frame) or not record.source.startswith("ws:/recorded"):
+        if not isinstance(record, Frame) or not (
+            record.source.startswith("ws:/recorded") or record.source.endswith("#archive")
+        ):
             continue
         venue = pipeline.venues.get(record.venue)
         if venue is None or any(i.venue == record.venue for i in engine.instruments.values()):
             continue
-        guess = venue.infer_instrument(record)
+        guess = venue.infer_instrument(record) or of_archived_book(record)
         if guess is not None:
             engine.list(guess)

@@ -15,21 +15,21 @@ import hashlib
 import msgspec
 import numpy as np
 
-from liqfield.book.bands import BANDS, EDGES, band_of
+from liqfield.book.bands import BANDS, EDGES
 from liqfield.model.events import BookLevels, FloatArray, IntArray
-from liqfield.model.jit import kernel
+from liqfield.model.jit import inner_kernel, kernel
 
 ADDED, FILLED, CANCELLED = 0, 1, 2
 TOLERANCE_NS = 100_000_000
 PENDING = 4_096  # trades that wait for their loss
-LOSSES = 16_384  # cancelled levels that a late trade can still explain
+LOSSES = 16_384  # cancelled levels that a late trade can still explain, a power of two
 WATCH = 4_096  # cells of the watch table, a power of two
 NO_SIGHT = 1 << 62
-# Words of the kernel's head: times of the message, counts, sight.
-SINCE, AT, TOLERANCE, WAITING, TOUCHED, EXPIRED, LOST, LOW, HIGH = range(9)
-# Rows of its tables.
-KEY, TIME, OLD_KEY, OLD_TIME = range(4)
-LOSS_KEY, LOSS_SINCE, LOSS_UNTIL = range(3)
+# Words of the kernels' head: times of the message, counts, what is judged.
+SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED = range(10)
+# Rows of their tables.
+KEY, TIME = 0, 1
+LOSS_KEY, LOSS_SINCE, LOSS_UNTIL = 0, 1, 2
 
 
 class Explained(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +51,109 @@ class Touch(msgspec.Struct, frozen=True, gc=False):
     cancelled: float
 
 
+@inner_kernel
+def band(edges: FloatArray, mid: float, tick: int) -> int:
+    away = abs(tick - mid) / mid
+    found = 0
+    while found < len(edges) - 1 and away >= edges[found]:
+        found += 1
+    return found
+
+
+@inner_kernel
+def explain_past(
+    losses: IntArray, left: FloatArray, head: IntArray, key: int, quantity: float, at: int
+) -> float:
+    """Turn past cancellations at a level into fills; returns coins.
+
+    First those of the message that covers the time, then those within the tolerance, oldest first.
+    """
+    mask, count, tolerance = losses.shape[1] - 1, head[LOST], head[TOLERANCE]
+    first, oldest = count, max(count - losses.shape[1], 0)
+    while first > oldest and losses[LOSS_UNTIL, (first - 1) & mask] + tolerance >= at:
+        first -= 1
+    moved = 0.0
+    for want_cover in range(2):
+        for j in range(first, count):
+            row = j & mask
+            if losses[LOSS_KEY, row] != key or losses[LOSS_SINCE, row] - tolerance >= at:
+                continue
+            if moved >= quantity:
+                return moved
+            covers = losses[LOSS_SINCE, row] < at <= losses[LOSS_UNTIL, row]
+            if covers == (want_cover == 0):
+                part = min(quantity - moved, left[row])
+                left[row] -= part
+                moved += part
+    return moved
+
+
+@inner_kernel
+def settle(
+    key: int,
+    quantity: float,
+    moved: float,
+    is_over: bool,
+    mid: float,
+    head: IntArray,
+    bands: FloatArray,
+    watch: IntArray,
+    totals: FloatArray,
+    told: FloatArray,
+) -> None:
+    """Book what a trade explained, and a refill if its time is over."""
+    refilled = quantity - moved if is_over else 0.0
+    cell = totals[key & 1, band(bands[0], mid, key >> 1)]
+    cell[FILLED] += moved + refilled
+    cell[CANCELLED] -= moved
+    cell[ADDED] += refilled
+    if watch[key & (len(watch) - 1)] > 0 and moved + refilled > 0.0:
+        row = head[TOLD]
+        told[0, row], told[1, row], told[2, row] = key, moved, refilled
+        head[TOLD] += 1
+
+
+@kernel
+def fold_trades(
+    keys: IntArray,
+    times: IntArray,
+    quantity: FloatArray,
+    mid: float,
+    head: IntArray,
+    bands: FloatArray,
+    watch: IntArray,
+    waiting: IntArray,
+    waiting_left: FloatArray,
+    losses: IntArray,
+    losses_left: FloatArray,
+    totals: FloatArray,
+    told: FloatArray,
+) -> None:
+    """Trades in the order of their arrival: the late ones explain the past, the others wait."""
+    for i in range(len(keys)):
+        left, is_late = quantity[i], times[i] <= head[AT]
+        if is_late:
+            moved = explain_past(losses, losses_left, head, keys[i], left, times[i])
+            is_over = times[i] <= head[AT] - head[TOLERANCE]
+            settle(keys[i], left, moved, is_over, mid, head, bands, watch, totals, told)
+            left -= moved
+            if is_over or left <= 0.0:
+                continue
+        count = head[WAITING]
+        if (
+            count > 0
+            and waiting[KEY, count - 1] == keys[i]
+            and waiting[TIME, count - 1] == times[i]
+        ):
+            waiting_left[count - 1] += left  # one order, many executions
+        elif count == len(waiting_left):
+            head[DROPPED] += 1
+        else:
+            waiting[KEY, count], waiting[TIME, count] = keys[i], times[i]
+            waiting_left[count] = left
+            head[WAITING] += 1
+
+
 @kernel
 def fold_delta(
     ticks: IntArray,
@@ -68,17 +171,16 @@ def fold_delta(
     totals: FloatArray,
     out: FloatArray,
     touched: IntArray,
+    told: FloatArray,
 ) -> None:
     """Attribute one message. bands: float64[2, n], edges and the sizes that are large there.
 
-    out: float64[2, n], filled and cancelled a level. Trades whose time is over move to the OLD
-    rows of `waiting` and to waiting_left[1].
+    out: float64[2, n], filled and cancelled a level.
     """
     since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
     count = head[WAITING]
-    mask, ring = len(watch) - 1, losses.shape[1]
-    edges = bands.shape[1] - 1
-    n_touched = 0
+    mask, ring = len(watch) - 1, losses.shape[1] - 1
+    head[TOUCHED] = 0
     for i in range(len(ticks)):
         out[0, i] = 0.0
         out[1, i] = 0.0
@@ -88,89 +190,48 @@ def fold_delta(
             continue
         side = 0 if i < bid_count else 1
         key = tick * 2 + side
-        away = abs(tick - mid) / mid
-        band = 0
-        while band < edges and away >= bands[0, band]:
-            band += 1
+        at_band = band(bands[0], mid, tick)
         if change > 0.0:
-            totals[side, band, ADDED] += change
+            totals[side, at_band, ADDED] += change
         else:
             lost = -change
             for j in range(count):
-                if waiting[KEY, j] != key or waiting_left[0, j] <= 0.0:
+                if waiting[KEY, j] != key or waiting_left[j] <= 0.0:
                     continue
                 if waiting[TIME, j] <= since - tolerance or waiting[TIME, j] > at:
                     continue
-                part = min(lost, waiting_left[0, j])
-                waiting_left[0, j] -= part
+                part = min(lost, waiting_left[j])
+                waiting_left[j] -= part
                 out[0, i] += part
                 lost -= part
                 if lost <= 0.0:
                     break
-            totals[side, band, FILLED] += out[0, i]
+            totals[side, at_band, FILLED] += out[0, i]
             if lost > 0.0:
                 out[1, i] = lost
-                totals[side, band, CANCELLED] += lost
-                row = head[LOST] % ring
+                totals[side, at_band, CANCELLED] += lost
+                row = head[LOST] & ring
                 losses[LOSS_KEY, row] = key
                 losses[LOSS_SINCE, row] = since
                 losses[LOSS_UNTIL, row] = at
                 losses_left[row] = lost
                 head[LOST] += 1
-        if watch[key & mask] > 0 or (before[i] < bands[1, band] <= after[i]):
-            touched[n_touched] = i
-            n_touched += 1
-    kept, expired = 0, 0
+        if watch[key & mask] > 0 or (before[i] < bands[1, at_band] <= after[i]):
+            touched[head[TOUCHED]] = i
+            head[TOUCHED] += 1
+    kept = 0
     for j in range(count):
-        left = waiting_left[0, j]
+        key, left, time = waiting[KEY, j], waiting_left[j], waiting[TIME, j]
         if left <= 0.0:
             continue
-        if waiting[TIME, j] > at - tolerance:
-            waiting[KEY, kept] = waiting[KEY, j]
-            waiting[TIME, kept] = waiting[TIME, j]
-            waiting_left[0, kept] = left
+        if time > at - tolerance:
+            waiting[KEY, kept], waiting[TIME, kept] = key, time
+            waiting_left[kept] = left
             kept += 1
         else:
-            waiting[OLD_KEY, expired] = waiting[KEY, j]
-            waiting[OLD_TIME, expired] = waiting[TIME, j]
-            waiting_left[1, expired] = left
-            expired += 1
-    head[WAITING], head[TOUCHED], head[EXPIRED] = kept, n_touched, expired
-
-
-@kernel
-def explain_past(
-    losses: IntArray,
-    losses_left: FloatArray,
-    count: int,
-    key: int,
-    quantity: float,
-    at: int,
-    tolerance: int,
-) -> float:
-    """Turn past cancellations at a level into fills; returns coins.
-
-    First those of the message that covers the time, then those within the tolerance, oldest first.
-    """
-    ring = losses.shape[1]
-    first = count
-    oldest = max(count - ring, 0)
-    while first > oldest and losses[LOSS_UNTIL, (first - 1) % ring] + tolerance >= at:
-        first -= 1
-    moved = 0.0
-    for want_cover in range(2):
-        for j in range(first, count):
-            row = j % ring
-            if moved >= quantity:
-                break
-            if losses[LOSS_KEY, row] != key or losses[LOSS_SINCE, row] - tolerance >= at:
-                continue
-            covers = losses[LOSS_SINCE, row] < at <= losses[LOSS_UNTIL, row]
-            if covers == (want_cover == 0):
-                part = min(quantity - moved, losses_left[row])
-                losses_left[row] -= part
-                moved += part
-    return moved
+            moved = explain_past(losses, losses_left, head, key, left, time)
+            settle(key, left, moved, True, mid, head, bands, watch, totals, told)
+    head[WAITING] = kept
 
 
 class Attribution:
@@ -181,22 +242,22 @@ class Attribution:
 
     def __init__(self, tolerance_ns: int = TOLERANCE_NS) -> None:
         self.totals = np.zeros((2, BANDS, 3))
-        self.overflowed = 0
         self.out = np.empty((2, 0))  # filled and cancelled by level of the last message
-        self._head = np.zeros(9, np.int64)
+        self.at_ns = -1
+        self._head = np.zeros(10, np.int64)
         self._head[TOLERANCE] = tolerance_ns
         self._bands = np.full((2, BANDS), np.inf)
         self._bands[0, :-1] = EDGES
         self._watch = np.zeros(WATCH, np.int64)
-        self._waiting = np.empty((4, PENDING), np.int64)
-        self._waiting_left = np.empty((2, PENDING))
+        self._waiting = np.empty((2, PENDING), np.int64)
+        self._waiting_left = np.empty(PENDING)
         self._losses = np.empty((3, LOSSES), np.int64)
         self._losses_left = np.empty(LOSSES)
         self._touched = np.empty(1024, np.int64)
-        self._tolerance_ns = tolerance_ns
+        self._told = np.empty((3, 2 * PENDING))
         self._mid = 1.0
-        self._last = (0, 0)  # key and time of the newest waiting trade
-        self.at_ns = -1
+        # Trades since the last message: keys, times, coins. They are folded with the next one.
+        self._fresh: tuple[list[int], list[int], list[float]] = ([], [], [])
         self.see(-NO_SIGHT, NO_SIGHT)
 
     def watch(self, key: int, by: int) -> None:
@@ -214,41 +275,37 @@ class Attribution:
     def restart(self, at_ns: int) -> None:
         """The book was replaced: what happened before it cannot be told any more."""
         self.at_ns = at_ns
+        self._head[AT] = at_ns
         self._head[WAITING] = self._head[LOST] = 0
-        self._last = (0, 0)
+        for part in self._fresh:
+            part.clear()
 
-    def trade(self, tick: int, is_ask: int, quantity: float, at_ns: int) -> Explained | None:
-        """Fold a trade at a resting level; says what it explained if its message is past."""
-        now_ns = self.at_ns
-        if now_ns < 0:
-            return None
-        key = tick * 2 + is_ask
-        if at_ns > now_ns:
-            self._wait(key, quantity, at_ns)
-            return None
-        moved = self._explain(key, quantity, at_ns)
-        left = quantity - moved
-        if left > 0.0 and at_ns > now_ns - self._tolerance_ns:
-            self._wait(key, left, at_ns)
-            left = 0.0
-        elif left > 0.0:
-            self._refill(key, left)
-        return Explained(key, moved, left) if moved > 0.0 or left > 0.0 else None
+    def trade(self, tick: int, is_ask: int, quantity: float, at_ns: int) -> None:
+        """A trade at a resting level; it is judged with the next book message."""
+        keys, times, coins = self._fresh
+        if len(keys) < PENDING and self.at_ns >= 0:
+            keys.append(tick * 2 + is_ask)
+            times.append(at_ns)
+            coins.append(quantity)
+        else:
+            self._head[DROPPED] += 1
 
     def delta(
         self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float
     ) -> tuple[list[Touch], list[Explained]]:
-        """Fold a book message: the touched levels, and what became of trades that waited."""
+        """Fold a book message: the touched levels, and what became of trades at watched ones."""
         ticks, after, bids = levels.price_ticks, levels.quantity, levels.bid_count
         n = len(ticks)
         if n > len(self._touched):
             self._touched = np.empty(2 * n, np.int64)
-        self.out = out = np.empty((2, n))
         head = self._head
+        head[TOLD] = 0
+        self._mid = mid_tick
+        self._fold_trades()
+        self.out = out = np.empty((2, n))
         head[SINCE] = self.at_ns
         self.at_ns = max(at_ns, self.at_ns)
         head[AT] = self.at_ns
-        self._mid = mid_tick
         fold_delta(
             ticks,
             before,
@@ -265,86 +322,70 @@ class Attribution:
             self.totals,
             out,
             self._touched,
+            self._told,
         )
-        touches = [
-            Touch(
-                int(ticks[i]),
-                int(i >= bids),
-                float(before[i]),
-                float(after[i]),
-                float(out[0, i]),
-                float(out[1, i]),
-            )
-            for i in self._touched[: head[TOUCHED]].tolist()
+        told = [
+            Explained(int(key), moved, refilled)
+            for key, moved, refilled in self._told[:, : head[TOLD]].T.tolist()
         ]
-        self._last = (0, 0)
-        return touches, [self._expire(j) for j in range(head[EXPIRED])]
+        if not head[TOUCHED]:
+            return [], told
+        at = self._touched[: head[TOUCHED]]
+        rows = zip(
+            ticks[at].tolist(),
+            (at >= bids).astype(np.int64).tolist(),
+            before[at].tolist(),
+            after[at].tolist(),
+            *out[:, at].tolist(),
+            strict=True,
+        )
+        return [Touch(*row) for row in rows], told
 
     @property
     def pending(self) -> float:
         """Coins of trades that wait for their loss."""
-        return float(self._waiting_left[0, : self._head[WAITING]].sum())
+        waiting = float(self._waiting_left[: self._head[WAITING]].sum())
+        return waiting + sum(self._fresh[2])
+
+    @property
+    def dropped(self) -> int:
+        """Trades that could not be judged: before a book, or too many at once."""
+        return int(self._head[DROPPED])
 
     def digest(self) -> bytes:
         """Hash over all that decides what comes."""
-        sha = hashlib.sha256(f"{self.at_ns} {self.overflowed}".encode())
+        sha = hashlib.sha256(repr((self.at_ns, self._fresh)).encode())
         count, lost = int(self._head[WAITING]), min(int(self._head[LOST]), LOSSES)
         for array in (
             self._head,
             self._bands,
             self.totals,
-            self._waiting[:2, :count],
-            self._waiting_left[0, :count],
+            self._waiting[:, :count],
+            self._waiting_left[:count],
             self._losses[:, :lost],
             self._losses_left[:lost],
         ):
             sha.update(array.tobytes())
         return sha.digest()
 
-    # ---- trades -------------------------------------------------------------------------------
-
-    def _wait(self, key: int, quantity: float, at_ns: int) -> None:
-        count = int(self._head[WAITING])
-        if self._last == (key, at_ns) and count:
-            self._waiting_left[0, count - 1] += quantity  # one order, many executions
+    def _fold_trades(self) -> None:
+        keys, times, coins = self._fresh
+        if not keys:
             return
-        if count == PENDING:
-            self.overflowed += 1
-            return
-        self._last = (key, at_ns)
-        self._waiting[KEY, count], self._waiting[TIME, count] = key, at_ns
-        self._waiting_left[0, count] = quantity
-        self._head[WAITING] = count + 1
-
-    def _expire(self, j: int) -> Explained:
-        """A trade that no later message explained: the past within the tolerance, else refilled."""
-        key, left = int(self._waiting[OLD_KEY, j]), float(self._waiting_left[1, j])
-        moved = self._explain(key, left, int(self._waiting[OLD_TIME, j]))
-        if left > moved:
-            self._refill(key, left - moved)
-        return Explained(key, moved, left - moved)
-
-    def _explain(self, key: int, quantity: float, at_ns: int) -> float:
-        moved = explain_past(
+        fold_trades(
+            np.array(keys, np.int64),
+            np.array(times, np.int64),
+            np.array(coins),
+            self._mid,
+            self._head,
+            self._bands,
+            self._watch,
+            self._waiting,
+            self._waiting_left,
             self._losses,
             self._losses_left,
-            int(self._head[LOST]),
-            key,
-            quantity,
-            at_ns,
-            self._tolerance_ns,
+            self.totals,
+            self._told,
         )
-        if moved > 0.0:
-            cell = self._cell(key)
-            cell[FILLED] += moved
-            cell[CANCELLED] -= moved
-        return moved
-
-    def _refill(self, key: int, quantity: float) -> None:
-        cell = self._cell(key)
-        cell[ADDED] += quantity
-        cell[FILLED] += quantity
-
-    def _cell(self, key: int) -> FloatArray:
-        cell: FloatArray = self.totals[key & 1, band_of(abs((key >> 1) - self._mid) / self._mid)]
-        return cell
+        for part in self._fresh:
+            part.clear()

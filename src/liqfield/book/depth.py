@@ -19,8 +19,12 @@ from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.model.events import FloatArray
 
 REACH = float(EDGES[-1])
-KAPPA = 1.2  # before a fit; public measurements lie between 1.1 and 1.4
-KAPPA_SD = 0.3
+KAPPA = 1.1  # public measurements lie between 1.1 and 1.4, real windows of a few bp near 1
+KAPPA_SD = 0.2
+OCTAVE_SD = 0.3  # scatter of log Cum an octave, before a fit
+LEAST_OCTAVE_SD = 0.2
+HALF_OCTAVES = 5  # of the view that a fit looks at: its outer two octaves
+LEAST_POINTS = 3
 
 
 class SideDepth(msgspec.Struct, frozen=True, gc=False, eq=False):
@@ -152,37 +156,37 @@ class DepthLaw(msgspec.Struct, frozen=True, gc=False):
 
 
 def fit_law(side: SideDepth) -> DepthLaw:
-    """Least squares of log Cum on log u at the geometric edges inside the view, and the view's end.
+    """Least squares of log Cum on log u over half octaves of the view, drawn to the public slope.
 
-    With fewer than four points the slope of public measurements stands in, with its spread.
+    The sums of neighbouring distances move together, so what scatters independently are the
+    octaves' own gains: their spread gives the slope's error, the slope is the precision-weighted
+    mean of the fitted and the public one, and a side that is ragged says so by a wide interval.
     """
-    edges = EDGES[side.seen * 1.0001 >= EDGES]
-    at = np.append(edges, side.seen) if len(edges) == 0 or side.seen > edges[-1] * 1.2 else edges
-    cum = side.at(np.minimum(at, side.seen))
-    good = (cum > 0.0) & (at > 0.0)
     seen_usd = side.within(side.seen)
-    if int(good.sum()) < 4:
-        b = seen_usd / side.seen**KAPPA if side.seen > 0.0 else 0.0
-        return DepthLaw(b, KAPPA, KAPPA_SD, 0.3, 0.0, side.seen, seen_usd, int(good.sum()))
+    at = side.seen * np.power(2.0, -0.5 * np.arange(HALF_OCTAVES))[::-1]
+    cum = side.at(at)
+    good = cum > 0.0
+    points = int(good.sum())
+    if seen_usd <= 0.0 or points < LEAST_POINTS:
+        return DepthLaw(0.0, KAPPA, KAPPA_SD, OCTAVE_SD, 0.0, side.seen, seen_usd, points)
     x, y = np.log(at[good]), np.log(cum[good])
     dx = x - x.mean()
-    kappa = float((dx * (y - y.mean())).sum() / (dx * dx).sum())
-    residual = y - y.mean() - kappa * dx
+    fitted = float((dx * (y - y.mean())).sum() / (dx * dx).sum())
+    residual = y - y.mean() - fitted * dx
     total = float(((y - y.mean()) ** 2).sum())
-    # Sums of a walk: what scatters independently are the octaves' own slopes.
-    steps = np.diff(x) / math.log(2.0)
-    gains = np.diff(y) - kappa * np.diff(x)
-    octave_sd = float(np.sqrt((gains * gains / steps).sum() / max(len(gains) - 1, 1)))
-    octave_sd = max(octave_sd, 0.05)
-    span = float(x[-1] - x[0]) / math.log(2.0)
-    kappa_sd = octave_sd / math.sqrt(span) / math.log(2.0)
+    octaves = np.diff(x) / math.log(2.0)
+    gains = np.diff(y) - fitted * np.diff(x)
+    octave_sd = max(math.sqrt(float((gains * gains / octaves).mean())), LEAST_OCTAVE_SD)
+    fitted_sd = octave_sd / math.sqrt(float(octaves.sum())) / math.log(2.0)
+    own, public = fitted_sd**-2, KAPPA_SD**-2
+    kappa = (fitted * own + KAPPA * public) / (own + public)
     return DepthLaw(
-        math.exp(float(y.mean() - kappa * x.mean())),
+        seen_usd / math.pow(side.seen, kappa),
         kappa,
-        kappa_sd,
+        (own + public) ** -0.5,
         octave_sd,
         1.0 - float((residual * residual).sum()) / total if total > 0.0 else 0.0,
         side.seen,
         seen_usd,
-        int(good.sum()),
+        points,
     )

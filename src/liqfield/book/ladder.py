@@ -23,6 +23,7 @@ from liqfield.book.kernels import (
 from liqfield.model.events import BookLevels, FloatArray, IntArray
 
 WINDOW = 1 << 16
+_EDGE = WINDOW // 4
 BID, ASK = 0, 1
 
 
@@ -36,6 +37,7 @@ class Ladder:
         self._far: tuple[dict[int, float], dict[int, float]] = ({}, {})
         self._far_bid, self._far_ask = NO_BID, NO_ASK
         self._is_empty = True
+        self.is_crossed = False  # best bid at or above best ask
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
@@ -44,19 +46,19 @@ class Ladder:
         self._far[BID].clear()
         self._far[ASK].clear()
         self._far_bid, self._far_ask = NO_BID, NO_ASK
-        self._is_empty = True
+        self._is_empty, self.is_crossed = True, False
         self.apply(levels)
 
     def apply(self, levels: BookLevels) -> None:
         """Set absolute sizes; 0 deletes."""
         ticks = levels.price_ticks
         if self._is_empty:
-            if not len(ticks):
+            if len(ticks) == 0:
                 return
             # Bids come best first on every venue; any level near the touch will do.
             self._base = int(ticks[0]) - WINDOW // 2
             self._is_empty = False
-        outside, self._bid, self._ask = apply_levels(
+        outside, bid, ask = apply_levels(
             ticks,
             levels.quantity,
             levels.bid_count,
@@ -65,15 +67,14 @@ class Ladder:
             self._bid,
             self._ask,
         )
+        self._bid, self._ask = bid, ask
         if outside:
             self._spill(levels)
         # The window moves when the touch comes within a quarter of its edge, or left it.
-        column = (self._bid if self._bid != NO_BID else self._ask) - self._base
-        if (
-            not WINDOW // 4 <= column < 3 * WINDOW // 4
-            or self._far_bid > self._bid
-            or self._far_ask < self._ask
-        ):
+        column = (bid if bid != NO_BID else ask) - self._base
+        far_bid, far_ask = self._far_bid, self._far_ask
+        self.is_crossed = (bid if bid > far_bid else far_bid) >= (ask if ask < far_ask else far_ask)
+        if not _EDGE <= column < WINDOW - _EDGE or far_bid > bid or far_ask < ask:
             self._follow()
 
     @property
@@ -88,10 +89,6 @@ class Ladder:
         ask = min(self._ask, self._far_ask)
         return None if ask == NO_ASK else ask
 
-    @property
-    def is_crossed(self) -> bool:
-        return max(self._bid, self._far_bid) >= min(self._ask, self._far_ask)
-
     def quantity(self, side: int, tick: int) -> float:
         """Resting base coins at a tick; 0 where nothing rests."""
         column = tick - self._base
@@ -104,8 +101,13 @@ class Ladder:
         ticks, bids = levels.price_ticks, levels.bid_count
         quantity, outside = np.empty(len(ticks)), np.empty(len(ticks), np.int64)
         missed = read_levels(ticks, bids, self._base, self._size, quantity, outside)
-        for i in outside[:missed]:
-            quantity[i] = self._far[BID if i < bids else ASK].get(int(ticks[i]), 0.0)
+        if missed:
+            far = outside[:missed]
+            bid_far, ask_far = self._far
+            quantity[far] = [
+                (bid_far if i < bids else ask_far).get(tick, 0.0)
+                for i, tick in zip(far.tolist(), ticks[far].tolist(), strict=True)
+            ]
         return quantity
 
     def top(self, side: int, count: int) -> tuple[IntArray, FloatArray]:
@@ -137,12 +139,13 @@ class Ladder:
         last = min(max(high - self._base, first), WINDOW)
         columns, quantity = collect(self._size, side, first, last)
         ticks = columns + self._base
-        if self._base <= low and high <= self._base + WINDOW:
-            return ticks, quantity  # what waits in the dict lies outside the window
-        far = [(t, q) for t, q in self._far[side].items() if low <= t < high]
-        if far:
-            ticks = np.concatenate((ticks, np.array([t for t, _ in far], np.int64)))
-            quantity = np.concatenate((quantity, np.array([q for _, q in far])))
+        far = self._far[side]
+        if far and (low < self._base or high > self._base + WINDOW):
+            far_ticks = np.fromiter(far.keys(), np.int64, len(far))
+            inside = (far_ticks >= low) & (far_ticks < high)
+            far_quantity = np.fromiter(far.values(), np.float64, len(far))
+            ticks = np.concatenate((ticks, far_ticks[inside]))
+            quantity = np.concatenate((quantity, far_quantity[inside]))
         return ticks, quantity
 
     def digest(self) -> bytes:
@@ -173,7 +176,7 @@ class Ladder:
         """Move the window to the touch."""
         bid, ask = self.best_bid, self.best_ask
         touch = bid if bid is not None else ask
-        if touch is None or WINDOW // 4 <= touch - self._base < 3 * WINDOW // 4:
+        if touch is None or _EDGE <= touch - self._base < WINDOW - _EDGE:
             return
         all_levels = [self.levels(BID), self.levels(ASK)]
         self._base = touch - WINDOW // 2

@@ -59,9 +59,7 @@ class BookReader:
         """A market execution; a buyer takes what rests on the ask side."""
         self._trades_known = True
         side = 1 if is_buy else 0
-        told = self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
-        if told is not None:
-            self.walls.explain(told)
+        self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
         self.walls.aggress(side, quantity, at_ns)
 
     def before(self, event: BookSnapshot | BookDelta) -> None:

@@ -52,17 +52,26 @@ class BookSync:
     def _delta(self, delta: BookDelta) -> NeedSnapshot | None:
         if not self._is_live:
             if self.rule is BookRule.REST_THEN_PREVIOUS:
-                self._buffer.append(delta)
+                self._keep(delta)
             return self._ask("no snapshot yet")
-        if not self._continues(delta, self.sequence):
-            if self._is_repeat(delta):
-                return None
-            return self._lost(
-                f"expected to follow {self.sequence}, got "
-                f"{delta.first_sequence}..{delta.sequence} after {delta.previous_sequence}",
-                delta,
-            )
-        return self._apply(delta)
+        if self._continues(delta, self.sequence):
+            return self._apply(delta)
+        if self._is_repeat(delta):
+            return None
+        return self._lost(
+            f"expected to follow {self.sequence}, got "
+            f"{delta.first_sequence}..{delta.sequence} after {delta.previous_sequence}",
+            delta,
+        )
+
+    def _keep(self, delta: BookDelta) -> None:
+        """Buffer for a snapshot to join: always one unbroken chain, the newest one."""
+        if self._buffer and delta.previous_sequence != self._buffer[-1].sequence:
+            last = self._buffer[-1]
+            if delta.sequence <= last.sequence and delta.event_ns <= last.event_ns:
+                return  # seen before
+            self._buffer.clear()
+        self._buffer.append(delta)
 
     def _snapshot(self, snapshot: BookSnapshot) -> NeedSnapshot | None:
         if self.rule is BookRule.WHOLE:
@@ -105,7 +114,8 @@ class BookSync:
         """A message seen before: harmless, because sizes are absolute and it is older."""
         if self.rule is BookRule.PREVIOUS_ID:
             return False  # ids may legally fall: a repeat cannot be told from a loss
-        return delta.sequence <= self.sequence
+        # Behind by its counter and ahead by its time: one of our counters is wrong, not a repeat.
+        return delta.sequence <= self.sequence and delta.event_ns <= self.event_ns
 
     def _apply(self, delta: BookDelta) -> NeedSnapshot | None:
         self._ladder.apply(delta.levels)
@@ -138,7 +148,7 @@ def _joins(delta: BookDelta, snapshot_sequence: int) -> bool:
     return covers or delta.previous_sequence == snapshot_sequence
 
 
-# ---- does a diff follow the book at a sequence? --------------------------------------------------
+# ---- does a diff follow the book at a sequence? -------------------------------------------------
 
 
 def _next_by_one(delta: BookDelta, at: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from liqfield.book.bands import band_of
 from liqfield.book.reader import BookReader
 from liqfield.book.walls import Flip, Layering, WallEnd, WallFact
 from liqfield.model.analytics import FlowEvent, FlowEventKind, WallState, WallView
@@ -21,17 +22,21 @@ def wall_views(venue: str, book: BookReader, now_ns: int) -> Iterator[WallView]:
         if age_s < least_s or wall.ended_ns:
             continue
         price = wall.tick * book.tick_usd
+        distance = wall.tick / book.mid_tick - 1.0
+        usual = float(book.walls.usual[band_of(abs(distance))])
+        if wall.size < book.walls.settings.stand_out * usual:
+            continue
         yield WallView(
             venue=venue,
             is_bid=not wall.is_ask,
             price=price,
             notional_usd=wall.size * price,
-            multiple=wall.size / wall.usual if wall.usual > 0.0 else 1.0,
+            multiple=wall.size / usual,
             age_s=age_s,
             state=wall.state(now_ns, book.walls.settings.near_share),
             filled_usd=wall.filled * price,
             pulled_usd=max(wall.cancelled, 0.0) * price,
-            distance=wall.tick / book.mid_tick - 1.0,
+            distance=distance,
         )
 
 

@@ -29,6 +29,7 @@ AGGRESSION_S = 64
 class WallSettings(msgspec.Struct, frozen=True):
     """Thresholds; docs/order-book.md says where each comes from.
 
+    stand_out   multiple of the usual size, at the distance where it is, from which it is told
     near_share  of the peak: at least this much left is "whole" (held, or not yet begun to end)
     end_share   of the peak: at most this much left is the end
     pulled_share of the last loss that cancellations must have for "pulled"
@@ -40,6 +41,7 @@ class WallSettings(msgspec.Struct, frozen=True):
     times_usual: float = 5.0
     reach: float = 0.03
     min_age_s: float = 3.0
+    stand_out: float = 25.0
     near_share: float = 0.8
     end_share: float = 0.35
     pulled_share: float = 0.5
@@ -76,15 +78,11 @@ class Wall:
         "seen_born",
         "size",
         "tick",
-        "usual",
     )
 
-    def __init__(
-        self, touch: Touch, at_ns: int, distance: float, usual: float, seen_born: bool
-    ) -> None:
+    def __init__(self, touch: Touch, at_ns: int, distance: float, seen_born: bool) -> None:
         self.tick, self.is_ask = touch.tick, touch.is_ask
         self.size = self.peak = touch.after
-        self.usual = usual
         self.born_ns, self.grown_ns, self.ended_ns = at_ns, at_ns, 0
         self.seen_born = seen_born
         self.born_distance = self.distance = distance
@@ -110,8 +108,9 @@ class Wall:
 class WallEnd(msgspec.Struct, frozen=True, gc=False):
     """How a wall ended. state: PULLED, FILLED or PARTLY_FILLED (a part, then the rest pulled).
 
-    pull_ratio: cancelled / (cancelled + filled) of its last loss. on_approach: pulled while the
-    price had come close. Sizes base coins.
+    pull_ratio: cancelled / (cancelled + filled) of its last loss. multiple: peak over the usual
+    size, excess: peak over the size that counts as large, both at the distance where it ended.
+    on_approach: pulled while the price had come close. Sizes base coins.
     """
 
     tick: int
@@ -123,6 +122,7 @@ class WallEnd(msgspec.Struct, frozen=True, gc=False):
     cancelled: float
     pull_ratio: float
     multiple: float
+    excess: float
     born_distance: float
     distance: float
     state: WallState
@@ -299,7 +299,7 @@ class WallTracker:
         if len(self.standing) >= self.settings.capacity:
             self.ignored += 1
             return 0
-        wall = Wall(touch, at_ns, distance, float(self.usual[band]), seen_born)
+        wall = Wall(touch, at_ns, distance, seen_born)
         self.standing[wall.key] = wall
         return 1
 
@@ -318,7 +318,12 @@ class WallTracker:
         ratio = wall.last_cancelled / lost if lost > 0.0 else 1.0
         is_pulled = ratio >= chosen.pulled_share
         self._note(wall, wall.ended_ns, PULLED if is_pulled else FILLED)
+        if wall.ended_ns - wall.born_ns < chosen.min_age_s * SECOND_NS:
+            return []  # a flicker: market makers move their quotes all the time
         distance = wall.at_end[0]
+        band = band_of(abs(distance))
+        if wall.peak < chosen.stand_out * self.usual[band]:
+            return []  # large where it was born, ordinary where it ended
         if not is_pulled:
             state = WallState.FILLED
         else:
@@ -333,14 +338,13 @@ class WallTracker:
             wall.filled,
             wall.cancelled,
             ratio,
-            wall.peak / wall.usual if wall.usual > 0.0 else 1.0,
+            wall.peak / float(self.usual[band]),
+            wall.peak / float(self.large[band]),
             wall.born_distance,
             distance,
             state,
             is_pulled and near,
         )
-        if end.ended_ns - end.born_ns < chosen.min_age_s * SECOND_NS:
-            return []  # a flicker: market makers move their quotes all the time
         if not is_pulled:
             return [end]
         self._flips.append(end)

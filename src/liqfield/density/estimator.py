@@ -18,7 +18,7 @@ from liqfield.density.fit import fit_law
 from liqfield.density.flow import FlowBuffer, MovePath
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.level import Level, is_finite_positive
-from liqfield.density.settings import PRIOR_TIERS, DensitySettings, LeverageLaw
+from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.trust import Trust
 from liqfield.model.estimates import LiquidationDensity
@@ -36,13 +36,12 @@ from liqfield.model.events import (
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.margin import MarginTier
-from liqfield.model.sides import Aggressor, CandleOf, TradeKind
+from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
 
 HOUR_NS = 3_600_000_000_000
 DAY_H = 24.0
 MARK_STALE_NS = 600_000_000_000
-LAW_NS = HOUR_NS
-SCORE_NS = 300_000_000_000
+HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
 MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
@@ -62,22 +61,24 @@ class DensityEstimator:
     ) -> None:
         self.instrument = instrument
         self.settings = settings or DensitySettings()
-        self.law = self.settings.law  # the law in force: the prior until prints have spoken
+        # shares of openings by class in force: the prior's until prints have spoken
+        self.shares: FloatArray = laws.class_shares(self.settings.law, laws.top_leverage(tiers))
+        self._theta: FloatArray | None = None
+        self.kappa = 1.0  # factor on the assumed churn
+        self.law_sd = self.settings.spread  # log error of the law along traversed bins
         self.clock_ns = 0
         self.mark = 0.0
         self.open_interest = 0.0
         self.state: DensityState | None = None
         self.level = Level(self.settings.forced_share, self.settings.level_half_life_h)
-        self.fitted_forced = (self.settings.forced_share, self.settings.forced_share)
         self.trust = Trust()
-        # what the mark swept since the last call of `take_swept`, coins x mark [2, classes]
-        self.swept_usd: FloatArray = np.zeros((2, laws.CLASSES))
+        self._counts_usd = instrument.kind is ContractKind.INVERSE
         self._tiers = tiers
         self._table_for: tuple[MarginTier, ...] = ()
         self._distance: FloatArray = np.empty(0)
         self._flow = FlowBuffer(self.settings.bin_width)
         self._path = MovePath()
-        self._mark_ns = self._step_ns = self._law_ns = self._score_ns = self._refit_ns = 0
+        self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = 0
         self._oi_known = False
         self._low = self._high = 0.0  # the mark's way since the last step
         self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
@@ -87,7 +88,6 @@ class DensityEstimator:
         self._variance = 0.0009  # of log price per day, slow average
         self._table: FloatArray = np.empty(0)
         self._weights: FloatArray = np.empty(0)
-        self._standing: FloatArray = np.empty(0)
         self._reach: FloatArray = np.empty(0)
         self._rates = laws.exit_rates(self.settings.law)
         self._handlers: dict[type, Callable[..., None]] = {
@@ -99,6 +99,21 @@ class DensityEstimator:
             FundingRate: self._on_funding,
             TierTable: self._on_tiers,
         }
+
+    # ---- units --------------------------------------------------------------------------------
+
+    @property
+    def unit_usd(self) -> float:
+        """USD of one unit of the state: a base coin, or a dollar on inverse contracts.
+
+        The holder of an inverse contract holds dollars: counted in coins, every move of the price
+        would look like positions opened or closed.
+        """
+        return 1.0 if self._counts_usd else self.mark
+
+    def _units(self, coins: float, price: float) -> float:
+        """State units of base coins at a price."""
+        return coins * price if self._counts_usd else coins
 
     # ---- events -------------------------------------------------------------------------------
 
@@ -129,7 +144,8 @@ class DensityEstimator:
         if self.mark and abs(math.log(event.price / self.mark)) > MARK_JUMP:
             self.trust.outlier(self.clock_ns, "trade price")
         else:
-            self._flow.trade(event.price, event.quantity, event.aggressor is Aggressor.BUY)
+            units = self._units(event.quantity, event.price)
+            self._flow.trade(event.price, units, event.aggressor is Aggressor.BUY)
         if self.clock_ns - self._mark_ns > MARK_STALE_NS:
             self._take_mark(event.price, event.price, event.price)
             self.trust.borrowed_mark(self.clock_ns)
@@ -165,8 +181,9 @@ class DensityEstimator:
             buy = event.taker_buy_volume
             buy = buy if 0.0 <= buy <= event.volume else 0.5 * event.volume
             if self.mark and max(high / self.mark, self.mark / low) < 1.0 + 4.0 * MARK_JUMP:
-                self._flow.candle(low, high, buy, event.volume - buy)
-        if self.clock_ns - self._step_ns >= 2 * SCORE_NS and self.mark:
+                sold = self._units(event.volume - buy, event.close)
+                self._flow.candle(low, high, self._units(buy, event.close), sold)
+        if self.clock_ns - self._step_ns >= HISTORY_STEP_NS and self.mark:
             # No open interest in this history: keep the shape, the quantity comes later.
             self._step(self.open_interest if self._oi_known else 1.0)
 
@@ -181,22 +198,28 @@ class DensityEstimator:
         self._advance(event.event_ns, 0 if event.is_history else event.received_ns)
         if is_finite_positive(event.price) and self.clock_ns - self._mark_ns > 60_000_000_000:
             self._take_mark(event.price, event.price, event.price)
+        quantity = event.quantity
+        if self._counts_usd:
+            price = event.price or self.mark
+            quantity = event.notional_usd or self._units(quantity, price)
+            if not is_finite_positive(quantity):
+                return
         if not self.mark:
-            self.open_interest = event.quantity
+            self.open_interest = quantity
             self._oi_known = True
             return
         if not self._oi_known:
             self._oi_known = True
             if self.state is not None:
-                self.state.rescale(event.quantity / max(self.open_interest, 1e-300))
-            self.open_interest = event.quantity
-        elif abs(math.log(event.quantity / self.open_interest)) > OI_JUMP:
-            self.trust.oi_jump(self.clock_ns, event.quantity / self.open_interest)
+                self.state.rescale(quantity / max(self.open_interest, 1e-300))
+            self.open_interest = quantity
+        elif abs(math.log(quantity / self.open_interest)) > OI_JUMP:
+            self.trust.oi_jump(self.clock_ns, quantity / self.open_interest)
             if self.state is not None:
-                self.state.rescale(event.quantity / self.open_interest)
-            self.open_interest = event.quantity
+                self.state.rescale(quantity / self.open_interest)
+            self.open_interest = quantity
         self.trust.oi_ns = self.clock_ns
-        self._step(event.quantity)
+        self._step(quantity)
 
     def _on_print(self, event: Liquidation) -> None:
         if not is_finite_positive(event.price, event.quantity):
@@ -215,8 +238,11 @@ class DensityEstimator:
 
     def _on_tiers(self, event: TierTable) -> None:
         if event.tiers and event.tiers != self._tiers:
-            self._tiers = event.tiers
+            before, self._tiers = laws.top_leverage(self._tiers), event.tiers
             self.trust.has_tiers = True
+            after = laws.top_leverage(event.tiers)
+            if after != before and self.level.prints == 0:
+                self.shares = laws.class_shares(self.settings.law, after)
             if self.mark:
                 self._make_law()
 
@@ -255,11 +281,9 @@ class DensityEstimator:
             and math.log(high) / w - 0.5 - first < state.top[1]
         ):
             return
-        swept = np.zeros((2, laws.CLASSES))
-        state.sweep(low, high, swept)
-        swept *= self.mark
-        self.swept_usd += swept
-        self.level.sweep(swept)
+        swept, born = np.zeros((2, laws.CLASSES)), np.zeros((2, laws.CLASSES))
+        state.sweep(low, high, swept, born)
+        self.level.sweep(swept * self.unit_usd, born * self.unit_usd)
 
     def _stop_out(self, low: float, high: float) -> None:
         """Positions near their level leave when the mark makes a new worst for their side."""
@@ -290,7 +314,7 @@ class DensityEstimator:
         rates = laws.maintenance_rates(
             self._tiers, self.mark, s.size_median_usd, s.size_sigma, fee, kind
         )
-        self._table = laws.distance_table(kind, rates, s.law.menu_share)
+        self._table = laws.distance_table(kind, rates)
         finite = np.where(np.isfinite(self._table), np.abs(self._table), 3.0)
         self._distance = finite.mean(axis=(0, 2))
         self._reach = 0.5 * self._distance
@@ -299,15 +323,8 @@ class DensityEstimator:
     def _make_law(self) -> None:
         if self._table_for != self._tiers:
             self._make_table()
-        law = self.law
-        self._standing = laws.class_shares(law, laws.top_leverage(self._tiers))
-        seeds = laws.seed_shares(
-            law, self._standing, self._distance, self._turnover, self._variance
-        )
-        self._weights = np.stack(
-            (laws.tilted(seeds, law.taker_tilt), laws.tilted(seeds, -law.taker_tilt))
-        )
-        self._law_ns = self.clock_ns
+        tilt = self.settings.law.taker_tilt
+        self._weights = np.stack((laws.tilted(self.shares, tilt), laws.tilted(self.shares, -tilt)))
 
     def _begin(self, quantity: float) -> None:
         """First sight of the market: its open interest stands by the standing law."""
@@ -319,7 +336,10 @@ class DensityEstimator:
         z = np.linspace(-2.5, 2.5, 41)
         shares = np.exp(-0.5 * z * z)
         shares /= shares.sum()
-        weights = np.stack((self._standing, self._standing))
+        standing = laws.standing_shares(
+            self.shares, self._rates, self._distance, self._turnover, self._variance
+        )
+        weights = np.stack((standing, standing))
         flow = (x + s.entry_spread * z, np.full(len(z), 0.5), shares)
         # Twice: what cannot stand on this side of the mark is drawn again.
         for _ in range(2):
@@ -347,7 +367,7 @@ class DensityEstimator:
         before = self.open_interest
         volume = self._flow.volume
         churn = s.churn_volume * volume + s.churn_move * move * before
-        churn = min(churn, MAX_CHURN * before)
+        churn = min(self.kappa * churn, MAX_CHURN * before)
         delta = quantity - before
         opened, dead = state.turn_over(
             self._flow.take(self._low, self._high),
@@ -371,9 +391,8 @@ class DensityEstimator:
     def _count_dead(self, dead: FloatArray) -> None:
         """Opened and swept within one step: of unknown order, so half of it counts as swept."""
         if dead.any():
-            spread = 0.5 * self.mark * dead[:, None] * self._weights.mean(axis=0)[None, :]
-            self.swept_usd += spread
-            self.level.sweep(spread)
+            spread = 0.5 * self.unit_usd * dead[:, None] * self._weights.mean(axis=0)[None, :]
+            self.level.sweep(spread, spread * self._hours())
 
     def _relax(self, turned: float, x: float) -> None:
         """New owners have not yet lived through the old worst: the frontiers drift to the mark."""
@@ -403,39 +422,29 @@ class DensityEstimator:
         off = state.grid.bin_of(self.mark) - state.grid.count // 2
         if abs(off) > state.grid.count // 16:
             state.shift(off)
-        if self.clock_ns - self._score_ns >= SCORE_NS:
+        if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             hours = (self.clock_ns - self._score_ns) / HOUR_NS
-            self.level.interval(hours, self._standing, state.masses())
+            mean_rate = float(state.masses().sum(axis=0) @ self._rates)
+            per_hour = self._turnover / DAY_H * self._rates / mean_rate * state.masses().sum()
+            self.level.interval(hours, self._hours(), self.shares, per_hour, self.kappa)
             self._score_ns = self.clock_ns
         if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:
             self._refit_ns = self.clock_ns
             if self.settings.fit_law:
                 self._refit()
-        if self.clock_ns - self._law_ns >= LAW_NS:
-            self._make_law()
 
     def _refit(self) -> None:
-        """Ask the prints for the law; what stands is reweighted with it."""
+        """Ask the prints for law, level and churn; what stands is reweighted with it."""
         s = self.settings
-        shares = self.forced_shares()
-        top = laws.top_leverage(self._tiers)
-        fit = fit_law(
-            self.level.evidence,
-            s.law,
-            self.law,
-            (float(shares[0]), float(shares[1])),
-            s.forced_share,
-            s.forced_log_sd,
-            top,
-        )
+        prior = laws.class_shares(s.law, laws.top_leverage(self._tiers))
+        fit = fit_law(self.level.evidence, prior, s.forced_share, s.forced_log_sd, self._theta)
         if fit is None:
             return
-        before = self._standing
-        self.law = fit.law
-        self.fitted_forced = fit.forced
-        self._make_law()
+        self._theta = fit.theta
         assert self.state is not None
-        ratio = self._standing / np.maximum(before, 1e-9)
+        ratio = fit.shares / np.maximum(self.shares, 1e-12)
+        self.shares, self.kappa, self.law_sd = fit.shares, fit.kappa, fit.log_sd
+        self._make_law()
         self.state.reweigh(np.clip(ratio, 0.01, 100.0))
         self.level.rebase(fit.forced)
 
@@ -457,14 +466,15 @@ class DensityEstimator:
         coins = mass.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             age_s = np.where(coins > 0.0, (self._hours() - born / coins) * 3600.0, 0.0)
-        mass *= self.mark
-        usd = coins * self.mark
+        mass *= self.unit_usd
+        usd = coins * self.unit_usd
         confidence, widen = self.trust.judge(
             max(at_ns or 0, self.clock_ns), self.level.prints, self._mark_ns
         )
         relative = math.sqrt(s.spread**2 + widen**2)
         p10, p90 = gamma_interval(usd, relative, self.level.lump_usd(s.lump_usd))
-        share = self.level.share(s.forced_prior * self.open_interest * self.mark)
+        share = self.forced_shares()
+        printed = share * self.level.visible()
         return LiquidationDensity(
             instrument_id=self.instrument.id,
             at_ns=self.clock_ns,
@@ -473,25 +483,25 @@ class DensityEstimator:
             notional_usd=mass,
             p10=p10,
             p90=p90,
-            outside_usd=state.outside() * self.mark,
-            open_interest_usd=self.open_interest * self.mark,
+            outside_usd=state.outside() * self.unit_usd,
+            open_interest_usd=self.open_interest * self.unit_usd,
             confidence=confidence,
             forced_share=float(share.mean()),
             age_s=np.maximum(age_s, 0.0),
-            printed_share=(float(share[0]), float(share[1])),
+            printed_share=(float(printed[0]), float(printed[1])),
             printed_sd=relative,
             printed_lump_usd=self.level.lump_usd(s.lump_usd),
         )
 
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""
-        return self.level.share(self.settings.forced_prior * self.open_interest * self.mark)
+        return self.level.share(self.settings.forced_prior * self.open_interest * self.unit_usd)
 
     def would_sweep(self, low: float, high: float) -> FloatArray:
         """USD [2, classes] that a mark path over [low, high] would sweep now; changes nothing."""
         if self.state is None:
             return np.zeros((2, laws.CLASSES))
-        swept: FloatArray = self.state.probe(low, high) * self.mark
+        swept: FloatArray = self.state.probe(low, high) * self.unit_usd
         return swept
 
     def imbalance(self) -> float:
@@ -500,16 +510,11 @@ class DensityEstimator:
             return 0.0
         return float(np.abs(self.state.totals() / self.open_interest - 1.0).max())
 
-    def take_swept(self) -> FloatArray:
-        """USD swept since the last call [2, classes]; for scoring and calibration."""
-        swept, self.swept_usd = self.swept_usd, np.zeros((2, laws.CLASSES))
-        return swept
-
     def digest(self) -> bytes:
         """A hash of the whole state: equal runs have equal digests."""
         sha = hashlib.blake2b(digest_size=16)
         sha.update(repr((self.clock_ns, self.mark, self.open_interest, self._frontier)).encode())
-        sha.update(repr(self.law).encode())
+        sha.update(self.shares.tobytes() + repr(self.kappa).encode())
         if self.state is not None:
             sha.update(self.state.digest())
         return sha.digest()
@@ -520,7 +525,6 @@ class DensityEstimator:
         "open_interest",
         "_mark_ns",
         "_step_ns",
-        "_law_ns",
         "_score_ns",
         "_refit_ns",
         "_oi_known",
@@ -530,6 +534,8 @@ class DensityEstimator:
         "_funding",
         "_turnover",
         "_variance",
+        "kappa",
+        "law_sd",
     )
 
     def checkpoint(self) -> bytes:
@@ -544,9 +550,8 @@ class DensityEstimator:
                 "path": self._path.points(),
                 "level": self.level.dump(),
                 "trust": self.trust.dump(),
-                "law": msgspec.structs.asdict(self.law),
-                "forced": list(self.fitted_forced),
-                "weights": self._weights.tobytes() if self.state else b"",
+                "shares": self.shares.tobytes(),
+                "theta": b"" if self._theta is None else self._theta.tobytes(),
                 "state": self.state.checkpoint() if self.state else b"",
                 "tiers": [list(msgspec.structs.astuple(tier)) for tier in self._tiers],
             }
@@ -564,13 +569,10 @@ class DensityEstimator:
         self._path.load(data["path"])
         self.level.load(data["level"])
         self.trust.load(data["trust"])
-        self.law = LeverageLaw(**data["law"])
-        self.fitted_forced = (float(data["forced"][0]), float(data["forced"][1]))
+        self.shares = np.frombuffer(data["shares"]).copy()
+        self._theta = np.frombuffer(data["theta"]).copy() if data["theta"] else None
         self._tiers = tuple(MarginTier(*tier) for tier in data["tiers"])
         self.state = None
         if data["state"]:
-            law_ns = self._law_ns
             self._make_law()
-            self._law_ns = law_ns
-            self._weights = np.frombuffer(data["weights"]).reshape(2, laws.CLASSES).copy()
             self.state = DensityState.restore(data["state"])

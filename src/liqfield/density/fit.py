@@ -1,154 +1,150 @@
-"""The law from prints: five numbers and two levels by penalised likelihood over traversed bins.
+"""The law, the level and the churn from prints: one penalised likelihood over traversed bins.
 
-A class evolves in proportion to its own share of the law, so the response to any other law is the
-recorded one reweighted:
+A class evolves in proportion to its own share of openings, so the response to another law is the
+recorded one reweighted. For an interval t and a side,
 
-    mean_t(theta) = phi_side  sum_c swept_tc a_c(theta) / sum_c standing_tc a_c(theta)
+    mean_t = phi_side  sum_c  w_c x_tc  k exp(-(k - 1) h_tc),      k = kappa / kappa_t
 
-with swept and standing per unit of share. Sums of lumpy liquidations have variance ~ mean^1.5 and
-an atom at zero: Tweedie's law with p = 1.5, whose deviance is 4 (sqrt y - sqrt mu)^2 / sqrt mu.
+w_c share of openings, x_tc USD swept per unit of share, h_tc the exits that the swept mass has been
+exposed to (age x exit rate): where the true churn is k times the one assumed then (kappa_t), more
+was opened and old mass is thinner. Sums of lumpy, clustered liquidations: variance D x mean^1.5 (Tweedie).
+All 43 numbers are logs with a normal prior; the law's are correlated: a level, a slope and a small
+deviation a class. What was never swept moves only with its neighbours.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
-from liqfield.density.law import class_shares
+from liqfield.density.law import CLASS_LEVERAGE, CLASSES, IS_CROSS
 from liqfield.density.level import Evidence
-from liqfield.density.settings import LeverageLaw
 from liqfield.model.events import FloatArray
 
 MIN_EVIDENCE = 60
 MIN_SEEN = 20
-# Width of the prior around the settings' law: logit share, ln median, ln sigma (twice), ln level.
-PRIOR_SD: FloatArray = np.array([1.0, 0.5, 0.35, 0.4, 0.3])
+ROUNDS = 8
+POWER = 1.5
+KAPPA_SD = 0.5
+# Prior standard deviations of ln share: (level, slope a unit of ln leverage, own deviation).
+ISOLATED_SD = (1.0, 0.3, 0.3)
+CROSS_SD = (0.2, 0.15, 0.05)
+_SIZE = CLASSES + 3
 
 
-class LawFit(msgspec.Struct, frozen=True):
-    """law, forced share [long, short], deviance per interval and how many intervals."""
+class LawFit(msgspec.Struct, frozen=True, eq=False):
+    """shares float64[40], sums to 1; forced [long, short]; kappa; how sure.
 
-    law: LeverageLaw
+    log_sd: posterior standard deviation of ln(mean), averaged over the evidence; dispersion:
+    variance / mean^1.5 of the prints about the fit, USD^0.5.
+    """
+
+    shares: FloatArray
     forced: tuple[float, float]
-    deviance: float
+    kappa: float
+    log_sd: float
+    dispersion: float
     intervals: int
+    theta: FloatArray  # float64[43]: where the next search starts
 
 
-def to_vector(law: LeverageLaw) -> FloatArray:
-    """float64[5]: the free numbers of a law on unbounded scales."""
-    share = min(max(law.isolated_share, 0.01), 0.99)
-    return np.array(
-        [
-            math.log(share / (1.0 - share)),
-            math.log(law.isolated_median),
-            math.log(law.isolated_sigma),
-            math.log(law.cross_median),
-            math.log(law.cross_sigma),
-        ]
-    )
-
-
-def to_law(vector: FloatArray, base: LeverageLaw) -> LeverageLaw:
-    """The inverse of `to_vector`; everything else from `base`."""
-    v = np.clip(vector, [-5.0, 0.5, -1.6, 0.1, -1.6], [5.0, 4.4, 0.8, 3.0, 0.7])
-    return msgspec.structs.replace(
-        base,
-        isolated_share=1.0 / (1.0 + math.exp(-float(v[0]))),
-        isolated_median=math.exp(float(v[1])),
-        isolated_sigma=math.exp(float(v[2])),
-        cross_median=math.exp(float(v[3])),
-        cross_sigma=math.exp(float(v[4])),
-    )
+def prior_covariance(forced_log_sd: float) -> FloatArray:
+    """float64[43, 43] of ln shares [40], ln forced [2], ln kappa."""
+    x = np.log(CLASS_LEVERAGE)
+    out = np.zeros((_SIZE, _SIZE))
+    for mode, (level, slope, own) in ((~IS_CROSS, ISOLATED_SD), (IS_CROSS, CROSS_SD)):
+        index = np.flatnonzero(mode)
+        z = x[index] - x[index].mean()
+        block = level**2 + slope**2 * np.outer(z, z) + own**2 * np.eye(len(index))
+        out[np.ix_(index, index)] = block
+    side = np.arange(CLASSES, CLASSES + 2)
+    # The two sides differ less from each other than both from the prior.
+    out[np.ix_(side, side)] = forced_log_sd**2 * np.array([[1.0, 0.5], [0.5, 1.0]])
+    out[-1, -1] = KAPPA_SD**2
+    return out
 
 
 def fit_law(
     evidence: Sequence[Evidence],
-    prior: LeverageLaw,
-    start: LeverageLaw,
-    forced: tuple[float, float],
+    prior: FloatArray,
     forced_prior: float,
     forced_log_sd: float,
-    top_leverage: float,
-    evaluations: int = 220,
+    start: FloatArray | None = None,
 ) -> LawFit | None:
-    """The law that explains the evidence best, or None where there is too little of it.
+    """The shares, forced shares and churn that explain the evidence, or None with too little of it.
 
-    forced: where the search for the forced shares starts; forced_prior, forced_log_sd: their prior.
+    prior: float64[40] shares of the prior law; start: `theta` of an earlier fit.
     """
     seen = np.array([e.seen for e in evidence])
     if len(evidence) < MIN_EVIDENCE or np.count_nonzero(seen) < MIN_SEEN:
         return None
     side = np.array([e.side for e in evidence])
     swept = np.array([e.swept for e in evidence])
-    standing = np.array([e.standing for e in evidence])
+    exposure = np.array([e.exposure for e in evidence])
     floor = 0.02 * float(seen.mean())
-    root = np.sqrt(seen + floor)
-    centre = to_vector(prior)
-    target = math.log(forced_prior)
+    centre = np.concatenate(
+        (np.log(np.maximum(prior, 1e-12)), np.full(2, math.log(forced_prior)), [0.0])
+    )
+    assumed = np.array([e.kappa for e in evidence])[:, None]
+    precision = np.linalg.inv(prior_covariance(forced_log_sd))
+    y = seen + floor
 
-    def deviance(vector: FloatArray) -> float:
-        shares = class_shares(to_law(vector[:5], prior), top_leverage)
-        level = np.exp(np.clip(vector[5:], -9.0, 0.7))[side]
-        mean = level * (swept @ shares) / np.maximum(standing @ shares, 1e-12) + floor
+    def means(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        k = math.exp(theta[-1]) / assumed
+        faded = k * np.exp(-(k - 1.0) * exposure)
+        level = np.exp(theta[CLASSES : CLASSES + 2])[side]
+        part = level[:, None] * swept * faded * np.exp(theta[:CLASSES])
+        mean = part.sum(axis=1) + floor
+        slope = np.zeros((len(y), _SIZE))
+        slope[:, :CLASSES] = part
+        for index in range(2):
+            slope[side == index, CLASSES + index] = (mean - floor)[side == index]
+        slope[:, -1] = (part * (1.0 - k * exposure)).sum(axis=1)
+        return mean, slope
+
+    def loss(theta: FloatArray, dispersion: float) -> float:
+        mean, _ = means(theta)
+        off = theta - centre
         quarter = np.sqrt(mean)
-        return float((4.0 * (root - quarter) ** 2 / quarter).sum())
+        deviance = float((4.0 * (np.sqrt(y) - quarter) ** 2 / quarter).sum())
+        return 0.5 * deviance / dispersion + 0.5 * float(off @ precision @ off)
 
-    first = np.concatenate((to_vector(start), np.log(np.maximum(forced, 1e-4))))
-    dispersion = deviance(first) / len(seen)
-
-    def loss(vector: FloatArray) -> float:
-        pull = float((((vector[:5] - centre) / PRIOR_SD) ** 2).sum())
-        pull += float((((vector[5:] - target) / forced_log_sd) ** 2).sum())
-        return deviance(vector) / dispersion + pull
-
-    best = first
-    for _ in range(2):  # the dispersion of a poor start makes the likelihood too flat
-        best = minimise(loss, best, np.array([0.4, 0.2, 0.15, 0.15, 0.15, 0.3, 0.3]), evaluations)
-        dispersion = max(deviance(best) / len(seen), 1e-12)
+    theta, damping = centre.copy() if start is None else start.copy(), 1.0
+    mean, slope = means(theta)
+    dispersion = _dispersion(y, mean)
+    curvature = precision
+    for _ in range(ROUNDS):
+        weight = 1.0 / (dispersion * mean**POWER)
+        gradient = slope.T @ (weight * (y - mean)) - precision @ (theta - centre)
+        curvature = (slope * weight[:, None]).T @ slope + precision
+        step = np.linalg.solve(curvature, gradient)
+        step *= min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
+        while damping > 1e-3 and loss(theta + damping * step, dispersion) > loss(theta, dispersion):
+            damping *= 0.5
+        theta = theta + damping * step
+        damping = min(1.0, 2.0 * damping)
+        mean, slope = means(theta)
+        dispersion = _dispersion(y, mean)
+        if float(np.abs(step).max()) < 1e-3:
+            break
+    relative = slope / mean[:, None]
+    spread = np.einsum("ti,ij,tj->t", relative, np.linalg.inv(curvature), relative)
+    shares = np.exp(theta[:CLASSES])
     return LawFit(
-        to_law(best[:5], prior),
-        (math.exp(float(best[5])), math.exp(float(best[6]))),
-        deviance(best) / len(seen) / math.sqrt(float(seen.mean()) + floor),
-        len(seen),
+        shares=shares / shares.sum(),
+        forced=(math.exp(float(theta[CLASSES])), math.exp(float(theta[CLASSES + 1]))),
+        kappa=math.exp(float(theta[-1])),
+        log_sd=math.sqrt(max(float(np.average(spread, weights=mean)), 0.0)),
+        dispersion=dispersion,
+        intervals=len(seen),
+        theta=theta,
     )
 
 
-def minimise(
-    function: Callable[[FloatArray], float], start: FloatArray, step: FloatArray, evaluations: int
-) -> FloatArray:
-    """Nelder and Mead's simplex: no derivatives, deterministic."""
-    n = len(start)
-    points = [start, *(start + step[i] * np.eye(n)[i] for i in range(n))]
-    values = [function(point) for point in points]
-    used = n + 1
-    while used < evaluations:
-        order = sorted(range(n + 1), key=values.__getitem__)
-        points, values = [points[i] for i in order], [values[i] for i in order]
-        if abs(values[-1] - values[0]) < 1e-5 * (abs(values[0]) + 1e-9):
-            break
-        centre = np.mean(points[:-1], axis=0)
-        trial = centre + (centre - points[-1])
-        value = function(trial)
-        used += 1
-        if value < values[0]:
-            further = centre + 2.0 * (centre - points[-1])
-            far = function(further)
-            used += 1
-            points[-1], values[-1] = (further, far) if far < value else (trial, value)
-        elif value < values[-2]:
-            points[-1], values[-1] = trial, value
-        else:
-            inner = centre + 0.5 * (points[-1] - centre)
-            near = function(inner)
-            used += 1
-            if near < values[-1]:
-                points[-1], values[-1] = inner, near
-            else:
-                points = [points[0], *(0.5 * (points[0] + p) for p in points[1:])]
-                values = [values[0], *(function(p) for p in points[1:])]
-                used += n
-    best: FloatArray = points[int(np.argmin(values))]
-    return best
+def _dispersion(y: FloatArray, mean: FloatArray) -> float:
+    """Mean unit deviance: robust against the heavy tail, unlike Pearson's."""
+    quarter = np.sqrt(mean)
+    return max(float((4.0 * (np.sqrt(y) - quarter) ** 2 / quarter).mean()), 1e-9)

@@ -122,17 +122,23 @@ def clear(
     low: int,
     high: int,
     swept: FloatArray,
+    born: FloatArray,
 ) -> None:
-    """Take the bins [low, high) of a side away; adds the mass taken to swept[classes]."""
+    """Take the bins [low, high) of a side away.
+
+    Adds the mass taken to swept[classes] and mass x birth hour to born[classes].
+    """
     for c in range(raw.shape[1]):
-        taken = 0.0
+        taken, when = 0.0, 0.0
         for b in range(low, high):
             taken += raw[side, c, b]
+            when += birth[side, c, b]
             raw[side, c, b] = 0.0
             birth[side, c, b] = 0.0
         if taken > 0.0:
             sums[side, c] = max(sums[side, c] - taken, 0.0)
             swept[c] += taken * scale[side, c]
+            born[c] += when * scale[side, c]
 
 
 @kernel

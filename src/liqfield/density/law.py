@@ -1,7 +1,8 @@
-"""Classes of positions and their weights: effective leverage x margin mode on a fixed ladder.
+"""Classes of positions and their shares of openings: effective leverage x margin mode.
 
-Classes 0..19 are isolated, 20..39 cross, each over the same 20 leverage intervals. 10x and 25x are
-interval edges, so the published leverage bands are exact sums of classes.
+Classes 0..19 are isolated: one a point of the venues' leverage menus, because that is where people
+stand; a little below it in effect, because of unused margin. Classes 20..39 are cross: 20 intervals
+of effective leverage with 10x and 25x among the edges, so that leverage bands are sums of classes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from liqfield.model.sides import ContractKind
 LEVERAGES = 20
 CLASSES = 2 * LEVERAGES
 POINTS = 64  # quadrature points of a class, visited in bit-reversed order
-_MENU = (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40, 50, 75, 100, 125)
+# Points of the menus and how popular each is among its neighbours: people take round numbers.
+MENU: FloatArray = np.array(
+    [2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 35, 40, 50, 60, 75, 100, 125], dtype=float
+)
+POPULARITY: FloatArray = np.array(
+    [0.4, 0.6, 0.2, 1, 0.1, 0.1, 0.2, 2, 0.1, 0.3, 2, 1.4, 0.2, 0.1, 0.4, 2, 0.1, 0.5, 1.4, 0.4]
+)
+UNUSED_MARGIN = 0.15  # an isolated position uses all to all but this share of its leverage
 
 
 def _edges() -> FloatArray:
@@ -31,31 +39,39 @@ def _edges() -> FloatArray:
 
 EDGES: FloatArray = _edges()
 CENTRES: FloatArray = np.sqrt(EDGES[1:] * EDGES[:-1])
-CLASS_LEVERAGE: FloatArray = np.concatenate((CENTRES, CENTRES))
+CLASS_LEVERAGE: FloatArray = np.concatenate((MENU * (1.0 - UNUSED_MARGIN / 3.0), CENTRES))
 CLASS_BAND = np.where(CLASS_LEVERAGE < 10.0, 0, np.where(CLASS_LEVERAGE < 25.0, 1, 2))
 IS_CROSS = np.arange(CLASSES) >= LEVERAGES
 
 
-def _log_normal_shares(median: float, sigma: float, top: float) -> FloatArray:
-    """Share of each leverage interval, float64[20], cut at the venue's highest leverage."""
+def _cross_shares(median: float, sigma: float, top: float) -> FloatArray:
+    """Share of each interval, float64[20], of a log-normal law cut at the highest leverage."""
     edges = np.minimum(EDGES, max(top, EDGES[1]))
     z = (np.log(edges) - math.log(median)) / (sigma * math.sqrt(2.0))
     cdf = np.array([0.5 * (1.0 + math.erf(float(value))) for value in z])
     cdf[0] = 0.0  # everything below the first edge belongs to the first interval
-    shares = np.diff(cdf)
-    total = shares.sum()
-    if total <= 0.0:
-        shares = np.zeros(LEVERAGES)
-        shares[0] = 1.0
-        return shares
-    shares /= total
-    return shares
+    return _normalised(np.diff(cdf))
+
+
+def _isolated_shares(median: float, sigma: float, top: float) -> FloatArray:
+    """Share of each point of the menu, float64[20]."""
+    z = (np.log(MENU) - math.log(median)) / sigma
+    return _normalised(np.where(max(top, MENU[0]) >= MENU, POPULARITY * np.exp(-0.5 * z * z), 0.0))
+
+
+def _normalised(shares: FloatArray) -> FloatArray:
+    total = float(shares.sum())
+    if total > 0.0:
+        return shares / total
+    first = np.zeros(len(shares))
+    first[0] = 1.0
+    return first
 
 
 def class_shares(law: LeverageLaw, top_leverage: float) -> FloatArray:
-    """float64[40], sums to 1: the law's shares, standing or seeding as `law.is_standing` says."""
-    isolated = _log_normal_shares(law.isolated_median, law.isolated_sigma, top_leverage)
-    cross = _log_normal_shares(law.cross_median, law.cross_sigma, top_leverage)
+    """float64[40], sums to 1: shares of the notional that is opened."""
+    isolated = _isolated_shares(law.isolated_median, law.isolated_sigma, top_leverage)
+    cross = _cross_shares(law.cross_median, law.cross_sigma, top_leverage)
     return np.concatenate((law.isolated_share * isolated, (1.0 - law.isolated_share) * cross))
 
 
@@ -66,27 +82,25 @@ def exit_rates(law: LeverageLaw) -> FloatArray:
     return rates
 
 
-def seed_shares(
-    law: LeverageLaw,
-    standing: FloatArray,
+def standing_shares(
+    openings: FloatArray,
+    rates: FloatArray,
     distance: FloatArray,
     turnover_per_day: float,
     variance_per_day: float,
 ) -> FloatArray:
-    """The decay trap avoided: openings in proportion to standing share / mean life.
+    """float64[40]: the standing law = openings x mean life (the decay trap, read forwards).
 
-    distance: float64[40], mean log-distance to liquidation. The exit rate of a class is its
-    voluntary rate (the turnover, shared out by `exit_rates`) plus the rate variance / distance**2
-    at which a diffusing mark crosses its level. turnover in OI per day, variance of log price.
+    rates: float64[40] relative exit rates; distance: float64[40] mean log-distance to liquidation.
+    A class leaves at its voluntary rate (the turnover, in OI a day, shared out by `rates`) and at
+    the rate variance / distance**2 at which a diffusing mark (variance of log price a day) crosses.
     """
-    if not law.is_standing:
-        return standing
-    rates = exit_rates(law)
-    voluntary = turnover_per_day * rates / max(float(standing @ rates), 1e-12)
     crossing = variance_per_day / np.maximum(distance, 1e-3) ** 2
-    seeds: FloatArray = standing * (voluntary + crossing)
-    total = seeds.sum()
-    return seeds / total if total > 0.0 else standing
+    standing = openings
+    for _ in range(20):  # the turnover is an average over what stands
+        voluntary = turnover_per_day * rates / max(float(standing @ rates), 1e-12)
+        standing = _normalised(openings / (voluntary + crossing))
+    return standing
 
 
 def tilted(shares: FloatArray, tilt: float) -> FloatArray:
@@ -111,8 +125,8 @@ def maintenance_rates(
     """
     z = np.linspace(-2.0, 2.0, 9)
     weights = np.exp(-0.5 * z * z)
-    rates = np.empty(LEVERAGES)
-    for n, leverage in enumerate(CENTRES):
+    rates = np.empty(CLASSES)
+    for n, leverage in enumerate(CLASS_LEVERAGE):
         total, mass = 0.0, 0.0
         for at, weight in zip(z, weights, strict=True):
             usd = size_median_usd * math.exp(size_sigma * float(at))
@@ -124,8 +138,7 @@ def maintenance_rates(
             total += weight * (tier.maintenance_rate - tier.deduction / value)
             mass += weight
         rates[n] = total / mass if mass > 0.0 else tiers[0].maintenance_rate
-    out = np.concatenate((rates, rates)) + fee_rate
-    return np.clip(out, 0.0, 0.5)
+    return np.clip(rates + fee_rate, 0.0, 0.5)
 
 
 def top_leverage(tiers: Sequence[MarginTier]) -> float:
@@ -151,33 +164,20 @@ def log_ratio(kind: ContractKind, leverage: FloatArray, rate: FloatArray) -> Flo
     return np.stack((np.minimum(down, -1e-4), np.maximum(up, 1e-4)))
 
 
-def distance_table(kind: ContractKind, rates: FloatArray, menu_share: float) -> FloatArray:
+def distance_table(kind: ContractKind, rates: FloatArray) -> FloatArray:
     """float64[2, 40, 64]: log-distances at which a class spreads its liquidation levels.
 
-    Isolated: a share sits exactly at the menu's leverage inside the interval, the rest fills it.
-    Cross: levels depend on the rest of the account, so they spread over a wider range.
+    Isolated: at the menu's leverage, less some unused margin. Cross: levels depend on the rest of
+    the account, so they spread over twice the class's own interval (in log leverage).
     """
     table = np.empty((2, CLASSES, POINTS))
     u = (np.arange(POINTS) + 0.5) / POINTS
-    atoms = round(menu_share * POINTS)
     for n in range(LEVERAGES):
-        low, high = EDGES[n], EDGES[n + 1]
-        inside = [m for m in _MENU if (low <= m < high and m != 25) or (m == 25 and high == 25.0)]
-        fill = low * (high / low) ** u
-        isolated = fill.copy()
-        if inside and atoms:
-            isolated = np.concatenate(
-                (
-                    np.resize(np.array(inside, dtype=float), atoms),
-                    low * (high / low) ** ((np.arange(POINTS - atoms) + 0.5) / (POINTS - atoms))
-                    if atoms < POINTS
-                    else np.empty(0),
-                )
-            )
-        width = high / low
-        wide = np.maximum(low / math.sqrt(width) * (width * width) ** u, 1.02)
-        rate = np.full(POINTS, rates[n])
-        table[:, n, :] = log_ratio(kind, isolated, rate)
-        table[:, LEVERAGES + n, :] = log_ratio(kind, wide, rate)
+        effective = np.maximum(MENU[n] * (1.0 - UNUSED_MARGIN * u * u), 1.02)
+        table[:, n, :] = log_ratio(kind, effective, np.full(POINTS, rates[n]))
+        width = EDGES[n + 1] / EDGES[n]
+        wide = np.maximum(EDGES[n] / math.sqrt(width) * (width * width) ** u, 1.02)
+        m = LEVERAGES + n
+        table[:, m, :] = log_ratio(kind, wide, np.full(POINTS, rates[m]))
     order = np.array([int(f"{i:06b}"[::-1], 2) for i in range(POINTS)])
     return np.ascontiguousarray(table[:, :, order])

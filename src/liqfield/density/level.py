@@ -16,7 +16,7 @@ from liqfield.density.law import CLASSES
 from liqfield.model.events import FloatArray, Liquidation
 from liqfield.model.sides import Coverage, PositionSide
 
-KEEP = 3000
+KEEP = 1500
 SEEN = 1024
 # Share of the forced notional that a sampled feed shows: not published, a stated guess.
 SAMPLED_SHARE = 0.35
@@ -24,14 +24,17 @@ LATEST_PENALTY = 0.7
 
 
 class Evidence(NamedTuple):
-    """One side of one interval, per unit of the law's share of each class.
+    """One side of one interval.
 
-    swept: USD [classes]; standing: share of the side [classes]; seen: USD of prints.
+    swept: USD [classes] per unit of each class's share of openings; exposure: exits that this mass
+    has lived through [classes], age x exit rate; kappa: the churn factor it lived under; seen: USD
+    of forced orders that the prints stand for.
     """
 
     side: int
     swept: FloatArray
-    standing: FloatArray
+    exposure: FloatArray
+    kappa: float
     seen: float
 
 
@@ -39,8 +42,9 @@ class Level:
     """Forced share by side, the granularity of prints, and the evidence for the law."""
 
     def __init__(self, prior_share: float, half_life_h: float) -> None:
-        self._prior = prior_share
+        self._prior: FloatArray = np.full(2, prior_share)
         self._half_life_h = half_life_h
+        self.shown = np.zeros(2)  # USD printed, forgetting; `seen` is what it stands for
         self.seen = np.zeros(2)  # USD, forgetting
         self.swept = np.zeros(2)  # USD, forgetting
         self.prints = 0
@@ -48,6 +52,7 @@ class Level:
         self._follow = 0.1  # share of printed seconds that are followed by another
         self.size_1 = self.size_2 = 0.0  # forgetting sums of USD and USD squared
         self._open_swept = np.zeros((2, CLASSES))
+        self._open_born = np.zeros((2, CLASSES))
         self._open_seen = np.zeros(2)
         self.evidence: deque[Evidence] = deque(maxlen=KEEP)
         self._known: dict[tuple[int, str, float, float], None] = {}
@@ -64,6 +69,7 @@ class Level:
         usd = notional_usd / self._visible(event)
         self._open_seen[side] += usd
         self.seen[side] += usd
+        self.shown[side] += notional_usd
         self.prints += 1
         self.size_1 = 0.999 * self.size_1 + notional_usd
         self.size_2 = 0.999 * self.size_2 + notional_usd * notional_usd
@@ -89,45 +95,53 @@ class Level:
         shown = ((1.0 - math.exp(-mu)) / mu) ** 0.6 if mu > 1e-6 else 1.0
         return shown * (LATEST_PENALTY if event.coverage is Coverage.LATEST_PER_SECOND else 1.0)
 
-    def sweep(self, swept_usd: FloatArray) -> None:
-        """Mass swept by the mark, USD [2, classes]."""
+    def sweep(self, swept_usd: FloatArray, born_usd: FloatArray) -> None:
+        """Mass swept by the mark, USD [2, classes], and USD x birth hour [2, classes]."""
         self._open_swept += swept_usd
+        self._open_born += born_usd
         self.swept += swept_usd.sum(axis=1)
 
-    def interval(self, dt_h: float, shares: FloatArray, standing: FloatArray) -> None:
-        """End of a scoring interval. shares: the law's class shares in force [classes].
+    def interval(
+        self, dt_h: float, now_h: float, shares: FloatArray, rates: FloatArray, kappa: float
+    ) -> None:
+        """End of a scoring interval: what was swept and what was printed become evidence.
 
-        standing: coins by side and class [2, classes].
+        shares: the class shares of openings in force [classes]; rates: exits an hour [classes].
         """
         keep = 0.5 ** (dt_h / self._half_life_h)
         self.seen *= keep
+        self.shown *= keep
         self.swept *= keep
         if self.prints:
             unit = 1.0 / np.maximum(shares, 1e-9)
             for side in range(2):
-                total = float(standing[side].sum())
-                if self._open_swept[side].sum() > 0.0 and total > 0.0:
+                swept = self._open_swept[side]
+                if swept.sum() > 0.0:
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        age = np.where(swept > 0.0, now_h - self._open_born[side] / swept, 0.0)
+                    exposure = np.clip(age, 0.0, 1e3) * rates
                     self.evidence.append(
-                        Evidence(
-                            side,
-                            self._open_swept[side] * unit,
-                            standing[side] / total * unit,
-                            float(self._open_seen[side]),
-                        )
+                        Evidence(side, swept * unit, exposure, kappa, float(self._open_seen[side]))
                     )
         self._open_swept[:] = 0.0
+        self._open_born[:] = 0.0
         self._open_seen[:] = 0.0
 
     def rebase(self, forced: tuple[float, float]) -> None:
         """A new law is in force: what was swept under the old one would have been other."""
+        self._prior[:] = forced
         for side in range(2):
             if self.seen[side] > 0.0:
                 self.swept[side] = self.seen[side] / forced[side]
 
+    def visible(self) -> FloatArray:
+        """Share of the forced notional that the feed prints, float64[2]; 1 before any print."""
+        return np.where(self.seen > 0.0, self.shown / np.maximum(self.seen, 1e-300), 1.0)
+
     def share(self, prior_usd: float) -> FloatArray:
         """Forced share by side, float64[2], in (0, 1]."""
         if self.prints == 0:
-            return np.full(2, self._prior)
+            return self._prior.copy()
         shares = (prior_usd * self._prior + self.seen) / (prior_usd + self.swept)
         return np.clip(shares, 1e-4, 1.0)
 
@@ -140,35 +154,39 @@ class Level:
     def dump(self) -> dict[str, object]:
         """Everything as plain data."""
         return {
+            "prior": self._prior.tolist(),
             "seen": self.seen.tolist(),
+            "shown": self.shown.tolist(),
             "swept": self.swept.tolist(),
             "prints": self.prints,
             "sizes": [self.size_1, self.size_2],
             "pace": [self._last_second, self._follow],
             "open_swept": self._open_swept.tobytes(),
+            "open_born": self._open_born.tobytes(),
             "open_seen": self._open_seen.tolist(),
             "evidence": [
-                [e.side, e.swept.tobytes(), e.standing.tobytes(), e.seen] for e in self.evidence
+                [e.side, e.swept.tobytes(), e.exposure.tobytes(), e.kappa, e.seen]
+                for e in self.evidence
             ],
             "known": [list(key) for key in self._known],
         }
 
     def load(self, data: dict[str, object]) -> None:
         """The inverse of `dump`."""
+        self._prior = np.array(data["prior"])
         self.seen = np.array(data["seen"])
+        self.shown = np.array(data["shown"])
         self.swept = np.array(data["swept"])
         self.prints = int(data["prints"])  # type: ignore[call-overload]
         self.size_1, self.size_2 = data["sizes"]  # type: ignore[misc]
         self._last_second, self._follow = data["pace"]  # type: ignore[misc]
         self._open_swept = np.frombuffer(data["open_swept"]).reshape(2, CLASSES).copy()  # type: ignore[call-overload]
+        self._open_born = np.frombuffer(data["open_born"]).reshape(2, CLASSES).copy()  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])
         self.evidence.clear()
-        for side, swept, standing, seen in data["evidence"]:  # type: ignore[attr-defined]
-            self.evidence.append(
-                Evidence(
-                    side, np.frombuffer(swept).copy(), np.frombuffer(standing).copy(), float(seen)
-                )
-            )
+        for side, swept, exposure, kappa, seen in data["evidence"]:  # type: ignore[attr-defined]
+            arrays = np.frombuffer(swept).copy(), np.frombuffer(exposure).copy()
+            self.evidence.append(Evidence(side, *arrays, float(kappa), float(seen)))
         self._known = {
             (int(a), str(b), float(c), float(d)): None
             for a, b, c, d in data["known"]  # type: ignore[attr-defined]

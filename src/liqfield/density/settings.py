@@ -17,30 +17,24 @@ BIN_COUNT = 4000
 
 
 class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
-    """A joint law of effective leverage, margin mode and life: nine numbers, no free weights.
+    """The prior law of openings by effective leverage and margin mode, weighted by notional.
 
-    isolated_share     share of open interest in short-lived isolated positions, 0..1
-    isolated_median,   log-normal law of effective leverage (x) within each mode
-      isolated_sigma
-    cross_median, cross_sigma
-    menu_share         share of isolated positions exactly at a leverage of the venues' menus
+    isolated_share     share of opened notional in isolated mode, 0..1
+    isolated_median, isolated_sigma   log-normal weight over the menu's points (x)
+    cross_median, cross_sigma         log-normal law of effective leverage (x)
     taker_tilt         takers draw in proportion to L**tilt, makers to L**-tilt
     exit_exponent      voluntary exits happen in proportion to (L / 3x)**exponent
     isolated_exit      ... times this for isolated positions
-    is_standing        True: the shares describe open interest as it STANDS; the seeding law is
-                       derived (seeds = standing / life). False: they describe openings
     """
 
-    isolated_share: float = 0.30
-    isolated_median: float = 12.0
-    isolated_sigma: float = 1.0
-    cross_median: float = 3.5
-    cross_sigma: float = 0.8
-    menu_share: float = 0.5
+    isolated_share: float = 0.10
+    isolated_median: float = 20.0
+    isolated_sigma: float = 0.9
+    cross_median: float = 2.2
+    cross_sigma: float = 0.85
     taker_tilt: float = 0.2
     exit_exponent: float = 0.5
-    isolated_exit: float = 1.5
-    is_standing: bool = True
+    isolated_exit: float = 1.0
 
 
 class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +69,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     spread: float = 0.6
     fit_law: bool = True
     refit_h: float = 12.0
+    score_s: float = 300.0
     step_s: float = 10.0
     bin_width: float = BIN_WIDTH
     bin_count: int = BIN_COUNT

@@ -105,25 +105,26 @@ class DensityState:
             self.resync()
         return opened, dead
 
-    def sweep(self, low: float, high: float, swept: FloatArray) -> None:
+    def sweep(self, low: float, high: float, swept: FloatArray, born: FloatArray) -> None:
         """The mark covered [low, high]: longs at or above low, shorts at or below high are gone.
 
-        A bin falls when the mark passes its centre. Adds to swept[2, classes].
+        A bin falls when the mark passes its centre. Adds coins to swept[2, classes] and
+        coins x birth hour to born[2, classes].
         """
         w, first, count = self.grid.width, self.grid.first_bin, self.grid.count
         # first bin whose centre is at or above `low`, last whose centre is at or below `high`
         from_bin = math.ceil(math.log(low) / w - 0.5) - first
         if from_bin <= self.top[0]:
             start = max(from_bin, 0)
-            self._clear(0, start, self.top[0] + 1, swept)
+            self._clear(0, start, self.top[0] + 1, swept, born)
             self.top[0] = max(start - 1, 0)
         to_bin = math.floor(math.log(high) / w - 0.5) - first
         if to_bin >= self.top[1]:
             stop = min(to_bin, count - 1)
-            self._clear(1, self.top[1], stop + 1, swept)
+            self._clear(1, self.top[1], stop + 1, swept, born)
             self.top[1] = min(stop + 1, count - 1)
 
-    def _clear(self, side: int, low: int, high: int, swept: FloatArray) -> None:
+    def _clear(self, side: int, low: int, high: int, swept: FloatArray, born: FloatArray) -> None:
         taken = np.zeros(CLASSES)
         kernels.clear(
             self.raw,  # type: ignore[arg-type]
@@ -134,6 +135,7 @@ class DensityState:
             low,
             high,
             taken,
+            born[side],
         )
         swept[side] += taken
         self.pending[side] += taken.sum()

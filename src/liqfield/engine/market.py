@@ -345,12 +345,12 @@ class MarketEngine:
     def _on_open_interest(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, OpenInterest)
         price = state.mark.price if state.mark is not None else 0.0
-        priced = _priced(event, price)
-        if priced is not None:
-            state.open_interest = priced
-            state.density.update(priced)
-            self.analytics.on_open_interest(priced)
-            self.context_readings.on_open_interest(priced)
+        known = priced(event, price)
+        if known is not None:
+            state.open_interest = known
+            state.density.update(known)
+            self.analytics.on_open_interest(known)
+            self.context_readings.on_open_interest(known)
         return []
 
     def _on_liquidation(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
@@ -401,10 +401,10 @@ class MarketEngine:
             state = self.instruments[event.instrument_id]
             if isinstance(event, OpenInterest):
                 # Marks come with the same history; the density keeps the newest.
-                priced = _priced(event, state.density.mark)
-                if priced is None:
+                known = priced(event, state.density.mark)
+                if known is None:
                     continue
-                event = priced  # noqa: PLW2901
+                event = known  # noqa: PLW2901
             if due_ns and event.event_ns > due_ns:
                 densities = self.densities()
                 if densities:
@@ -422,7 +422,7 @@ class MarketEngine:
         return outputs
 
 
-def _priced(event: OpenInterest, price: float) -> OpenInterest | None:
+def priced(event: OpenInterest, price: float) -> OpenInterest | None:
     """Coins of an inverse contract's dollars at a price; None while no price is known."""
     if event.quantity > 0.0 or event.notional_usd <= 0.0:
         return event

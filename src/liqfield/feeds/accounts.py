@@ -84,10 +84,11 @@ class AccountScan:
                 await self._new.wait()
             at_s, _, name = self._due[0]
             now = loop.time()
-            if at_s > now:
+            if at_s > now + 0.01:
                 self._new.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._new.wait(), min(at_s - now, 5.0))
+                    async with asyncio.timeout(min(at_s - now, 5.0)):
+                        await self._new.wait()
                 continue
             heapq.heappop(self._due)
             await self._look(name)

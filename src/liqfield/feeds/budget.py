@@ -29,7 +29,8 @@ class TokenBucket:
             self._refill()
             # Again after the wait: a refusal may have emptied the bucket meanwhile.
             while self._tokens < min(weight, self.capacity) - 1e-9:
-                await asyncio.sleep((min(weight, self.capacity) - self._tokens) / self._rate)
+                short = min(weight, self.capacity) - self._tokens
+                await asyncio.sleep(max(short / self._rate, 0.001))
                 self._refill()
             self._tokens -= weight
             self.used += weight

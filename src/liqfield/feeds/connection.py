@@ -28,7 +28,7 @@ from liqfield.model.sides import GapReason
 from liqfield.venues.allowances import allowance
 from liqfield.venues.contract import Budget, Connection, stamped
 
-STEADY_S = 10.0  # of data before a failure counts as the first again
+EASE_S, STEADY_S = 2.0, 10.0  # of data: waits are short again; a failure is a first one again
 ACK_S = 10.0  # after the last subscription the venue must have said something
 TAKE_OVER_S = 10.0  # the new socket of a rotation takes over at the latest after this
 TICK_S = 0.25
@@ -50,7 +50,7 @@ class ConnectionSupervisor:
         pools: Pools | None = None,
         clock: Clock | None = None,
         probe: Callable[[Frame], list[tuple[str, str]]] | None = None,
-        before_subscribe: Callable[[], Awaitable[None]] | None = None,
+        before_subscribe: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self.spec = spec
         self.watch = StreamWatch(spec.venue, spec.streams)
@@ -189,7 +189,7 @@ class ConnectionSupervisor:
         due_s = now + self.spec.max_age_s * self._rng.uniform(0.9, 1.0)
         try:
             if self._before_subscribe is not None:
-                await self._before_subscribe()
+                await self._before_subscribe(now)
             await self._subscribe(socket)
             asked_s = self._clock.now_s()
             while True:
@@ -245,6 +245,8 @@ class ConnectionSupervisor:
             self._live_since_s = now
         elif now - self._live_since_s > STEADY_S:
             self._backoff.reset()
+        elif now - self._live_since_s > EASE_S:
+            self._backoff.ease()
         if not self.watch.has_stale:
             self._heal_at_s, self._heal_wait_s = now, HEAL_S
 
@@ -276,9 +278,7 @@ class ConnectionSupervisor:
             else:
                 overlap.new_said(payload)
 
-        if not self._opens.try_take(1.0):
-            self.detail = "rotation postponed: no connection attempts left"
-            return False
+        await self._opens.take(1.0)
         try:
             fresh = await self._transport.open(self.spec.venue, self._url, on_message)
         except (OSError, VenueRefusal) as error:

@@ -26,7 +26,7 @@ _RULES = {
     429: _Rule("rate", "too many requests", 30.0),
     451: _Rule("geo", "not available from this location", 600.0),
 }
-_TROUBLE = _Rule("maintenance", "in trouble or under maintenance", 5.0)
+_TROUBLE = _Rule("maintenance", "in trouble or under maintenance", 1.0)
 _OTHER = _Rule("other", "", 5.0)
 _UNTIL = re.compile(rb"banned until (\d{13})")
 _COUNTRY = re.compile(rb"your country|your region|restricted location|not available in", re.I)

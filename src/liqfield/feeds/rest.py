@@ -33,14 +33,14 @@ class RestClient:
         self._clock = clock or Clock()
         self._timeout_s = timeout_s
 
-    async def fetch(self, request: HttpRequest) -> Frame:
+    async def fetch(self, request: HttpRequest, timeout_s: float = 0.0) -> Frame:
         """The reply as a frame. Raises VenueRefusal (with words) or OSError (network)."""
         bucket = self.buckets.get(request.pool)
         if bucket is not None:
             await bucket.take(request.weight)
         url = (self._base_url or request.host or self.venue.rest_url) + request.path
         try:
-            reply = await self._transport.request(url, request.body, self._timeout_s)
+            reply = await self._transport.request(url, request.body, timeout_s or self._timeout_s)
         except OSError as error:
             self.detail = explain(error)[1]
             raise OSError(f"{self.venue.name} {request.path}: {error}") from error

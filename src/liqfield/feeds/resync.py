@@ -21,7 +21,9 @@ RETRY_S = 5.0
 ANSWER_S = 10.0  # a snapshot that has not come by then is asked for again
 CALM_S = 60.0  # a minute without a loss: the next one is a first one again
 STUBBORN = 3  # losses in a minute after which the connection itself is replaced
+OFTEN = 12  # losses in a row after which the waits grow
 MAX_WAIT_S = 30.0
+SNAPSHOT_S = 5.0  # a request that hangs must not hold up the books of others
 
 
 class Resynchroniser:
@@ -69,7 +71,8 @@ class Resynchroniser:
         if losses <= 2:
             self._queue.put_nowait(need)
             return
-        delay_s = min(MAX_WAIT_S, 0.5 * 2.0 ** (losses - 3)) * self._rng.uniform(0.5, 1.0)
+        longest_s = 1.0 if losses <= OFTEN else min(MAX_WAIT_S, 2.0 ** (losses - OFTEN))
+        delay_s = longest_s * self._rng.uniform(0.5, 1.0)
         loop = asyncio.get_running_loop()
         self._timers[need.instrument_id] = loop.call_later(delay_s, self._queue.put_nowait, need)
 
@@ -125,7 +128,7 @@ class Resynchroniser:
         loop = asyncio.get_running_loop()
         self._timers[need.instrument_id] = loop.call_later(ANSWER_S, self.request, need)
         if plan.request is not None:
-            self._sink(await self._rest.fetch(plan.request))
+            self._sink(await self._rest.fetch(plan.request, SNAPSHOT_S))
         elif plan.send:
             losses, _ = self._recent.get(need.instrument_id, (0, 0.0))
             if losses > STUBBORN and self._stubborn is not None:

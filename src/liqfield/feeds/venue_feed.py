@@ -27,7 +27,7 @@ from liqfield.venues.contract import Poll, Resync, Venue
 
 log = structlog.get_logger()
 RELIST_S = 3_600.0  # instrument lists are asked for again this often
-RELIST_VALID_S, RELIST_WAIT_S = 5.0, 5.0
+RELIST_WAIT_S = 5.0
 CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
 
 
@@ -66,7 +66,8 @@ class VenueFeed:
         self._by_source: dict[str, ConnectionSupervisor] = {}
         self._prepared: set[HttpRequest] = set()
         self._corrupt_s: dict[str, float] = {}
-        self._relisted_s = self._clock.now_s()  # the bootstrap is fresh enough for the first time
+        self._relisting: tuple[float, asyncio.Future[Frame]] | None = None
+        self._lists: set[asyncio.Future[Frame]] = set()
         self._chain = TradeChain(venue.name)
         # Rotations look at waiting messages before their turn: with a decoder of their own, because
         # the pipeline's may keep state.
@@ -164,6 +165,14 @@ class VenueFeed:
     async def run(self) -> None:
         """Until cancelled."""
         self.state = "running"
+        try:
+            await self._run()
+        finally:
+            for task in self._lists:
+                task.cancel()
+            await asyncio.gather(*self._lists, return_exceptions=True)
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._resync.run())
             group.create_task(self.accounts.run())
@@ -283,21 +292,27 @@ class VenueFeed:
         for supervisor in self._carriers(instrument_id, plan):
             supervisor.rotate_soon("a book was lost again and again")
 
-    async def _relist(self) -> None:
+    async def _relist(self, opened_s: float) -> None:
         """Ask for the instruments again before a new socket speaks of contracts.
 
-        A venue that changes the size of a contract does so while we are away; one answer serves all
-        connections that come back together, and a venue that does not answer holds none of them up.
+        A venue that changes the size of a contract does so while we are away, so that the answer
+        must be younger than the socket. One answer serves all connections that opened before it was
+        asked for; a venue that does not answer holds none of them up.
         """
-        now = self._clock.now_s()
-        if now - self._relisted_s < RELIST_VALID_S:
-            return
-        self._relisted_s = now
-        try:
-            async with asyncio.timeout(RELIST_WAIT_S):
-                self._sink(await self.rest.fetch(self.venue.bootstrap(())[0]))
-        except (VenueRefusal, OSError):
-            self._relisted_s = -RELIST_VALID_S
+        if self._relisting is None or self._relisting[0] < opened_s:
+            task = asyncio.ensure_future(
+                self.rest.fetch(self.venue.bootstrap(())[0], RELIST_WAIT_S)
+            )
+            self._relisting = (self._clock.now_s(), task)
+            self._lists.add(task)
+            task.add_done_callback(self._on_list)
+        await asyncio.wait([self._relisting[1]], timeout=RELIST_WAIT_S)
+
+    def _on_list(self, task: asyncio.Future[Frame]) -> None:
+        """The first to learn is the pipeline: connections go on only after this."""
+        self._lists.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self._sink(task.result())
 
     async def _poll(self, poll: Poll, first_after_s: float = 0.0) -> None:
         await asyncio.sleep(first_after_s or self._rng.uniform(0.0, min(poll.every_s, 2.0)))

@@ -10,6 +10,8 @@ import msgspec
 
 from liqfield.model.sides import ContractKind
 
+_INVERSE = ContractKind.INVERSE  # looking a member up costs more than the test
+
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """One contract.
@@ -58,7 +60,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def quantity_base(self, venue_quantity: float, price_usd: float) -> float:
         """Base coins of a venue quantity (inverse contracts need the price, USD per base coin)."""
-        if self.kind is ContractKind.INVERSE:
+        if self.kind is _INVERSE:
             return venue_quantity * self.quantity_factor / price_usd
         return venue_quantity * self.quantity_factor
 

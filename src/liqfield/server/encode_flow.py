@@ -33,7 +33,7 @@ from liqfield.server.wire import (
     WallRow,
 )
 
-BUCKETS, BARS, BAR_ROWS, EVENTS = 600, 16, 80, 100
+BUCKETS, BARS, BAR_ROWS, EVENTS = 720, 16, 80, 100
 PATH_POINTS = 120
 
 
@@ -103,16 +103,19 @@ def cascade_row(view: CascadeView) -> CascadeRow:
 
 
 def flow(view: FlowView) -> Flow:
-    """Of the CVD the last value of every `stride` buckets: it is a sum, nothing is lost."""
+    """Of the CVD the last value of every `stride` buckets: it is a sum, nothing is lost. Buckets
+    before the first trade have no price and are left out."""
+    traded = np.flatnonzero(np.isfinite(view.price))
+    first = int(traded[0]) if len(traded) else len(view.price)
     n = len(view.start_ns)
-    stride = max(1, -(-n // BUCKETS))
-    last = np.arange(n - 1, -1, -stride)[::-1]
+    stride = max(1, -(-(n - first) // BUCKETS))
+    last = np.arange(n - 1, first - 1, -stride)[::-1]
 
     def thin(values: FloatArray) -> tuple[float, ...]:
         return tuple(np.round(np.asarray(values, np.float64)[last], 4).tolist())
 
     # A bucket of several is stamped with the start of the first of them.
-    starts = np.maximum(last - (stride - 1), 0)
+    starts = np.maximum(last - (stride - 1), first)
     return Flow(
         base=view.base,
         at_ms=view.at_ns / 1e6,

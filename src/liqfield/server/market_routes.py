@@ -113,11 +113,13 @@ async def get_projection(
 
 
 @get("/api/v1/flow/{base:str}")
-async def get_flow(services: Given, base: Name) -> Flow:
-    """The newest state of the Flow panel."""
+async def get_flow(
+    services: Given, base: Name, span_s: Annotated[float, QueryParameter(ge=60, le=86400)] = 3600.0
+) -> Flow:
+    """The Flow panel over the last `span_s` of the UTC day."""
     _known(services, base)
-    newest = services.hub.latest(f"flow:{base}")
-    if not isinstance(newest, Flow):
+    newest = services.sources.flow(base, span_s)
+    if newest is None:
         raise NotFoundException(f"no flow of {base} yet")
     return newest
 

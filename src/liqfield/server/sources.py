@@ -10,7 +10,7 @@ import msgspec
 from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.sides import PositionSide
 from liqfield.model.tiles import MapColumn, StoredTile
-from liqfield.server.wire import MarketInfo, ProjectionReply
+from liqfield.server.wire import Flow, MarketInfo, ProjectionReply
 
 
 class Sources(Protocol):
@@ -20,6 +20,10 @@ class Sources(Protocol):
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         """The newest map; venue "all" is the pooled one; None while there is none."""
+        ...
+
+    def flow(self, base: str, span_s: float) -> Flow | None:
+        """The Flow panel over the last `span_s` of the UTC day; None while there is none."""
         ...
 
     def projection(

@@ -2,12 +2,14 @@
 
 - hftbacktest captures: gzip lines "<local ns> <raw JSON>"; the venue is told or recognised.
 - cryptofeed containers: zstd JSON lines with t = header, http, connect, send, recv.
+- books that venues offer to download: Bybit's ob200 and ob500, Hyperliquid's l2Book.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,16 +21,39 @@ from liqfield.model.errors import StoreError
 from liqfield.model.events import Frame, Gap, Record
 from liqfield.model.sides import GapReason
 from liqfield.store import dense, segment
+from liqfield.store.archives.rows import FileReport, stamp_ns, text_lines
 from liqfield.store.frames import read_records
 from liqfield.store.segment import ReadReport
 
-# host suffix -> venue name, for containers that state addresses
+# host suffix -> venue name, for containers that state addresses; the narrower ones first
 _HOSTS = {
+    "dapi.binance.com": "binance-coinm",
+    "dstream.binance.com": "binance-coinm",
     "binance.com": "binance",
     "bybit.com": "bybit",
     "okx.com": "okx",
     "hyperliquid.xyz": "hyperliquid",
+    "gateio.ws": "gate",
+    "bitget.com": "bitget",
+    "bitmex.com": "bitmex",
+    "deribit.com": "deribit",
 }
+
+
+_BYBIT_BOOKS = re.compile(r".*_ob\d+\.data(?:\.zip|\.gz)?")
+
+
+class _BybitBook(msgspec.Struct):
+    """What says when a message was made; the message itself stays as it is."""
+
+    topic: str
+    ts: int
+    cts: int = 0
+
+
+class _HyperliquidBook(msgspec.Struct):
+    time: str
+    raw: msgspec.Raw
 
 
 class _Line(msgspec.Struct):
@@ -49,6 +74,10 @@ def open_recording(
     """Records of any recording we can read, told apart by name. `venue` overrides recognition."""
     if path.is_dir() or path.suffix in (segment.SUFFIX, dense.SUFFIX):
         return read_records(path, reports)
+    if _BYBIT_BOOKS.fullmatch(path.name):
+        return read_bybit_books(path, reports)
+    if "l2Book" in path.parts:
+        return read_hyperliquid_books(path, reports)
     if path.name.endswith(".gz"):
         return read_lines(path, venue, reports)
     if path.name.endswith((".jsonl.zst", ".jsonl")):
@@ -119,6 +148,48 @@ def read_container(
         else:
             continue
         report.records += 1
+
+
+def read_bybit_books(path: Path, reports: list[ReadReport] | None = None) -> Iterator[Record]:
+    """Lines identical to the stream's messages; their own time stands for the arrival."""
+    decoder = msgspec.json.Decoder(_BybitBook)
+    for line, report in _book_lines(path, reports):
+        try:
+            head = decoder.decode(line)
+        except msgspec.DecodeError as error:
+            report.why, report.torn_bytes = f"line cannot be read: {error}", len(line)
+            return
+        # One archive holds one market: the topic's symbol says linear or inverse.
+        kind = "inverse" if head.topic.rpartition(".")[2].endswith("USD") else "linear"
+        report.records += 1
+        at_ns = (head.cts or head.ts) * 1_000_000
+        venue = "bybit-inverse" if kind == "inverse" else "bybit"
+        yield Frame(venue, f"ws:/v5/public/{kind}#archive", at_ns, line)
+
+
+def read_hyperliquid_books(path: Path, reports: list[ReadReport] | None = None) -> Iterator[Record]:
+    """Lines {time, ver_num, raw}: `raw` is the stream's message, `time` its arrival."""
+    decoder = msgspec.json.Decoder(_HyperliquidBook)
+    for line, report in _book_lines(path, reports):
+        try:
+            row = decoder.decode(line)
+            at_ns = stamp_ns(row.time.replace("Z", "+00:00"))
+        except (msgspec.DecodeError, ValueError) as error:
+            report.why, report.torn_bytes = f"line cannot be read: {error}", len(line)
+            return
+        report.records += 1
+        yield Frame("hyperliquid", "ws:/recorded#archive", at_ns, bytes(row.raw))
+
+
+def _book_lines(path: Path, reports: list[ReadReport] | None) -> Iterator[tuple[bytes, ReadReport]]:
+    report = ReadReport(str(path), blocks=1)
+    if reports is not None:
+        reports.append(report)
+    met = FileReport(str(path))
+    for line in text_lines(path, met):
+        if line.strip():
+            yield line.strip().encode(), report
+    report.why = report.why or met.why
 
 
 def _text_lines(path: Path) -> Iterator[str]:

@@ -87,16 +87,17 @@ class SlabFolder:
             raise StoreError(str(path), str(error.strerror)) from error
 
     def newest(self, base: str, venue: str, column_s: int) -> SlabKey | None:
-        keys = [SlabKey(base, venue, column_s, i) for i in self._indices(base, venue, column_s)]
+        keys = [SlabKey(base, venue, column_s, i) for i in self.indices(base, venue, column_s)]
         return max(keys, default=None)
 
     def prune(self, key: SlabKey) -> None:
-        for time_index in self._indices(key.base, key.venue, key.column_s):
+        for time_index in self.indices(key.base, key.venue, key.column_s):
             if time_index < key.time_index:
                 old = SlabKey(key.base, key.venue, key.column_s, time_index)
                 self.path(old).unlink(missing_ok=True)
 
-    def _indices(self, base: str, venue: str, column_s: int) -> list[int]:
+    def indices(self, base: str, venue: str, column_s: int) -> list[int]:
+        """Time indices of the slabs of a series, in no order."""
         folder = self.path(SlabKey(base, venue, column_s, 0)).parent
         names = [path.stem for path in folder.glob("*.slab")]
         return [int(name) for name in names if name.lstrip("-").isdigit()]

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from liqfield.model.errors import StoreError
 from liqfield.model.events import FloatArray
 
-Column: TypeAlias = npt.NDArray[np.int64] | FloatArray | npt.NDArray[np.object_]
+Column: TypeAlias = (
+    npt.NDArray[np.int64] | FloatArray | npt.NDArray[np.object_] | npt.NDArray[np.bool_]
+)
 Columns: TypeAlias = dict[str, Column]
 FORMATS = ("parquet", "csv")
 
@@ -23,6 +25,25 @@ FORMATS = ("parquet", "csv")
 def quoted(text: object) -> str:
     """A string literal of SQL."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def write_batch(
+    base: duckdb.DuckDBPyConnection, out: Path, columns: Mapping[str, Column], order: str
+) -> None:
+    """Columns that fit in memory, sorted, as Parquet. Raises StoreError naming `out`."""
+    beside = out.with_name(f".{out.name}.tmp")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        base.register("batch", dict(columns))
+        base.execute(
+            f"COPY (SELECT * FROM batch ORDER BY {order}) TO {quoted(beside)} "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        )
+        base.unregister("batch")
+        beside.replace(out)
+    except (OSError, duckdb.Error) as error:
+        beside.unlink(missing_ok=True) if out.parent.is_dir() else None
+        raise StoreError(str(out), f"cannot be written ({error})") from error
 
 
 class Table:

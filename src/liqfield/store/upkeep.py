@@ -119,7 +119,7 @@ def pack(folder: Path, now_s: float) -> Iterator[Packed]:
 
 
 def _groups(files: list[Path]) -> Iterator[list[Path]]:
-    """Runs of neighbours up to GROUP_BYTES; a damaged segment ends a run, or order would be lost."""
+    """Runs of neighbours up to GROUP_BYTES; a damaged segment ends a run: order must stay."""
     group: list[Path] = []
     size = 0
     for path in files:

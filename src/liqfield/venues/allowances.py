@@ -51,11 +51,16 @@ _BYBIT = Allowance(
 
 ALLOWANCES: dict[str, Allowance] = {
     "binance": _BINANCE,
-    "binance_coinm": _BINANCE,
+    # The ids of COIN-M trades have not been measured.
+    "binance-coinm": msgspec.structs.replace(_BINANCE, counts_trades=False),
     "bybit": _BYBIT,
-    "bybit_inverse": _BYBIT,
+    "bybit-inverse": _BYBIT,
     "okx": Allowance(opens=(3.0, 1.0), requests=(480.0, 3600.0)),
     "hyperliquid": Allowance(sockets=10, opens=(30.0, 60.0), subscriptions=1000),
+    "gate": Allowance(sockets=300),
+    "bitget": Allowance(requests=(10.0, 1.0)),
+    "bitmex": Allowance(sockets=40, opens=(3.0, 1.0)),
+    "deribit": Allowance(requests=(3.3, 1.0)),
 }
 
 

@@ -7,7 +7,9 @@ Rules and sources: docs/venues/binance.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -22,7 +24,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     OpenInterest,
@@ -60,7 +61,9 @@ from liqfield.venues.decoding import (
     coins,
     decimals_of,
     finite,
+    implied_price,
     levels,
+    listing,
     not_negative,
     open_interest,
     positive,
@@ -71,15 +74,23 @@ from liqfield.venues.scan import DepthScanner
 NAME = "binance"
 Pair = tuple[float, float]
 _KINDS = {"ADL": TradeKind.ADL, "INSURANCE_FUND": TradeKind.INSURANCE}
-# Depth diffs as sent before and since 2026, alone and on combined streams (never `@depth5@`).
-_DIFFS = tuple(
-    b'{"e":"depthUpdate","E":\1,"T":\1,"s":"\2",' + b + b'"U":\1,"u":\1,"pu":\1,"b":\3,"a":\4}'
-    for b in (b"", b'"ps":"\2","st":1,')
-)
-_DEPTH_SHAPES = (*_DIFFS, *(b'{"stream":"\2@depth@\2","data":' + d + b"}" for d in _DIFFS))
+_PARTIAL = re.compile(rb'\{"stream":"[^"]*@depth(5|10|20)[@"]')
+_BUY, _SELL, _MARKET = Aggressor.BUY, Aggressor.SELL, TradeKind.MARKET
+# The side of the order closes the other side's position.
+_CLOSED = {"SELL": PositionSide.LONG, "BUY": PositionSide.SHORT}
+_FILL, _LIMIT, _LARGEST = PriceKind.FILL, PriceKind.LIMIT, Coverage.LARGEST_PER_SECOND
 
 
-class _Message(msgspec.Struct, tag_field="e"):
+def depth_shapes(market: int) -> tuple[bytes, ...]:
+    """Depth diffs as sent before and since 2026, alone and on combined streams (not `@depth5@`)."""
+    start = b'{"e":"depthUpdate","E":\1,"T":\1,"s":"\2",'
+    end = b'"U":\1,"u":\1,"pu":\1,"b":\3,"a":\4}'
+    added = (b"", b'"ps":"\2",', b'"ps":"\2","st":%d,' % market)
+    diffs = tuple(start + middle + end for middle in added)
+    return (*diffs, *(b'{"stream":"\2@depth@\2","data":' + diff + b"}" for diff in diffs))
+
+
+class _Message(msgspec.Struct, tag_field="e", gc=False):
     """A stream message; `e` names its kind."""
 
 
@@ -146,7 +157,7 @@ class _Index(_Message, tag="indexPriceUpdate"):
     p: float
 
 
-class _ForceBody(msgspec.Struct):
+class _ForceBody(msgspec.Struct, gc=False):
     s: str
     S: str
     p: float
@@ -220,7 +231,7 @@ _Stream = (
 )
 
 
-class _Combined(msgspec.Struct):
+class _Combined(msgspec.Struct, gc=False):
     stream: str
     data: _Stream
 
@@ -390,6 +401,7 @@ class Binance:
 
     def __init__(self) -> None:
         self._reader = Reader(self.name)
+        self._prefix = f"{self.name}:"
         self._rest: dict[str, Callable[[Frame, dict[str, str], Instruments], list[Event]]] = {
             f"{self.api}/exchangeInfo": self._exchange_info,
             f"{self.api}/depth": self._rest_depth,
@@ -413,7 +425,7 @@ class Binance:
             "/bapi/futures/v1/friendly/future/common/brackets": self._web_brackets,
             f"{self.api}/insuranceBalance": self._insurance,
         }
-        self._stream: dict[type, Callable[[_Message, Frame, Instruments], list[Event]]] = {
+        self._stream: dict[type, Callable[[Any, Frame, Instruments], list[Event]]] = {
             _AggTrade: self._on_agg_trade,
             _Trade: self._on_trade,
             _Depth: self._on_depth,
@@ -427,7 +439,7 @@ class Binance:
         }
         self._raw = msgspec.json.Decoder(_Stream, strict=False)
         self._combined = msgspec.json.Decoder(_Combined, strict=False)
-        self._depth = DepthScanner(NAME, b'"s":"', _DEPTH_SHAPES)
+        self._depth = DepthScanner(self.name, b'"s":"', depth_shapes(self.market))
 
     # ---- decode -------------------------------------------------------------------------------
 
@@ -443,7 +455,7 @@ class Binance:
         if payload.find(b'"depthUpdate"', 0, 80) > 0:
             scanned = self._depth.scan(payload, instruments)
             if scanned is not None:
-                of, made, _, (_, at, first, last, previous) = scanned
+                of, made, (_, _, _, _, at, first, last, previous) = scanned
                 return [BookDelta(of.id, at * MS, frame.received_ns, first, last, previous, made)]
         try:
             if payload.startswith(b'{"stream"'):
@@ -476,62 +488,55 @@ class Binance:
     def _find(
         self, symbol: str, frame: Frame, instruments: Instruments, st: int = 0
     ) -> Instrument | Unknown:
-        if st not in (0, self.market):
+        if st and st != self.market:
             other = "coin-margined" if self.market == 1 else "USD-margined"
             return Unknown(self.name, frame.received_ns, other)
-        found = instruments.get(f"{self.name}:{symbol}")
-        return found or Unknown(self.name, frame.received_ns, f"instrument {symbol}")
+        found = instruments.get(self._prefix + symbol)
+        if found is None:
+            return Unknown(self.name, frame.received_ns, f"instrument {symbol}")
+        return found
 
-    def _on_agg_trade(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _AggTrade)
-        return self._trade(
-            m.s, m.st, str(m.a), m.p, m.q, m.T, m.m, TradeKind.MARKET, frame, instruments
-        )
+    def _on_agg_trade(self, m: _AggTrade, frame: Frame, instruments: Instruments) -> list[Event]:
+        return self._trade(m, str(m.a), _MARKET, frame, instruments)
 
-    def _on_trade(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _Trade)
-        kind = _KINDS.get(m.X, TradeKind.MARKET)
-        return self._trade(m.s, m.st, str(m.t), m.p, m.q, m.T, m.m, kind, frame, instruments)
+    def _on_trade(self, m: _Trade, frame: Frame, instruments: Instruments) -> list[Event]:
+        return self._trade(m, str(m.t), _KINDS.get(m.X, _MARKET), frame, instruments)
 
     def _trade(
         self,
-        symbol: str,
-        st: int,
+        m: _AggTrade | _Trade,
         trade_id: str,
-        price: float,
-        quantity: float,
-        at_ms: int,
-        buyer_is_maker: bool,
         kind: TradeKind,
         frame: Frame,
         instruments: Instruments,
     ) -> list[Event]:
-        of = self._find(symbol, frame, instruments, st)
-        if isinstance(of, Unknown):
-            return [of]
-        usd = positive(price) * of.price_factor
-        return [
-            Trade(
-                of.id,
-                at_ms * MS,
-                frame.received_ns,
-                usd,
-                coins(of, quantity, usd),
-                Aggressor.SELL if buyer_is_maker else Aggressor.BUY,
-                trade_id,
-                kind,
-            )
-        ]
-
-    def _on_depth(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _Depth)
         of = self._find(m.s, frame, instruments, m.st)
         if isinstance(of, Unknown):
             return [of]
+        usd = positive(m.p) * of.price_factor
+        aggressor = _SELL if m.m else _BUY
+        size, got = coins(of, m.q, usd), frame.received_ns
+        return [Trade(of.id, m.T * MS, got, usd, size, aggressor, trade_id, kind)]
+
+    def _on_depth(self, m: _Depth, frame: Frame, instruments: Instruments) -> list[Event]:
+        of = self._find(m.s, frame, instruments, m.st)
+        if isinstance(of, Unknown):
+            return [of]
+        if _PARTIAL.match(frame.payload):
+            return self._on_partial(m, frame, instruments)
         return [BookDelta(of.id, m.T * MS, frame.received_ns, m.U, m.u, m.pu, levels(m.b, m.a, of))]
 
-    def _on_book_ticker(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _BookTicker)
+    def _on_partial(self, m: _Depth, frame: Frame, instruments: Instruments) -> list[Event]:
+        """The best few levels: no diff and not the whole book, but a quote."""
+        if not m.b or not m.a:
+            return []
+        (bid, bid_size), (ask, ask_size) = max(m.b), min(m.a)
+        quote = _BookTicker(m.s, m.u, bid, bid_size, ask, ask_size, m.T, m.E, m.st)
+        return self._on_book_ticker(quote, frame, instruments)
+
+    def _on_book_ticker(
+        self, m: _BookTicker, frame: Frame, instruments: Instruments
+    ) -> list[Event]:
         of = self._find(m.s, frame, instruments, m.st)
         if isinstance(of, Unknown):
             return [of]
@@ -549,8 +554,7 @@ class Binance:
             )
         ]
 
-    def _on_mark(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _Mark)
+    def _on_mark(self, m: _Mark, frame: Frame, instruments: Instruments) -> list[Event]:
         of = self._find(m.s, frame, instruments, m.st)
         if isinstance(of, Unknown):
             return [of]
@@ -563,17 +567,15 @@ class Binance:
             events.append(FundingRate(of.id, at, got, finite(float(m.r)), hours, m.T * MS))
         return events
 
-    def _on_index(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _Index)
+    def _on_index(self, m: _Index, frame: Frame, instruments: Instruments) -> list[Event]:
         of = self._find(f"{m.i}_PERP", frame, instruments)
         if isinstance(of, Unknown):
             return [of]
         usd = positive(m.p) * of.price_factor
         return [IndexPrice(of.id, m.E * MS, frame.received_ns, usd)]
 
-    def _on_force(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
+    def _on_force(self, m: _Force, frame: Frame, instruments: Instruments) -> list[Event]:
         """SELL closes a long. Filled size at the average fill; `p` is near the bankruptcy price."""
-        assert isinstance(m, _Force)
         o = m.o
         of = self._find(o.s, frame, instruments, o.st)
         if isinstance(of, Unknown):
@@ -585,16 +587,17 @@ class Binance:
                 of.id,
                 o.T * MS,
                 frame.received_ns,
-                {"SELL": PositionSide.LONG, "BUY": PositionSide.SHORT}[o.S],
+                _CLOSED[o.S],
                 coins(of, o.z, usd),
                 usd,
-                PriceKind.FILL if filled else PriceKind.LIMIT,
-                Coverage.LARGEST_PER_SECOND,
+                _FILL if filled else _LIMIT,
+                _LARGEST,
             )
         ]
 
-    def _on_kline(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _Kline | _ContinuousKline)
+    def _on_kline(
+        self, m: _Kline | _ContinuousKline, frame: Frame, instruments: Instruments
+    ) -> list[Event]:
         symbol = m.s if isinstance(m, _Kline) else m.ps
         of = self._find(symbol, frame, instruments, m.st)
         if isinstance(of, Unknown):
@@ -605,8 +608,9 @@ class Binance:
         row = (k.o, k.h, k.l, k.c, k.q, k.Q) if inverse else (k.o, k.h, k.l, k.c, k.v, k.V)
         return [_candle(of, frame, CandleOf.LAST, k.t, k.T, row, is_closed=k.x)]
 
-    def _on_contract_info(self, m: _Message, frame: Frame, instruments: Instruments) -> list[Event]:
-        assert isinstance(m, _ContractInfo)
+    def _on_contract_info(
+        self, m: _ContractInfo, frame: Frame, instruments: Instruments
+    ) -> list[Event]:
         of = self._find(m.s, frame, instruments, m.st)
         if isinstance(of, Unknown):
             return [of]
@@ -630,11 +634,7 @@ class Binance:
         del query, instruments
         info = self._reader.read(frame.payload, _ExchangeInfo, "exchangeInfo")
         at = frame.received_ns
-        return [
-            Listing(f"{self.name}:{s.symbol}", at, at, _instrument(self.name, s))
-            for s in info.symbols
-            if s.filters
-        ]
+        return [listing(_instrument(self.name, s), at, at) for s in info.symbols if s.filters]
 
     def _rest_depth(
         self, frame: Frame, query: dict[str, str], instruments: Instruments
@@ -671,7 +671,7 @@ class Binance:
             usd = not_negative(row.sumOpenInterestValue)
             if of.kind is ContractKind.INVERSE:  # contracts are dollars, the value is in coins
                 outstanding, usd = usd, outstanding
-            price = usd / positive(outstanding) if outstanding > 0.0 else 0.0
+            price = implied_price(usd, outstanding)
             at, got = row.timestamp * MS, frame.received_ns
             events.append(OpenInterest(of.id, at, got, outstanding, price, is_history=True))
         return events
@@ -777,28 +777,17 @@ class Binance:
     ) -> list[Event]:
         symbol, events = query.get("symbol", ""), []
         for r in self._reader.read(frame.payload, list[_RestAgg], "aggTrades"):
-            events += self._trade(
-                symbol, 0, str(r.a), r.p, r.q, r.T, r.m, TradeKind.MARKET, frame, instruments
-            )
+            trade = _AggTrade(symbol, r.a, r.p, r.q, r.T, r.m)
+            events += self._on_agg_trade(trade, frame, instruments)
         return events
 
     def _rest_trades(
         self, frame: Frame, query: dict[str, str], instruments: Instruments
     ) -> list[Event]:
-        symbol, events, kind = query.get("symbol", ""), [], TradeKind.MARKET
+        symbol, events = query.get("symbol", ""), []
         for r in self._reader.read(frame.payload, list[_RestTrade], "trades"):
-            events += self._trade(
-                symbol,
-                0,
-                str(r.id),
-                r.price,
-                r.qty,
-                r.time,
-                r.isBuyerMaker,
-                kind,
-                frame,
-                instruments,
-            )
+            trade = _Trade(symbol, r.id, r.price, r.qty, r.time, r.isBuyerMaker)
+            events += self._on_trade(trade, frame, instruments)
         return events
 
     def _rest_brackets(
@@ -993,7 +982,7 @@ def subscription(
 
 
 def _instrument(venue: str, s: _Symbol) -> Instrument:
-    tick = next(f.tickSize for f in s.filters if f.filterType == "PRICE_FILTER")
+    tick = next((f.tickSize for f in s.filters if f.filterType == "PRICE_FILTER"), "none")
     lot = next((f.stepSize for f in s.filters if f.filterType == "LOT_SIZE"), "0")
     mantissa, decimals = tick_parts(tick)
     base, factor = base_and_factor(s.baseAsset)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
 from liqfield.venues.binance import Binance, subscription
-from liqfield.venues.contract import Budget, Connection, StreamSpec
+from liqfield.venues.contract import Connection, StreamSpec
 
 _PATH = "/ws"  # this host's streams are not split over paths
 
@@ -24,8 +24,6 @@ class BinanceCoinM(Binance):
     ws_url = "wss://dstream.binance.com"
     api = "/dapi/v1"
     market = 2
-    # USD-M and COIN-M spend from one allowance an address: a sixth of it is ours.
-    budgets = (Budget("weight", 400.0, 60.0), Budget("data", 1000.0, 300.0))
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         """Instruments; the brackets of this venue come by stream, when they change."""

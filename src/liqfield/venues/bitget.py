@@ -18,7 +18,6 @@ from liqfield.model.events import (
     FundingRate,
     IndexPrice,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     PositioningRatio,
@@ -48,6 +47,7 @@ from liqfield.venues.decoding import (
     find,
     finite,
     levels,
+    listing,
     not_negative,
     open_interest,
     past_candle,
@@ -319,7 +319,7 @@ class Bitget:
     ) -> list[Event]:
         rows = self._reader.read(bytes(m.data), list[_Contract], "instruments")
         at = frame.received_ns
-        return [Listing(f"{NAME}:{r.symbol}", at, at, _instrument(r)) for r in rows]
+        return [listing(_instrument(r), at, at) for r in rows]
 
     def _tickers(
         self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments

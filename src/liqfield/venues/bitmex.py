@@ -22,7 +22,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     TierTable,
@@ -54,6 +53,7 @@ from liqfield.venues.decoding import (
     find,
     finite,
     levels,
+    listing,
     not_negative,
     open_interest,
     past_candle,
@@ -356,7 +356,7 @@ class Bitmex:
             if not r.typ.startswith("FF") or r.isQuanto or not r.settlCurrency:
                 continue
             of = _instrument(r)
-            events.append(Listing(of.id, at, at, of))
+            events.append(listing(of, at, at))
             tiers = _tiers(r)
             if tiers:
                 events.append(TierTable(of.id, at, at, tiers))

@@ -22,7 +22,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     PositioningRatio,
@@ -51,14 +50,23 @@ from liqfield.venues.decoding import (
     base_and_factor,
     finite,
     levels,
+    listing,
     not_negative,
     open_interest,
     positive,
     request_of,
 )
+from liqfield.venues.scan import DepthScanner
 
 NAME = "bybit"
 Pair = tuple[float, float]
+_BOOK_HEAD = b'{"topic":"orderbook.200.'
+_SNAPSHOT = 1  # which of the shapes is a whole book
+_BOOK_SHAPES = tuple(
+    _BOOK_HEAD
+    + b'\2","type":"%s","ts":\1,"data":{"s":"\2","b":\3,"a":\4,"u":\1,"seq":\1},"cts":\1}' % kind
+    for kind in (b"delta", b"snapshot")
+)
 _TAKER = {"Buy": Aggressor.BUY, "Sell": Aggressor.SELL}
 # Here S names the POSITION that was closed, unlike on Binance and OKX.
 _CLOSED = {"Buy": PositionSide.LONG, "Sell": PositionSide.SHORT}
@@ -299,6 +307,7 @@ class Bybit:
 
     def __init__(self) -> None:
         self._reader = Reader(self.name)
+        self._depth = DepthScanner(self.name, b'"s":"', _BOOK_SHAPES)
         self._head = msgspec.json.Decoder(_Head)
         self._topics: dict[str, Callable[[str, Frame, Instruments], list[Event]]] = {
             "orderbook": self._on_book,
@@ -327,6 +336,10 @@ class Bybit:
 
     def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
         """Bytes to events. Raises DecodeError on malformed messages."""
+        if frame.payload.startswith(_BOOK_HEAD):
+            events = self._scan_book(frame, instruments)
+            if events is not None:
+                return events
         path, query, _ = request_of(frame.source)
         if frame.source.startswith("rest:"):
             return self._decode_rest(path, query, frame, instruments)
@@ -374,6 +387,19 @@ class Bybit:
     def _find(self, symbol: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
         found = instruments.get(f"{self.name}:{symbol}")
         return found or Unknown(self.name, frame.received_ns, f"instrument {symbol}")
+
+    def _scan_book(self, frame: Frame, instruments: Instruments) -> list[Event] | None:
+        """As `_on_book`, for the shapes that are sent; None leaves it to JSON."""
+        if "/linear" not in frame.source and "/inverse" not in frame.source:
+            return None
+        scanned = self._depth.scan(frame.payload, instruments)
+        if scanned is None:
+            return None
+        of, made, (shape, _, _, sent, u, _, matched, _) = scanned
+        at, got = (matched or sent) * MS, frame.received_ns
+        if shape == _SNAPSHOT or u == 1:
+            return [BookSnapshot(of.id, at, got, u, made)]
+        return [BookDelta(of.id, at, got, u, u, -1, made)]
 
     def _on_book(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
         m = self._reader.read(frame.payload, _BookMessage, topic)
@@ -505,10 +531,7 @@ class Bybit:
         if body.category not in ("linear", "inverse"):
             return [Notice(self.name, frame.received_ns, "unused", f"instruments {body.category}")]
         got = frame.received_ns
-        return [
-            Listing(f"{self.name}:{c.symbol}", at, got, _instrument(self.name, c))
-            for c in body.rows
-        ]
+        return [listing(_instrument(self.name, c), at, got) for c in body.rows]
 
     def _rest_book(
         self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
@@ -11,7 +12,15 @@ import msgspec
 import numpy as np
 
 from liqfield.model.errors import DecodeError
-from liqfield.model.events import BestQuote, BookLevels, Candle, Frame, OpenInterest, Unknown
+from liqfield.model.events import (
+    BestQuote,
+    BookLevels,
+    Candle,
+    Frame,
+    Listing,
+    OpenInterest,
+    Unknown,
+)
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import CandleOf, ContractKind
 
@@ -19,10 +28,12 @@ MS = 1_000_000
 T = TypeVar("T")
 Found: TypeAlias = Instrument | Unknown
 MIN_VALUE, MAX_VALUE = 1e-15, 1e15  # no price, size or rate of any market lies beyond
+MAX_DECIMALS = 18  # of a tick
 MAX_TICKS = 2.0**53  # a float counts no further
 _MULTIPLIER = re.compile(r"^(1000000|100000|10000|1000)([A-Z].*)$")
 
 
+@lru_cache(maxsize=256)
 def request_of(source: str) -> tuple[str, dict[str, str], str]:
     """("rest:/a?b=c {body}") -> ("/a", {"b": "c"}, "{body}"); a WebSocket source gives its path."""
     _, _, rest = source.partition(":")
@@ -82,7 +93,8 @@ def levels(
 
 def coins(of: Instrument, quantity: float, price_usd: float) -> float:
     """Base coins of a venue quantity; 0 on a side of a quote that is empty (price 0)."""
-    quantity = not_negative(quantity)
+    if not 0.0 <= quantity < MAX_VALUE:
+        raise ValueError(f"{quantity} is negative or not finite")
     return of.quantity_base(quantity, positive(price_usd)) if price_usd > 0.0 else 0.0
 
 
@@ -103,6 +115,21 @@ def find(venue: str, symbol: str, frame: Frame, known: Mapping[str, Instrument])
     """The instrument that a message names, or the event that says it is not listed."""
     found = known.get(f"{venue}:{symbol}")
     return found or Unknown(venue, frame.received_ns, f"instrument {symbol}")
+
+
+def listing(of: Instrument, event_ns: int, received_ns: int) -> Listing:
+    """An instrument whose numbers can be true."""
+    for factor in (of.price_factor, of.quantity_factor, of.funding_interval_h):
+        positive(factor)
+    if of.tick_decimals > MAX_DECIMALS or of.tick_mantissa > MAX_VALUE:
+        raise ValueError(f"{of.symbol}: no tick of a market")
+    not_negative(of.lot), not_negative(of.max_leverage)
+    return Listing(of.id, event_ns, received_ns, of)
+
+
+def implied_price(usd: float, base: float) -> float:
+    """USD per base coin of a value and its coins; 0 where there are none."""
+    return not_negative(not_negative(usd) / base) if base > MIN_VALUE else 0.0
 
 
 def quote(
@@ -137,8 +164,8 @@ def past_candle(
 ) -> Candle:
     """A candle of a history reply; span = (end ns, length ns), volume in base coins."""
     end_ns, interval_ns = span
-    low, high = min(ohlc), max(ohlc)
-    positive(low), positive(high)
+    for price in ohlc:
+        positive(price)
     p = of.price_factor
     return Candle(
         of.id,

@@ -18,7 +18,6 @@ from liqfield.model.events import (
     FundingRate,
     IndexPrice,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     Trade,
@@ -47,6 +46,7 @@ from liqfield.venues.decoding import (
     find,
     finite,
     levels,
+    listing,
     not_negative,
     open_interest,
     past_candle,
@@ -298,11 +298,7 @@ class Deribit:
     ) -> list[Event]:
         rows = self._reader.read(body, list[_Contract], "get_instruments")
         got = frame.received_ns
-        return [
-            Listing(f"{NAME}:{r.instrument_name}", at, got, _instrument(r))
-            for r in rows
-            if r.kind == "future"
-        ]
+        return [listing(_instrument(r), at, got) for r in rows if r.kind == "future"]
 
     def _summaries(
         self, body: bytes, at: int, frame: Frame, query: dict[str, str], known: Instruments

@@ -20,7 +20,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     PositioningRatio,
@@ -59,7 +58,9 @@ from liqfield.venues.decoding import (
     coins,
     find,
     finite,
+    implied_price,
     levels,
+    listing,
     not_negative,
     open_interest,
     past_candle,
@@ -391,7 +392,7 @@ class Gate:
     def _contracts(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
         rows = self._reader.read(frame.payload, list[_Contract], "contracts")
         at = frame.received_ns
-        return [Listing(f"{NAME}:{r.name}", at, at, _instrument(r)) for r in rows]
+        return [listing(_instrument(r), at, at) for r in rows]
 
     def _liquidations(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
         events: list[Event] = []
@@ -565,12 +566,8 @@ def _stats(of: Instrument, row: _Stats, frame: Frame, *, is_history: bool) -> li
     events: list[Event] = []
     if row.open_interest >= 0.0:
         stated = row.open_interest * of.quantity_factor
-        price = row.open_interest_usd / stated if stated > 0.0 and is_history else 0.0
-        events.append(
-            open_interest(
-                of, at, got, row.open_interest, not_negative(price), is_history=is_history
-            )
-        )
+        price = implied_price(row.open_interest_usd, stated) if is_history else 0.0
+        events.append(open_interest(of, at, got, row.open_interest, price, is_history=is_history))
     for basis, ratio in (
         ("accounts", row.lsr_account),
         ("top_accounts", row.top_lsr_account),

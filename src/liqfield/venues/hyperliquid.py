@@ -19,7 +19,6 @@ from liqfield.model.events import (
     FundingRate,
     IndexPrice,
     Liquidation,
-    Listing,
     MarkPrice,
     MeasuredPosition,
     Notice,
@@ -48,6 +47,7 @@ from liqfield.venues.decoding import (
     decimals_of,
     finite,
     levels,
+    listing,
     not_negative,
     positive,
     request_of,
@@ -396,7 +396,7 @@ class Hyperliquid:
         events: list[Event] = []
         for asset in meta.universe:
             of = _instrument(asset)
-            events.append(Listing(of.id, at, at, of))
+            events.append(listing(of, at, at))
             events.append(TierTable(of.id, at, at, _tiers(asset, tables.get(asset.marginTableId))))
         return events
 

@@ -6,6 +6,7 @@ sources: docs/venues/okx.md.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -21,7 +22,6 @@ from liqfield.model.events import (
     IndexPrice,
     InsuranceFund,
     Liquidation,
-    Listing,
     MarkPrice,
     Notice,
     OpenInterest,
@@ -49,15 +49,26 @@ from liqfield.venues.decoding import (
     Reader,
     base_and_factor,
     finite,
+    implied_price,
     levels,
+    listing,
     not_negative,
     positive,
     request_of,
 )
+from liqfield.venues.scan import DepthScanner
 
 NAME = "okx"
 _TAKER = {"buy": Aggressor.BUY, "sell": Aggressor.SELL}
 _ORDER_CLOSES = {"sell": PositionSide.LONG, "buy": PositionSide.SHORT}
+_BOOK_HEAD = b'{"arg":{"channel":"books","instId":"'
+_SNAPSHOTS = (2, 3)  # which of the shapes are whole books
+# A level is price, size, a dead field, orders. Sequence ids came in 2023.
+_BOOK_SHAPES = tuple(
+    _BOOK_HEAD
+    + b'\2"},"action":"%s","data":[{"asks":\5\4,"bids":\3,"ts":"\1","checksum":\1%s}]}' % kind
+    for kind in itertools.product((b"update", b"snapshot"), (b',"prevSeqId":\1,"seqId":\1', b""))
+)
 _SPANS_MS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1H": 3_600_000, "1D": 86_400_000}
 
 
@@ -198,6 +209,7 @@ class Okx:
 
     def __init__(self) -> None:
         self._reader = Reader(NAME)
+        self._depth = DepthScanner(NAME, b'"instId":"', _BOOK_SHAPES)
         self._head = msgspec.json.Decoder(_Head)
         self._channels: dict[str, Handler] = {
             "books": self._on_book,
@@ -245,6 +257,10 @@ class Okx:
         if frame.payload == b"pong":
             return [Notice(NAME, frame.received_ns, "pong")]
         is_rest = frame.source.startswith("rest:")
+        if not is_rest and frame.payload.startswith(_BOOK_HEAD):
+            events = self._scan_book(frame, instruments)
+            if events is not None:
+                return events
         path, query, _ = request_of(frame.source)
         try:
             head = self._head.decode(frame.payload)
@@ -284,6 +300,17 @@ class Okx:
     def _find(self, symbol: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
         found = instruments.get(f"{NAME}:{symbol}")
         return found or Unknown(NAME, frame.received_ns, f"instrument {symbol}")
+
+    def _scan_book(self, frame: Frame, known: Instruments) -> list[Event] | None:
+        """As `_on_book`, for the shapes that are sent; None leaves it to JSON."""
+        scanned = self._depth.scan(frame.payload, known)
+        if scanned is None:
+            return None
+        of, made, (shape, _, _, sent, _, previous, sequence, _) = scanned
+        at, got = sent * MS, frame.received_ns
+        if shape in _SNAPSHOTS:
+            return [BookSnapshot(of.id, at, got, sequence, made)]
+        return [BookDelta(of.id, at, got, sequence, sequence, previous, made)]
 
     def _on_book(
         self, data: msgspec.Raw, head: _Head, frame: Frame, known: Instruments
@@ -375,7 +402,7 @@ class Okx:
                 events.append(Unknown(NAME, frame.received_ns, "open interest without coins"))
                 continue
             usd = float(r.oiUsd or 0.0)
-            price = not_negative(usd) / coins if coins > 0.0 else 0.0
+            price = implied_price(usd, coins)
             events.append(OpenInterest(of.id, r.ts * MS, frame.received_ns, coins, price))
         return events
 
@@ -478,7 +505,7 @@ class Okx:
             if row.instType not in ("SWAP", "FUTURES") or not row.tickSz:
                 continue
             at = frame.received_ns
-            events.append(Listing(f"{NAME}:{row.instId}", at, at, _instrument(row)))
+            events.append(listing(_instrument(row), at, at))
         return events or [Notice(NAME, frame.received_ns, "unused", "instruments of other kinds")]
 
     # ---- REST only ----------------------------------------------------------------------------
@@ -541,7 +568,7 @@ class Okx:
         events: list[Event] = []
         for r in self._reader.read(bytes(data), list[list[float]], "open-interest-history"):
             coins = not_negative(r[2])
-            price = not_negative(r[3]) / coins if len(r) > 3 and coins > 0.0 else 0.0
+            price = implied_price(r[3], coins) if len(r) > 3 else 0.0
             at = int(r[0]) * MS
             events.append(OpenInterest(of.id, at, frame.received_ns, coins, price, is_history=True))
         return events

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from liqfield.model.events import BookLevels, FloatArray, IntArray
 from liqfield.model.instrument import Instrument
-from liqfield.model.jit import checked_kernel, inner_kernel
+from liqfield.model.jit import checked_kernel, direct, inner_kernel
 from liqfield.model.sides import ContractKind
 from liqfield.venues.decoding import MAX_TICKS, MAX_VALUE, MIN_VALUE
 
@@ -27,26 +29,28 @@ next one. BIDS, ASKS are arrays of ["price","size"], with PASS_TWO before them o
 
 INTEGERS = 5  # integers that a shape may keep
 BUFFER = 1 << 17  # bytes of the longest message that is scanned
-SLAB = 1 << 16  # levels allocated at once
-_SHORTEST_LEVEL = 10  # bytes of ["1","1"],
+_HEAD = 256  # bytes in which the symbol is named
+SLAB = 1 << 12  # levels allocated at once: small enough that freed ones are used again
 _EXACT = 1 << 53
 _DIGITS = 18
-_POWERS = 10.0 ** np.arange(_DIGITS + 1)
+_POWERS = np.array([float(10**k) for k in range(_DIGITS + 1)])
 
 _QUOTE, _COMMA, _MINUS, _POINT, _ZERO, _NINE = 34, 44, 45, 46, 48, 57
 _OPEN, _BACKSLASH, _CLOSE = 91, 92, 93
 
-Scanned = tuple[Instrument, BookLevels, int, tuple[int, ...]]
+ByteArray = npt.NDArray[np.uint8]
+# (shape, bids, levels, then the integers in order)
+Found = tuple[int, int, int, int, int, int, int, int]
 
 
 @inner_kernel
-def _byte(text: IntArray, at: int) -> int:
+def _byte(text: ByteArray, at: int) -> int:
     """One byte. Unsigned, or the compiler adds a test for places counted from the end."""
     return int(text[np.uintp(at)])
 
 
 @inner_kernel
-def _integer(text: IntArray, at: int) -> tuple[int, int]:
+def _integer(text: ByteArray, at: int) -> tuple[int, int]:
     """(place after it, value); place -1 for what is not a plain JSON integer."""
     is_negative = _byte(text, at) == _MINUS
     if is_negative:
@@ -66,7 +70,7 @@ def _integer(text: IntArray, at: int) -> tuple[int, int]:
 
 
 @inner_kernel
-def _decimal(text: IntArray, at: int) -> tuple[int, float]:
+def _decimal(text: ByteArray, at: int) -> tuple[int, float]:
     """A quoted plain decimal; place -1 for anything else or what would not be exact."""
     if _byte(text, at) != _QUOTE:
         return -1, 0.0
@@ -96,7 +100,7 @@ def _decimal(text: IntArray, at: int) -> tuple[int, float]:
 
 
 @inner_kernel
-def _plain(text: IntArray, at: int, until: int) -> int:
+def _plain(text: ByteArray, at: int, until: int) -> int:
     """Past printable ASCII up to `until`, a quote or anything odd."""
     while 32 <= _byte(text, at) < 127 and _byte(text, at) != until:
         if _byte(text, at) == _QUOTE or _byte(text, at) == _BACKSLASH:
@@ -107,7 +111,7 @@ def _plain(text: IntArray, at: int, until: int) -> int:
 
 @inner_kernel
 def _levels(
-    text: IntArray,
+    text: ByteArray,
     at: int,
     more: int,
     units: FloatArray,
@@ -156,25 +160,26 @@ def _levels(
 
 @checked_kernel
 def _scan(
-    text: IntArray,
+    text: ByteArray,
     size: int,
-    shapes: IntArray,
+    shapes: ByteArray,
     units: FloatArray,
     ticks: IntArray,
     quantity: FloatArray,
     start: int,
-) -> tuple[int, int, int, int, int, int, int, int]:
-    """(shape, bids, levels, integers...) of the first shape that fits; shape -1 when none does.
+) -> Found:
+    """What was found of the first shape that fits; shape -1 when none does.
 
     text: uint8 with the message in its first `size` bytes. Levels go to `ticks` and `quantity`
     from `start`, bids first. A zero after the message stops every loop.
     """
     text[size] = 0
-    kept = np.zeros(INTEGERS, np.int64)
+    kept = np.empty(INTEGERS, np.int64)
     shape, code_at = 0, 0
     while code_at < len(shapes):
         at, to, bids, more, found = 0, start, 0, 0, 0
         asks_first = False
+        kept[:] = 0
         while at >= 0:
             code = shapes[code_at]
             code_at += 1
@@ -215,8 +220,16 @@ def _bids_first(ticks: IntArray, quantity: FloatArray, start: int, end: int, bid
     quantity[start + bids : end] = old_quantity[:split]
 
 
+class _Symbol(msgspec.Struct, frozen=True, gc=False):
+    """A symbol as messages name it, and its instrument's units for the kernel."""
+
+    named: bytes
+    instrument: Instrument
+    units: FloatArray  # 10**decimals and mantissa of the tick, factor of sizes, is inverse
+
+
 class DepthScanner:
-    """One venue's depth messages. symbol_key: the bytes before the first naming of the symbol.
+    """One venue's depth messages. symbol_key: what stands before the symbol, once in a message.
 
     Holds a buffer and cuts levels from slabs: allocating for every message costs as much as
     reading it. No result depends on an earlier message.
@@ -227,46 +240,60 @@ class DepthScanner:
         self._symbol_key = symbol_key
         self._shapes = np.frombuffer(b"".join(s + b"\0" for s in shapes), np.uint8).copy()
         self._text = np.zeros(BUFFER + 1, np.uint8)
-        self._bytes = memoryview(self._text)
-        self._known: dict[bytes, tuple[Instrument, FloatArray]] = {}
+        self._bytes = self._text.data
+        self._symbols: dict[bytes, _Symbol] = {}
+        self._symbol: _Symbol | None = None  # of the message before, and where it stood
+        self._place = self._free = 0
+        self._run = _scan
         self._new_slab(SLAB)
 
-    def scan(self, payload: bytes, instruments: Mapping[str, Instrument]) -> Scanned | None:
-        """(instrument, levels, number of the shape, its integers); None: let JSON decide."""
+    def scan(
+        self, payload: bytes, instruments: Mapping[str, Instrument]
+    ) -> tuple[Instrument, BookLevels, Found] | None:
+        """The instrument, its levels and what else was found; None: let JSON decide."""
+        symbol = self._symbol
+        if symbol is None or not payload.startswith(symbol.named, self._place):
+            symbol = self._find(payload, instruments)
+            if symbol is None:
+                return None
+        of = symbol.instrument
         size = len(payload)
-        start = payload.find(self._symbol_key, 0, 256) + len(self._symbol_key)
-        symbol = payload[start : payload.find(b'"', start)]
-        known = self._known.get(symbol)
-        if known is None or instruments.get(known[0].id) is not known[0]:
-            known = self._learn(symbol, instruments)
-        if known is None or size > BUFFER:
+        if instruments.get(of.id) is not of or size > BUFFER:
+            self._symbol = None
             return None
-        free = self._free
-        if free + size // _SHORTEST_LEVEL >= self._end:
+        if self._free + size > SLAB:  # a level takes more than a byte
             self._new_slab(max(SLAB, size))
-            free = 0
         self._bytes[:size] = payload
-        found = _scan(self._text, size, self._shapes, known[1], self._ticks, self._quantity, free)
-        shape, bids, count = found[:3]
-        if shape < 0:
+        free, ticks, quantity = self._free, self._ticks, self._quantity
+        found = self._run(self._text, size, self._shapes, symbol.units, ticks, quantity, free)
+        if found[0] < 0:
             return None
-        self._free = end = free + count
-        levels = BookLevels(self._ticks[free:end], self._quantity[free:end], bids)
-        return known[0], levels, shape, found[3:]
+        self._free = end = free + found[2]
+        return of, BookLevels(ticks[free:end], quantity[free:end], found[1]), found
 
-    def _learn(
-        self, symbol: bytes, instruments: Mapping[str, Instrument]
-    ) -> tuple[Instrument, FloatArray] | None:
-        of = instruments.get(self._prefix + symbol.decode("ascii", "replace"))
-        if of is None:
-            return None
-        is_inverse = of.kind is ContractKind.INVERSE
-        factor = of.quantity_factor / of.price_factor if is_inverse else of.quantity_factor
-        units = np.array([10.0**of.tick_decimals, of.tick_mantissa, factor, is_inverse])
-        self._known[symbol] = of, units
-        return of, units
+    def _find(self, payload: bytes, instruments: Mapping[str, Instrument]) -> _Symbol | None:
+        key = self._symbol_key
+        self._place = payload.find(key, 0, _HEAD)
+        start = self._place + len(key)
+        named = payload[self._place : payload.find(b'"', start) + 1]
+        symbol = self._symbols.get(named)
+        if symbol is None or instruments.get(symbol.instrument.id) is not symbol.instrument:
+            name = named[len(key) : -1].decode("ascii", "replace")
+            of = instruments.get(self._prefix + name)
+            if self._place < 0 or of is None:
+                return None
+            symbol = self._symbols[named] = _Symbol(named, of, _units(of))
+            if self._run is _scan:  # compiled when first needed
+                arrays = self._shapes, symbol.units, self._ticks, self._quantity
+                self._run = direct(_scan, self._text, 0, *arrays, 0)
+        self._symbol = symbol
+        return symbol
 
     def _new_slab(self, levels: int) -> None:
-        self._ticks = np.empty(levels, np.int64)
-        self._quantity = np.empty(levels)
-        self._free, self._end = 0, levels
+        self._ticks, self._quantity, self._free = np.empty(levels, np.int64), np.empty(levels), 0
+
+
+def _units(of: Instrument) -> FloatArray:
+    is_inverse = of.kind is ContractKind.INVERSE
+    factor = of.quantity_factor / of.price_factor if is_inverse else of.quantity_factor
+    return np.array([10.0**of.tick_decimals, of.tick_mantissa, factor, is_inverse])

@@ -20,7 +20,7 @@ from liqfield.server.app import build_app
 from liqfield.server.hub import Hub
 from liqfield.server.serve import Address, serving
 from liqfield.server.sources import ServerSettings
-from liqfield.server.wire import MarketInfo, ProjectionReply, ServerMessage
+from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, ServerMessage
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -67,6 +67,9 @@ class Sources:
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         return self.maps.get((base, venue))
+
+    def flow(self, base: str, span_s: float) -> Flow | None:
+        return None
 
     def projection(
         self, base: str, price: float, side: PositionSide, push_usd: float

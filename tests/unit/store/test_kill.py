@@ -67,7 +67,9 @@ def kill_while_recording(folder: Path, seed: int, after_s: float) -> tuple[int, 
     told = [line.split() for line in out.splitlines(keepends=True) if line.endswith("\n")]
     appended = {int(n): int(at) for n, at in told}
     reports: list[ReadReport] = []
-    kept = [int(r.payload) for r in read_records(folder, reports) if isinstance(r, Frame)]
+    began = any(folder.iterdir())
+    records = read_records(folder, reports) if began else ()
+    kept = [int(r.payload) for r in records if isinstance(r, Frame)]
     assert kept == list(range(len(kept))), "in order, once each"
     lost = [at for n, at in appended.items() if n >= len(kept)]
     lost_s = (killed_ns - min(lost)) / 1e9 if lost else 0.0

@@ -9,8 +9,12 @@ export interface Wing {
   readonly price: Float64Array;
   readonly resting: Float64Array;
   readonly forced: Float64Array;
+  /** the last step at which anything rests: beyond it the book is not visible */
+  readonly visible: number;
   /** first price at which forced flow exceeds what rests, null = nowhere here */
   readonly crossing: number | null;
+  /** the crossing lies beyond the visible book: more may rest there than is seen */
+  readonly blind: boolean;
 }
 
 export function wing(l: Ladder, below: boolean): Wing {
@@ -19,9 +23,11 @@ export function wing(l: Ladder, below: boolean): Wing {
   const n = Math.max(0, below ? at - from + 1 : from + l.bid.length - at - 1);
   const out = { price: new Float64Array(n), resting: new Float64Array(n), forced: new Float64Array(n) };
   let crossing: number | null = null;
+  let visible = 0;
   for (let d = 0, rest = 0, forced = 0; d < n; d++) {
     const k = below ? at - d : at + 1 + d;
     const i = k - from;
+    if (((below ? l.bid : l.ask)[i] ?? 0) > 0) visible = d + 1;
     rest += ((below ? l.bid : l.ask)[i] ?? 0) * (k + 0.5) * l.step;
     forced += (below ? l.longUsd : l.shortUsd)[i] ?? 0;
     out.price[d] = (below ? k : k + 1) * l.step;
@@ -29,7 +35,8 @@ export function wing(l: Ladder, below: boolean): Wing {
     out.forced[d] = forced;
     if (crossing === null && forced > rest && forced > 0) crossing = out.price[d] ?? null;
   }
-  return { ...out, crossing };
+  const last = out.price[visible - 1] ?? 0;
+  return { ...out, visible, crossing, blind: crossing !== null && (below ? crossing < last : crossing > last) };
 }
 
 export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: readonly ClusterRow[], width: number, height: number, theme: Theme): void {
@@ -54,9 +61,17 @@ export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: read
   }
   yAxis(c, most, y, width, theme);
   wings.forEach((w, side) => {
-    curve(c, w.price, w.resting, x, y, side ? theme.ask : theme.bid, side ? theme.askFill : theme.bidFill, l, height - foot);
+    curve(c, w.price.subarray(0, w.visible), w.resting, x, y, side ? theme.ask : theme.bid, side ? theme.askFill : theme.bidFill, l, height - foot);
+    const end = w.price[w.visible - 1];
+    if (end !== undefined && w.visible < w.price.length) {
+      c.fillStyle = theme.dim;
+      c.font = FONT;
+      c.textAlign = side ? "left" : "right";
+      c.textBaseline = "bottom";
+      c.fillText("book ends", x(end) + (side ? 5 : -5), height - foot - 6);
+    }
     curve(c, w.price, w.forced, x, y, side ? theme.short : theme.long, null, l, height - foot);
-    if (w.crossing !== null) crossing(c, x(w.crossing), headroom, height - foot, w.crossing, side === 1, theme);
+    if (w.crossing !== null) crossing(c, x(w.crossing), headroom, height - foot, w, side === 1, theme);
   });
   c.font = FONT;
   c.fillStyle = theme.dim;
@@ -66,7 +81,7 @@ export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: read
     c.textAlign = i === 0 ? "left" : i === 4 ? "right" : "center";
     c.fillText(axisPrice(price), Math.min(width - 4, Math.max(4, x(price))), height - foot / 2);
   }
-  legend(c, width, theme);
+  legend(c, theme);
 }
 
 function yAxis(c: CanvasRenderingContext2D, most: number, y: (v: number) => number, width: number, theme: Theme): void {
@@ -100,34 +115,38 @@ function curve(c: CanvasRenderingContext2D, price: Float64Array, value: Float64A
   c.fill();
 }
 
-function crossing(c: CanvasRenderingContext2D, at: number, top: number, bottom: number, price: number, above: boolean, theme: Theme): void {
+function crossing(c: CanvasRenderingContext2D, at: number, top: number, bottom: number, w: Wing, above: boolean, theme: Theme): void {
   c.fillStyle = theme.accent;
   c.fillRect(Math.round(at) - 0.5, top, 1, bottom - top);
   c.font = BOLD;
   c.textBaseline = "top";
-  c.textAlign = above ? "left" : "right";
-  c.fillText(`forced > resting`, at + (above ? 4 : -4), top + 2);
-  c.fillText(axisPrice(price), at + (above ? 4 : -4), top + 16);
+  // Towards the middle, where there is room on the narrowest screen.
+  c.textAlign = above ? "right" : "left";
+  if (above ? at < 130 : at > c.canvas.clientWidth - 130) c.textAlign = above ? "left" : "right";
+  const dx = c.textAlign === "left" ? 4 : -4;
+  c.fillText(w.blind ? "forced > visible" : "forced > resting", at + dx, top + (above ? 2 : 34));
+  c.fillText(axisPrice(w.crossing ?? 0), at + dx, top + (above ? 16 : 48));
 }
 
-function legend(c: CanvasRenderingContext2D, width: number, theme: Theme): void {
-  const items = [["resting bids", theme.bid, false], ["resting asks", theme.ask, false], ["forced longs", theme.long, true], ["forced shorts", theme.short, true]] as const;
+function legend(c: CanvasRenderingContext2D, theme: Theme): void {
+  const items = [["bids", theme.bid, false], ["asks", theme.ask, false], ["longs forced", theme.long, true], ["shorts forced", theme.short, true]] as const;
   c.font = FONT;
   c.textBaseline = "middle";
   c.textAlign = "left";
-  const each = width / items.length;
-  items.forEach(([name, ink, dashed], i) => {
+  let at = 6;
+  for (const [name, ink, dashed] of items) {
     c.strokeStyle = ink;
     c.lineWidth = 2;
     c.setLineDash(dashed ? [4, 2] : []);
     c.beginPath();
-    c.moveTo(i * each + 6, 15);
-    c.lineTo(i * each + 22, 15);
+    c.moveTo(at, 15);
+    c.lineTo(at + 16, 15);
     c.stroke();
     c.setLineDash([]);
     c.fillStyle = theme.text;
-    c.fillText(name, i * each + 27, 15);
-  });
+    c.fillText(name, at + 20, 15);
+    at += 38 + c.measureText(name).width;
+  }
 }
 
 export const depthNote = (l: Ladder): string => {

@@ -9,9 +9,9 @@ import { BOLD, FONT, type Theme } from "./theme";
 const HEIGHT = 22;
 
 /** Shape and word say it; colour only helps. */
-export function pathBadge(path: PathRow): string {
+export function pathBadge(path: PathRow, short = false): string {
   const shape = { defended: "▣", neutral: "▤", hollow: "▢" }[path.pathClass] ?? "";
-  return `${shape} ${path.pathClass}${path.ratio !== null && path.pathClass !== "neutral" ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
+  return `${shape} ${path.pathClass}${path.ratio !== null && !short ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
 }
 
 export function pathColour(path: PathRow, theme: Theme): string {
@@ -21,7 +21,7 @@ export function pathColour(path: PathRow, theme: Theme): string {
 export function drawClusterLabels(c: CanvasRenderingContext2D, s: OverlayState): void {
   const { map } = s.layout;
   for (const k of s.clusters) bracket(c, s, k);
-  const named = significant(s.clusters, Math.exp(s.view.y0), Math.exp(s.view.y1)).slice(0, 6);
+  const named = significant(s.clusters, Math.exp(s.view.y0), Math.exp(s.view.y1)).slice(0, map.width > 320 ? 6 : 4);
   // The mark is where the candles are: names give way to it.
   const mark = yOf(s.view, map, s.mark);
   const wanted = named.map((k) => {
@@ -50,11 +50,17 @@ function label(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow, y: n
     [`${k.side === "long" ? "▼" : "▲"} ${usd(k.usd)} ${k.side}`, BOLD, theme.text],
     [` · ${percent(k.distance, 1)}`, FONT, theme.dim],
   ];
-  if (k.path && k.path.pathClass !== "unknown") parts.push([` · ${pathBadge(k.path)}`, FONT, pathColour(k.path, theme)]);
-  else if (k.stacked && map.width > 260) parts.push([" · stacked", FONT, theme.dim]);
-  const widths = parts.map(([text, font]) => { c.font = font; return c.measureText(text).width; });
-  const w = widths.reduce((a, b) => a + b, 14);
+  if (k.path && (k.path.pathClass === "hollow" || k.path.pathClass === "defended")) parts.push([` · ${pathBadge(k.path)}`, FONT, pathColour(k.path, theme)]);
+  else if (k.stacked && map.width > 320) parts.push([" · stacked", FONT, theme.dim]);
+  const measure = (): number[] => parts.map(([text, font]) => { c.font = font; return c.measureText(text).width; });
   const right = map.width - 12;
+  let widths = measure();
+  const last = parts.at(-1);
+  if (k.path && last && parts.length > 2 && widths.reduce((a, b) => a + b, 18) > right) {
+    last[0] = ` · ${pathBadge(k.path, true)}`;
+    widths = measure();
+  }
+  const w = widths.reduce((a, b) => a + b, 14);
   const x = Math.max(4, right - w);
   const peak = yOf(s.view, map, k.peak);
   c.strokeStyle = k.side === "long" ? theme.long : theme.short;

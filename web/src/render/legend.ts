@@ -3,7 +3,7 @@ import { usdTick } from "../state/format";
 import { colour, shareOf, type Scale } from "../state/palette";
 import { FONT, type Theme } from "./theme";
 
-export const LEGEND = { width: 158, height: 26 } as const;
+export const LEGEND = { width: 132, height: 26 } as const;
 
 /** perBin: log-price width of the bins the dollars are for. */
 export function drawLegend(c: CanvasRenderingContext2D, scale: Scale, theme: Theme): void {

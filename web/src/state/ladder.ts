@@ -44,10 +44,17 @@ export function anchored(anchor: number | null, l: Ladder, height: number): numb
 
 const IMPORTANCE: Readonly<Record<string, number>> = { pulled: 4, held: 3, filled: 2, partly_filled: 2, growing: 1, standing: 1 };
 
-/** By row the wall that says most; several venues' walls in a row add up to one badge. */
+const STANDING_SHOWN = 5;
+
+/**
+ * By row the wall that says most. Of walls that merely stand the largest of each side: where everything
+ * is marked nothing is.
+ */
 export function wallsByRow(l: Ladder): Map<string, WallRow> {
   const out = new Map<string, WallRow>();
-  for (const wall of l.walls ?? []) {
+  const stands = (w: WallRow): boolean => w.state === "standing" || w.state === "growing";
+  const largest = [true, false].flatMap((bid) => (l.walls ?? []).filter((w) => stands(w) && w.isBid === bid).sort((a, b) => b.usd - a.usd).slice(0, STANDING_SHOWN));
+  for (const wall of [...(l.walls ?? []).filter((w) => !stands(w)), ...largest]) {
     const key = `${Math.floor(wall.price / l.step + 1e-9)}${wall.isBid ? "b" : "a"}`;
     const held = out.get(key);
     const rank = (w: WallRow): number => (IMPORTANCE[w.state] ?? 0) * 1000 + w.multiple;

@@ -118,7 +118,7 @@ export function priceTicks(v: Viewport, s: Size, gap = 44): number[] {
 const TIME_S = [60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000] as const;
 
 /** Whole minutes, hours or days of the given zone offset, at least `gap` pixels apart. */
-export function timeTicks(v: Viewport, s: Size, offsetMs: number, gap = 72): { ms: number; day: boolean }[] {
+export function timeTicks(v: Viewport, s: Size, offsetMs: number, gap = 58): { ms: number; day: boolean }[] {
   const raw = ((v.t1 - v.t0) / 1000) * (gap / Math.max(s.width, 1));
   const step = (TIME_S.find((width) => width >= raw) ?? 2592000) * 1000;
   const out: { ms: number; day: boolean }[] = [];

@@ -274,7 +274,8 @@ export interface VenueFlowRow {
 }
 
 /**
- * The Flow panel, at most 600 buckets, 16 bars of 80 rows and 100 events (newest last).
+ * The Flow panel: at most 720 buckets of the last hour (REST: of `span_s`), 16 bars of 80 rows
+ * and 100 events (newest last).
  *
  * cvd: signed taker volume since the UTC day began, base coins, pooled and by venue on the same
  * buckets. divergence: +1 price rises while the flow sells, -1 the other way, 0 neither.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
+from liqfield.lab.market_types import ADL, INSURANCE, LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Writer
 from liqfield.model.events import FloatArray, IntArray
@@ -20,6 +20,7 @@ ENC = msgspec.json.Encoder()
 _PUBLIC = ("depth", "bookTicker", "trade", "rpiDepth")
 _WEIGHTS = {"/fapi/v1/depth": 20, "/fapi/v1/klines": 5, "/fapi/v1/aggTrades": 20}
 WEIGHT_LIMIT = 2_400
+_EXECUTION = {ADL: "ADL", INSURANCE: "INSURANCE_FUND"}
 
 
 class BinanceProtocol:
@@ -50,6 +51,8 @@ class BinanceProtocol:
         if "/ws/" in path:
             names = path.partition("/ws/")[2]
         client.topics.update(name for name in names.split("/") if name)
+        if not path.startswith(("/public", "/market")):
+            client.path = "/public" + path  # without a path only the public group is served
         return ()
 
     def control(self, client: Client, text: str) -> Sequence[bytes]:
@@ -170,6 +173,26 @@ class BinanceProtocol:
                 "st": 1,
             }
             self._send(out, symbol, "aggTrade", body)
+        self._raw_trades(out, symbol, step)
+
+    def _raw_trades(self, out: list[Message], symbol: str, step: InstrumentStep) -> None:
+        """Undocumented, still on the public path: every fill, with fund and ADL fills marked."""
+        write, t = self._write[symbol], step.trades
+        for i in range(len(t)):
+            body: dict[str, object] = {
+                "e": "trade",
+                "E": step.at_ns // MS,
+                "T": int(t.event_ns[i]) // MS,
+                "s": symbol,
+                "ps": symbol,
+                "st": 1,
+                "t": int(t.trade_id[i]),
+                "p": write.ticks(int(t.price_ticks[i])),
+                "q": write.quantity(float(t.quantity[i])),
+                "X": _EXECUTION.get(int(t.kind[i]), "MARKET"),
+                "m": not bool(t.is_buy[i]),
+            }
+            self._send(out, symbol, "trade", body)
 
     def _mark(self, symbol: str, step: InstrumentStep) -> dict[str, object]:
         write = self._write[symbol]

@@ -16,6 +16,8 @@ MS = 1_000_000
 ENC = msgspec.json.Encoder()
 PATH = "/v5/public/linear"
 DEPTH = 200
+DEPTHS = (1, 50, 200, 1000)  # of the order book topics; 1 has snapshots only
+Sides = tuple[dict[int, float], dict[int, float]]
 
 
 class BybitProtocol:
@@ -30,7 +32,8 @@ class BybitProtocol:
         self._write = {symbol: Writer(i) for symbol, i in self._of.items()}
         self._u = dict.fromkeys(self._of, 100)
         self._seq = 400_000_000
-        self._shown: dict[str, tuple[dict[int, float], dict[int, float]]] = {}
+        self._shown: dict[str, Sides] = {}
+        self._others: dict[tuple[str, int], tuple[int, Sides]] = {}  # other depths: counter, shown
         self._ticker: dict[str, dict[str, str]] = {}
         self._prints: dict[str, list[dict[str, object]]] = {}
         self._half_s = 0
@@ -67,6 +70,8 @@ class BybitProtocol:
 
     def _knows(self, topic: str) -> bool:
         kind, _, rest = topic.partition(".")
+        if kind == "orderbook" and not rest.startswith(tuple(f"{depth}." for depth in DEPTHS)):
+            return False
         kinds = ("orderbook", "tickers", "publicTrade", "allLiquidation", "kline", "insurance")
         return kind in kinds and (rest.rpartition(".")[2] in self._of or kind == "insurance")
 
@@ -75,7 +80,14 @@ class BybitProtocol:
         kind, _, rest = topic.partition(".")
         symbol = rest.rpartition(".")[2]
         at = self._market.now_ns // MS
-        if kind == "orderbook" and rest.startswith(str(DEPTH)):
+        if kind == "orderbook" and not rest.startswith(f"{DEPTH}."):
+            depth = int(rest.partition(".")[0])
+            counter, shown = self._others.get((symbol, depth), (1, self._levels(symbol, depth)))
+            self._others[symbol, depth] = (counter, shown)
+            data = {**self._book_data(symbol, *shown), "u": counter}
+            body = {"topic": topic, "type": "snapshot", "ts": at, "data": data, "cts": at}
+            return [ENC.encode(body)]
+        if kind == "orderbook":
             bids, asks = self._shown.get(symbol) or self._levels(symbol)
             self._shown[symbol] = (bids, asks)
             data = self._book_data(symbol, bids, asks)
@@ -98,6 +110,7 @@ class BybitProtocol:
                 continue
             self._steps[symbol] = step
             self._book(out, symbol, step)
+            self._other_depths(out, symbol, step)
             self._trades(out, symbol, step)
             self._tickers(out, symbol, step)
             self._collect(symbol, step)
@@ -112,17 +125,33 @@ class BybitProtocol:
         self._half_s = max(self._half_s, half)
         return out
 
-    def _levels(self, symbol: str) -> tuple[dict[int, float], dict[int, float]]:
+    def _other_depths(self, out: list[Message], symbol: str, step: InstrumentStep) -> None:
+        """What somebody has asked for besides 200 levels."""
+        for (name, depth), (counter, before) in list(self._others.items()):
+            if name != symbol or not len(step.book.price_ticks):
+                continue
+            now = self._levels(symbol, depth)
+            changes = _changes(before, now)
+            if not changes[0] and not changes[1]:
+                continue
+            self._others[symbol, depth] = (counter + 1, now)
+            topic, at = f"orderbook.{depth}.{symbol}", step.at_ns // MS
+            data = {**self._book_data(symbol, *(now if depth == 1 else changes)), "u": counter + 1}
+            kind = "snapshot" if depth == 1 else "delta"
+            body = {"topic": topic, "type": kind, "ts": at + 2, "data": data, "cts": at}
+            out.append(Message(PATH, topic, ENC.encode(body)))
+
+    def _levels(self, symbol: str, depth: int = DEPTH) -> Sides:
         book = self._market.book(self._of[symbol].id)
         return (
             dict(
                 zip(
-                    book.bid_ticks[:DEPTH].tolist(), book.bid_quantity[:DEPTH].tolist(), strict=True
+                    book.bid_ticks[:depth].tolist(), book.bid_quantity[:depth].tolist(), strict=True
                 )
             ),
             dict(
                 zip(
-                    book.ask_ticks[:DEPTH].tolist(), book.ask_quantity[:DEPTH].tolist(), strict=True
+                    book.ask_ticks[:depth].tolist(), book.ask_quantity[:depth].tolist(), strict=True
                 )
             ),
         )
@@ -152,11 +181,7 @@ class BybitProtocol:
         if symbol in self._restarted:
             self._restarted.discard(symbol)
             before = ({}, {})
-        changes = []
-        for old, new in zip(before, now, strict=True):
-            side = {t: 0.0 for t in old if t not in new}
-            side.update({t: q for t, q in new.items() if old.get(t) != q})
-            changes.append(side)
+        changes = _changes(before, now)
         if not changes[0] and not changes[1]:
             return
         self._u[symbol] += 1
@@ -389,6 +414,16 @@ class BybitProtocol:
             }
             for n, tier in enumerate(self._market.tiers(self._of[symbol].id), start=1)
         ]
+
+
+def _changes(before: Sides, now: Sides) -> Sides:
+    """Levels that differ, 0 for those that are gone."""
+    sides = []
+    for old, new in zip(before, now, strict=True):
+        side = {t: 0.0 for t in old if t not in new}
+        side.update({t: q for t, q in new.items() if old.get(t) != q})
+        sides.append(side)
+    return sides[0], sides[1]
 
 
 def _within(at_ms: int, query: dict[str, str], first: str, last: str) -> bool:

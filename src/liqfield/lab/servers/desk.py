@@ -141,6 +141,8 @@ class Desk:
         self._start_ns = 0
         self._now_ns = 0
         self._kept: dict[str, Any] = {}  # snapshots of long ago
+        self._doomed: set[Client] = set()
+        self._doom_s = 0.0
 
     # ---- clients ------------------------------------------------------------------------------
 
@@ -200,6 +202,10 @@ class Desk:
             self._begin(fault)
             if fault.for_s > 0.0:
                 self._active.append(fault)
+        if self._doomed and now_s >= self._doom_s:
+            for client in self._doomed & self.clients:
+                client.close(True)
+            self._doomed = set()
         self.storm = max((f.amount or 50.0 for f in self._active if f.kind == "storm"), default=1.0)
         for client in list(self.clients):
             client.tick(now_ns)
@@ -210,7 +216,11 @@ class Desk:
             topics, path = client.topics, client.path
             for message in messages:
                 if message.topic in topics and path.startswith(message.path):
-                    client.data(message.payload, active, now_ns)
+                    payload = message.payload
+                    if client.memory.get("combined"):  # Binance: as part of a combined stream
+                        head = f'{{"stream":"{message.topic}","data":'.encode()
+                        payload = head + payload + b"}"
+                    client.data(payload, active, now_ns)
 
     def _begin(self, fault: Fault) -> None:
         kind = fault.kind
@@ -224,11 +234,11 @@ class Desk:
         elif kind == "maintenance":
             notice = self._call("closing_notice")
             if notice is not None:
-                # The venue leaves some time; what is still open then is cut by a fault of its own.
+                # The venue leaves some time, then cuts those whom it has told.
                 for client in self.clients:
                     client.send(notice)
-                later = Fault(self.now_s + max(fault.for_s, 5.0), "cut", self.protocol.name)
-                self._todo = sorted([*self._todo, later], key=lambda f: f.at_s)
+                self._doomed = set(self.clients)
+                self._doom_s = self.now_s + max(fault.for_s, 5.0)
             elif hasattr(self.protocol, "restart"):
                 self._call("restart")
             else:
@@ -277,7 +287,7 @@ class Desk:
                 status = int(fault.amount) or 503
                 left_s = fault.at_s + fault.for_s - self.now_s
                 headers: tuple[tuple[str, str], ...] = ()
-                if status in (418, 429, 403):
+                if status in (403, 418, 429, 451):
                     headers = (("Retry-After", str(max(int(left_s) + 1, 1))),)
                 return Reply(b'{"code":-1003,"msg":"refused by a fault"}', status, headers)
         return None

@@ -52,7 +52,7 @@ CUTTING = frozenset({"old_snapshot", "cut", "status", "dns", "tls", "unit"})
 STATUSES = (403, 418, 429, 451, 500, 502, 503)
 SEQUENCE_OFFSET = 7_000_000_000_000
 _STAMP = re.compile(rb"(?<![\d.])(1[78]\d{11})(?![\d.])")
-_SEQUENCE = re.compile(rb'"(?:u|seqId)":(\d+)')
+_SEQUENCE = re.compile(rb'(?<="u":|"U":)\d+|(?<="pu":)\d+|(?<="seqId":)\d+|(?<="prevSeqId":)\d+')
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -136,9 +136,8 @@ def skewed(payload: bytes, seconds: float) -> bytes:
 
 
 def wrong_sequence(payload: bytes) -> bytes | None:
-    """A book message whose own counter is wrong; None where the message has none."""
-    match = _SEQUENCE.search(payload)
-    if match is None or b"bookTicker" in payload or b'"channel":"trades"' in payload:
+    """A book message whose counters are elsewhere; None where the message has none."""
+    if b"bookTicker" in payload or b'"channel":"trades"' in payload:
         return None
-    moved = str(int(match[1]) + SEQUENCE_OFFSET).encode()
-    return payload[: match.start(1)] + moved + payload[match.end(1) :]
+    moved, count = _SEQUENCE.subn(lambda m: str(int(m[0]) + SEQUENCE_OFFSET).encode(), payload)
+    return moved if count else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,18 @@ MS = 1_000_000
 ENC = msgspec.json.Encoder()
 PATH = "/ws"
 _MINUTES = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240}
+
+
+_USDC = {
+    "name": "USDC",
+    "szDecimals": 8,
+    "weiDecimals": 8,
+    "index": 0,
+    "tokenId": "0x6d1e7cde53ba9467b783cb7c530ce054",
+    "isCanonical": True,
+    "evmContract": None,
+    "fullName": None,
+}
 
 
 def address(account: int) -> str:
@@ -213,6 +226,8 @@ class HyperliquidProtocol:
         coin = request.get("coin") or request.get("req", {}).get("coin", "")
         if kind == "meta":
             return self._meta()
+        if kind == "spotMeta":
+            return {"tokens": [_USDC], "universe": []}
         if kind == "metaAndAssetCtxs":
             rows = [self._latest(symbol) for symbol in self._of]
             return [self._meta(), rows]
@@ -289,7 +304,7 @@ class HyperliquidProtocol:
             universe.append(
                 {
                     "name": i.symbol,
-                    "szDecimals": max(0, 6 - i.tick_decimals),
+                    "szDecimals": max(0, round(-math.log10(i.lot))),
                     "maxLeverage": int(tiers[0].max_leverage),
                     "marginTableId": 51 + n,
                     **({"isDelisted": True} if i.symbol in self._ended else {}),

@@ -6,6 +6,7 @@ A slow consumer is disconnected, as venues do. Everything venue-specific is in t
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Sequence
 
@@ -60,6 +61,7 @@ class VenueServer:
         self.desk = Desk(protocol, plan)
         self.host = "127.0.0.1"
         self.port = 0
+        self.tls_port = 0
         self.sockets: dict[Client, web.WebSocketResponse] = {}
         self._runner: web.AppRunner | None = None
 
@@ -67,7 +69,8 @@ class VenueServer:
     def clients(self) -> set[Client]:
         return self.desk.clients
 
-    async def start(self) -> tuple[str, str]:
+    async def start(self, tls: ssl.SSLContext | None = None) -> tuple[str, str]:
+        """With `tls` it also listens on `tls_port`, for clients that insist on it."""
         app = web.Application(client_max_size=1 << 20)
         app.router.add_route("*", "/{tail:.*}", self._route)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -75,6 +78,9 @@ class VenueServer:
         site = web.TCPSite(self._runner, self.host, 0)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        if tls is not None:
+            await web.TCPSite(self._runner, self.host, 0, ssl_context=tls).start()
+            self.tls_port = self._runner.addresses[1][1]
         return f"http://{self.host}:{self.port}", f"ws://{self.host}:{self.port}"
 
     async def stop(self) -> None:

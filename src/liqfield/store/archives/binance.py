@@ -80,7 +80,8 @@ class BinanceVision:
         return list(files.values()), reports
 
     def instrument_id(self, file: ArchiveFile) -> str:
-        return f"binance:{file.symbol}"
+        coin_margined = file.symbol.partition("_")[0].endswith("USD")
+        return f"binance-coinm:{file.symbol}" if coin_margined else f"binance:{file.symbol}"
 
     def read(self, file: ArchiveFile, of: Instrument, report: FileReport) -> Iterator[MarketEvent]:
         if file.family in _VOLUME:

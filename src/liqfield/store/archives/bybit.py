@@ -49,7 +49,8 @@ class Bybit:
         return list(files.values()), reports
 
     def instrument_id(self, file: ArchiveFile) -> str:
-        return f"bybit:{file.symbol}"
+        inverse = file.symbol.endswith("USD")
+        return f"bybit-inverse:{file.symbol}" if inverse else f"bybit:{file.symbol}"
 
     def read(self, file: ArchiveFile, of: Instrument, report: FileReport) -> Iterator[MarketEvent]:
         if file.family == BOOKS:

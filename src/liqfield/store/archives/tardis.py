@@ -33,7 +33,7 @@ from liqfield.store.archives.rows import FileReport, read_rows, stamp_ns, text_l
 
 VENUES = {
     "binance-futures": "binance",
-    "binance-delivery": "binance",
+    "binance-delivery": "binance-coinm",
     "bybit": "bybit",
     "okex-swap": "okx",
     "okex-futures": "okx",
@@ -55,7 +55,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})")
 # A print's price is the bankruptcy price on these venues, else the fill.
-_BANKRUPTCY = frozenset({"bybit", "okx", "deribit", "bitmex"})
+_BANKRUPTCY = frozenset({"bybit", "bybit-inverse", "okx", "deribit", "bitmex"})
 _BYBIT_COMPLETE_NS = 1_740_528_000_000_000_000  # 2025-02-26
 HOUR_NS = 3_600_000_000_000
 OI_EVERY_NS = 60_000_000_000
@@ -151,11 +151,17 @@ def _header(path: Path, report: FileReport) -> Iterator[list[str]]:
 
 
 def instrument_id(exchange: str, symbol: str) -> str:
-    return f"{VENUES.get(exchange, exchange)}:{symbol}"
+    return f"{_venue(exchange, symbol)}:{symbol}"
+
+
+def _venue(exchange: str, symbol: str) -> str:
+    if exchange == "bybit" and symbol.endswith("USD"):
+        return "bybit-inverse"
+    return VENUES.get(exchange, exchange)
 
 
 def _is_of(row: Sequence[str], of: Instrument, report: FileReport) -> bool:
-    if row[1] == of.symbol and VENUES.get(row[0], row[0]) == of.venue:
+    if row[1] == of.symbol and _venue(row[0], row[1]) == of.venue:
         return True
     report.skip("another instrument")
     return False
@@ -210,9 +216,9 @@ def _liquidations(
 
 
 def _coverage(venue: str, at_ns: int) -> Coverage:
-    if venue == "binance":
+    if venue.startswith("binance"):
         return Coverage.LARGEST_PER_SECOND
-    if venue == "bybit":
+    if venue.startswith("bybit"):
         return Coverage.COMPLETE if at_ns >= _BYBIT_COMPLETE_NS else Coverage.LATEST_PER_SECOND
     return Coverage.COMPLETE if venue in ("bitmex", "deribit") else Coverage.SAMPLED
 

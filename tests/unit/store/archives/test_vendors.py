@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from liqfield.app.instruments import archived
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
@@ -38,7 +39,8 @@ def read(
 ) -> tuple[list[MarketEvent], list[FileReport]]:
     files, reports = archive.find(folder)
     mine = [f for f in files if archive.instrument_id(f) in ("", instrument_id)]
-    events = list(merged(archive, with_claims(mine), INSTRUMENTS[instrument_id], reports))
+    of = archived(instrument_id, INSTRUMENTS)
+    events = list(merged(archive, with_claims(mine), of, reports))
     assert [e.event_ns for e in events] == sorted(e.event_ns for e in events)
     return events, reports
 
@@ -163,7 +165,7 @@ def test_bybit_inverse_sizes_are_dollars(tmp_path: Path) -> None:
         tmp_path / "BTCUSD2026-01-01.csv",
         [f"{START_MS // 1000}.0000,BTCUSD,Sell,9000,90000,MinusTick,a,1,0.1,9000"],
     )
-    ((trade,), _) = read(Bybit(), tmp_path, "bybit:BTCUSD")
+    ((trade,), _) = read(Bybit(), tmp_path, "bybit-inverse:BTCUSD")
     assert isinstance(trade, Trade)
     assert trade.quantity == pytest.approx(0.1)
 

@@ -1,0 +1,97 @@
+"""First paint of the map on a throttled phone: python -m benchmarks.first_paint URL [--runs 5].
+
+Real Chromium at 390x844 with the applied throttling of Lighthouse's mobile profile: processor 4x
+slower, 1.6 Mbit/s and 150 ms of round trip (as DevTools applies them: 562 ms a request, 0.9 of the
+throughput). Frames of a WebSocket that is open are not throttled by the browser. Every run starts
+with empty caches. Times are ms since navigation began; `map_ms` is the frame in which the first
+tile of the heat map was drawn with its colours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+
+from playwright.sync_api import Browser, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+BUDGET_MS, BUDGET_SCRIPT_KB = 2000.0, 200.0
+WAIT_MS = 30_000
+TIMES = """() => {
+  const paint = performance.getEntriesByName('first-contentful-paint')[0];
+  const files = performance.getEntriesByType('resource');
+  const scripts = files.filter(e => e.name.endsWith('.js'));
+  const script = scripts.reduce((n, e) => n + e.encodedBodySize, 0);
+  const all = files.reduce((n, e) => n + e.transferSize, 0);
+  const map = performance.getEntriesByName('map')[0];
+  return {fcp_ms: paint ? paint.startTime : null, map_ms: map ? map.startTime : null,
+          script_kb: script / 1000, transferred_kb: all / 1000, requests: files.length}; }"""
+
+
+def one(browser: Browser, url: str) -> dict[str, float | None]:
+    """One cold visit."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844},
+        device_scale_factor=2,
+        has_touch=True,
+        is_mobile=True,
+        service_workers="block",
+    )
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    rate = 1638.4 * 1024 / 8 * 0.9
+    session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 562.5, "downloadThroughput": rate, "uploadThroughput": rate},
+    )
+    page.goto(url, wait_until="commit")
+    waited = 0
+    while waited < WAIT_MS and not page.evaluate("performance.getEntriesByName('map').length"):
+        page.wait_for_timeout(100)
+        waited += 100
+    times: dict[str, float | None] = page.evaluate(TIMES)
+    context.close()
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("url", help="of a running terminal with a market")
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    chromium = os.environ.get("LIQFIELD_CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        runs = [one(browser, options.url) for _ in range(options.runs)]
+        browser.close()
+    seen = [run["map_ms"] for run in runs if run["map_ms"] is not None]
+    scripts = [run["script_kb"] or 0.0 for run in runs]
+    median = statistics.median(seen) if len(seen) == len(runs) else None
+    result = {
+        "map_ms_median": median,
+        "map_ms": [run["map_ms"] for run in runs],
+        "fcp_ms": [run["fcp_ms"] for run in runs],
+        "transferred_kb": [run["transferred_kb"] for run in runs],
+        "script_kb": max(scripts),
+        "budget_ms": BUDGET_MS,
+        "budget_script_kb": BUDGET_SCRIPT_KB,
+        "met": median is not None and median < BUDGET_MS and max(scripts) < BUDGET_SCRIPT_KB,
+        "load_average": os.getloadavg()[0],
+        "processors": os.cpu_count(),
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

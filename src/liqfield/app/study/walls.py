@@ -1,0 +1,258 @@
+"""How well walls are read: pulled and filled against what the agents of the built-in market did.
+
+    python -m liqfield.app.study.walls --seeds 20 --minutes 20
+
+The readings get the public feed only (books, trades). Truth: `wall_pulled` (withdrawn untouched as
+the price came within 2.5 bp), `wall_eaten` (traded away), `wall_expired` (taken out far away or
+after its time). A reading is right if the agent's order at that tick and side ended so within
+three seconds. Absorbers are large orders of another kind: neither right nor wrong. Baselines on
+the same detected levels: every large level that vanishes near the price was pulled (or: filled).
+Intervals: 95 %, over seeds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from cyclopts import App, Parameter
+
+from liqfield.app.study.lab_events import RULES, LabEvents
+from liqfield.book.reader import BookReader
+from liqfield.book.sync import BookSync
+from liqfield.book.walls import WallEnd, WallSettings
+from liqfield.lab.market import LabMarket
+from liqfield.lab.market_setup import demo_spec
+from liqfield.lab.market_types import AgentEvent
+from liqfield.model.analytics import WallState
+from liqfield.model.events import BookDelta, BookSnapshot, Listing, Trade
+from liqfield.model.instrument import Instrument
+from liqfield.model.sides import Aggressor
+
+SECOND_NS = 1_000_000_000
+START_NS = 1_790_000_000_000_000_000
+MATCH_NS = 3 * SECOND_NS
+VENUES = ("binance", "bybit", "okx")  # whole books of 20 levels show too little to follow a wall
+TUNING_SEEDS = range(1_000, 1_010)  # thresholds were chosen on these
+KINDS = ("pulled", "filled", "withdrawn")
+
+
+class Count(msgspec.Struct):
+    """Hits, false alarms and the truths there were."""
+
+    right: int = 0
+    wrong: int = 0
+    truths: int = 0
+    found: int = 0
+
+
+class SeedResult(msgspec.Struct):
+    """Counts of one seed: by kind the reading's own, and the baseline's."""
+
+    seed: int
+    ours: dict[str, Count]
+    naive: dict[str, Count]
+    ends: int
+    absorbers: int
+
+
+class Score(msgspec.Struct):
+    """Precision and recall over all seeds, with intervals over seeds."""
+
+    precision: float
+    precision_low: float
+    precision_high: float
+    recall: float
+    recall_low: float
+    recall_high: float
+    readings: int
+    truths: int
+
+
+class WallStudy(msgspec.Struct):
+    seeds: list[int]
+    minutes: float
+    trades_late: bool
+    settings: WallSettings
+    ours: dict[str, Score]
+    naive: dict[str, Score]
+    ends: int
+    absorbers: int
+
+
+class Watcher:
+    """The books of a market read from its public feed, and what became of their walls."""
+
+    def __init__(self, settings: WallSettings) -> None:
+        self.ends: list[tuple[Instrument, WallEnd]] = []
+        self.books: dict[str, tuple[Instrument, BookReader]] = {}
+        self._settings = settings
+
+    def fold(self, events: Iterable[object]) -> None:
+        for event in events:
+            if isinstance(event, Listing):
+                of = event.instrument
+                sync = BookSync(of.id, RULES[of.venue])
+                self.books[of.id] = (of, BookReader(sync, of.tick_usd, self._settings))
+            elif isinstance(event, Trade):
+                _, book = self.books[event.instrument_id]
+                is_buy = event.aggressor is Aggressor.BUY
+                book.trade(event.price, event.quantity, is_buy, event.event_ns)
+            elif isinstance(event, BookSnapshot | BookDelta):
+                of, book = self.books[event.instrument_id]
+                book.before(event)
+                book.sync.push(event)
+                book.after(event, event.event_ns)
+                while book.facts:
+                    fact = book.facts.popleft()
+                    if isinstance(fact, WallEnd):
+                        self.ends.append((of, fact))
+
+
+def run_seed(
+    seed: int, minutes: float, settings: WallSettings, *, trades_late: bool = False
+) -> SeedResult:
+    """One market, from nothing."""
+    spec = msgspec.structs.replace(
+        demo_spec(START_NS, ("BTC",)), history_h=0.25, accounts_per_instrument=400
+    )
+    market = LabMarket(spec, seed)
+    events = LabEvents(market, venues=VENUES, trades_late=trades_late)
+    watcher = Watcher(settings)
+    watcher.fold(events.open())
+    watcher.fold(events.advance(START_NS + round(minutes * 60 * SECOND_NS)))
+    truth = [e for e in market.agent_events() if e.instrument_id in watcher.books]
+    return judge(seed, watcher, truth, market.now_ns)
+
+
+def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: int) -> SeedResult:
+    """Compare every reading with the agents' orders at that tick."""
+    by_level: dict[tuple[str, int, bool], list[AgentEvent]] = {}
+    ours = {kind: Count() for kind in KINDS}
+    naive = {kind: Count() for kind in KINDS}
+    for event in truth:
+        if event.kind == "wall_placed" or event.kind == "cascade":
+            continue
+        of, _ = watcher.books[event.instrument_id]
+        key = (of.id, of.price_ticks(event.price_from), event.is_bid)
+        by_level.setdefault(key, []).append(event)
+        if event.end_ns < until_ns - MATCH_NS:
+            for kind in KINDS:
+                if event.kind in TRUE_KINDS[kind]:
+                    ours[kind].truths += 1
+                    naive[kind].truths += 1
+    absorbers = 0
+    hit: dict[str, set[int]] = {}
+    for of, end in watcher.ends:
+        near = [
+            event
+            for event in by_level.get((of.id, end.tick, not end.is_ask), ())
+            if abs(event.end_ns - end.ended_ns) <= MATCH_NS
+        ]
+        if any(event.kind == "absorber" for event in near):
+            absorbers += 1
+            continue
+        is_near = abs(end.distance) <= watcher.books[of.id][1].walls.settings.approach
+        says = {
+            "pulled": end.on_approach,
+            "filled": end.state is WallState.FILLED,
+            "withdrawn": end.state is not WallState.FILLED,
+        }
+        guess = {"pulled": is_near, "filled": is_near, "withdrawn": True}
+        for counts, claim, name in ((ours, says, "ours"), (naive, guess, "naive")):
+            for kind in KINDS:
+                if claim[kind]:
+                    _count(counts[kind], kind, near, hit.setdefault(f"{name} {kind}", set()))
+    return SeedResult(seed, ours, naive, len(watcher.ends), absorbers)
+
+
+TRUE_KINDS = {
+    "pulled": ("wall_pulled",),
+    "filled": ("wall_eaten",),
+    "withdrawn": ("wall_pulled", "wall_expired"),
+}
+
+
+def _count(count: Count, kind: str, near: Sequence[AgentEvent], hit: set[int]) -> None:
+    """A second reading of the same order is as wrong as one of none."""
+    for event in near:
+        if event.kind in TRUE_KINDS[kind] and id(event) not in hit:
+            hit.add(id(event))
+            count.right += 1
+            count.found += 1
+            return
+    count.wrong += 1
+
+
+def summarise(results: Sequence[SeedResult], which: str, kind: str) -> Score:
+    """Pooled over seeds; the interval resamples whole seeds."""
+    counts = np.array(
+        [
+            [(c := getattr(r, which)[kind]).right, c.right + c.wrong, c.found, c.truths]
+            for r in results
+        ],
+        np.float64,
+    )
+    rng = np.random.default_rng(1)
+    picks = rng.integers(0, len(counts), (2_000, len(counts)))
+    drawn = counts[picks].sum(axis=1)
+    total = counts.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall = drawn[:, 0] / drawn[:, 1], drawn[:, 2] / drawn[:, 3]
+        low, high = np.nanquantile(precision, (0.025, 0.975))
+        recall_low, recall_high = np.nanquantile(recall, (0.025, 0.975))
+        return Score(
+            float(total[0] / total[1]),
+            float(low),
+            float(high),
+            float(total[2] / total[3]),
+            float(recall_low),
+            float(recall_high),
+            int(total[1]),
+            int(total[3]),
+        )
+
+
+def study(
+    seeds: Sequence[int],
+    minutes: float = 20.0,
+    settings: WallSettings | None = None,
+    *,
+    trades_late: bool = False,
+) -> WallStudy:
+    """All seeds."""
+    chosen = settings or WallSettings()
+    results = [run_seed(seed, minutes, chosen, trades_late=trades_late) for seed in seeds]
+    return WallStudy(
+        list(seeds),
+        minutes,
+        trades_late,
+        chosen,
+        {kind: summarise(results, "ours", kind) for kind in KINDS},
+        {kind: summarise(results, "naive", kind) for kind in KINDS},
+        sum(r.ends for r in results),
+        sum(r.absorbers for r in results),
+    )
+
+
+app = App(name="walls", help="How well walls are read, where the truth is known.")
+
+
+@app.default
+def main(
+    *,
+    seeds: Annotated[int, Parameter(help="number of fresh seeds")] = 20,
+    first: Annotated[int, Parameter(help="the first seed; 1000-1009 chose the thresholds")] = 1,
+    minutes: float = 20.0,
+    late: Annotated[bool, Parameter(help="trades arrive after the book that holds them")] = False,
+) -> None:
+    """Print the study as JSON."""
+    report = study(range(first, first + seeds), minutes, trades_late=late)
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+if __name__ == "__main__":
+    app()

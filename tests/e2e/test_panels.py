@@ -1,0 +1,244 @@
+"""Every panel and state on a phone, in real Chromium, over a real server with a market of 2023."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from liqfield.server.assets import STATIC
+from tests.e2e.stage import HOUR, Stage, stage
+
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--no-first-run"]
+AXE = Path(__file__).resolve().parents[2] / "web/node_modules/axe-core/axe.min.js"
+LIT = """() => { const c = document.querySelector('[data-testid=heat]');
+ const s = document.createElement('canvas'); s.width = c.width; s.height = c.height;
+ const x = s.getContext('2d'); x.drawImage(c, 0, 0);
+ const d = x.getImageData(0, 0, s.width, s.height).data; let lit = 0;
+ for (let i = 0; i < d.length; i += 4) lit += d[i + 3] > 0;
+ return lit / (d.length / 4); }"""
+SMALL = """() => [...document.querySelectorAll('button, select, [role=tab], summary')]
+ .map(e => [e.textContent.trim().slice(0, 20), e.getBoundingClientRect()])
+ .filter(([, r]) => r.width > 0 && (r.height < 39.5 || r.width < 31.5))
+ .map(([name, r]) => `${name} ${r.width.toFixed(0)}x${r.height.toFixed(0)}`)"""
+TABS = ("Map", "Ladder", "Flow", "Truth")
+
+
+@pytest.fixture(scope="module")
+def market() -> Iterator[Stage]:
+    if not (STATIC / "index.html").is_file():
+        pytest.skip("the web app is not built: cd web && npm run build")
+    with stage() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("LIQFIELD_CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=chromium, args=[*FLAGS, "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, url: str, width: int = 390, height: int = 844) -> Page:
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        has_touch=True,
+        timezone_id="Asia/Tokyo",
+        service_workers="block",
+    )
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(url)
+    return page
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, market: Stage) -> Iterator[Page]:
+    page = open_page(browser, market.url)
+    wait_for_map(page)
+    yield page
+    page.context.close()
+
+
+def wait_for_map(page: Page) -> None:
+    for _ in range(100):
+        if page.evaluate("window.__liqfield?.tiles > 0") and page.evaluate(LIT) > 0.3:
+            return
+        page.wait_for_timeout(200)
+    pytest.fail("no map on screen")
+
+
+def go(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def test_a_market_of_the_past_opens_on_its_own_time(phone: Page, market: Stage) -> None:
+    go(phone, "Map")
+    wait_for_map(phone)
+    view = phone.evaluate("window.__liqfield.view")
+    assert view["t0"] < market.now_s * 1e3 < view["t1"]
+    assert abs(view["t1"] - view["t0"] - 24 * HOUR * 1e3) < 2 * HOUR * 1e3
+    assert phone.evaluate(LIT) > 0.8, "the window is larger than the day that exists"
+
+
+def test_the_crosshair_reads_a_past_that_the_server_confirms(phone: Page, market: Stage) -> None:
+    go(phone, "Map")
+    wait_for_map(phone)
+    box = phone.get_by_test_id("map").bounding_box()
+    assert box is not None
+    readout = phone.get_by_test_id("crosshair")
+    for y in (0.3, 0.6, 0.7):
+        phone.mouse.move(box["x"] + 90, box["y"] + box["height"] * y)
+        readout.wait_for()
+        phone.wait_for_timeout(300)
+        got = {
+            name: float(readout.get_attribute(f"data-{name}") or "nan")
+            for name in ("price", "at-ms", "column-s", "level", "long-usd", "short-usd")
+        }
+        reply = phone.request.get(
+            f"{market.url}api/v1/value/BTC?price={got['price']}&at_ms={int(got['at-ms'])}"
+            f"&column_s={int(got['column-s'])}&bin_level={int(got['level'])}"
+        ).json()
+        for side, name in enumerate(("long-usd", "short-usd")):
+            assert got[name] == pytest.approx(sum(reply["usd"][side]), rel=0.08, abs=700)
+    phone.mouse.move(box["x"] + 5, box["y"] - 20)
+
+
+def test_clusters_carry_their_path_and_reasons(phone: Page) -> None:
+    go(phone, "Map")
+    rows = phone.get_by_test_id("clusters")
+    expect(rows).to_contain_text("hollow 0.4×")
+    expect(rows).to_contain_text("defended 2.6×")
+    rows.get_by_role("button", name="84.0M").click()
+    expect(rows).to_contain_text("prints are sampled")
+    expect(rows).to_contain_text("building +25 %")
+    rows.get_by_role("button", name="84.0M").click()
+
+
+def test_the_ladder_names_what_is_missing_and_explains_a_row(phone: Page) -> None:
+    go(phone, "Ladder")
+    ladder = phone.get_by_test_id("ladder")
+    expect(phone.get_by_text("Without bybit")).to_be_visible()
+    first = ladder.screenshot()
+    phone.wait_for_timeout(700)
+    assert ladder.screenshot() != first, "the ladder does not move"
+    box = ladder.bounding_box()
+    assert box is not None
+    phone.mouse.click(box["x"] + 200, box["y"] + 100)
+    card = phone.get_by_test_id("row-card")
+    expect(card).to_contain_text("resting to here")
+    phone.get_by_role("button", name="recentre").click()
+    expect(card).to_be_hidden()
+    before = phone.get_by_text("$10", exact=True)
+    expect(before).to_be_visible()
+    phone.get_by_role("button", name="coarser rows").click()
+    expect(phone.get_by_text("$20", exact=True)).to_be_visible()
+    phone.get_by_role("button", name="finer rows").click()
+    expect(before).to_be_visible()
+    phone.get_by_role("button", name="depth").click()
+    expect(phone.get_by_text("visible here")).to_be_visible()
+    phone.get_by_role("button", name="depth").click()
+
+
+def test_flow_shows_cascade_events_footprint_and_tape(phone: Page) -> None:
+    go(phone, "Flow")
+    expect(phone.get_by_test_id("cascade").locator("[aria-current=step]")).to_have_text("running")
+    flow = phone.get_by_test_id("flow")
+    expect(flow).to_contain_text("absorption")
+    flow.get_by_label("kind of event").select_option("walls")
+    expect(flow).to_contain_text("wall pulled")
+    expect(flow.locator(".event").filter(has_text="absorption")).to_have_count(0)
+    flow.get_by_label("kind of event").select_option("all events")
+    expect(flow.get_by_label("footprint of the last bars")).to_be_visible()
+    expect(phone.get_by_test_id("tape").locator(".print")).to_have_count(40)
+    expect(phone.get_by_test_id("context")).to_contain_text("longs pay shorts")
+
+
+def test_truth_shows_skill_with_intervals_and_admits_its_limits(phone: Page) -> None:
+    go(phone, "Truth")
+    truth = phone.get_by_test_id("truth")
+    expect(truth).to_contain_text("n 72")
+    expect(truth).to_contain_text("sample of their liquidations")
+    expect(truth.get_by_label("predicted and printed liquidations by hour")).to_be_visible()
+    reply = phone.request.get(phone.url + "api/v1/truth/BTC").json()
+    ratio = f"{reply['totalRatio'][0]:.2f}"
+    expect(truth).to_contain_text(ratio)
+
+
+def test_health_names_venues_and_keys_change_panels(phone: Page) -> None:
+    expect(phone.get_by_text("no book of bybit")).to_be_visible()
+    phone.get_by_label("feed health").click()
+    sheet = phone.get_by_role("dialog")
+    expect(sheet).to_contain_text("bybit")
+    expect(sheet).to_contain_text("okx funny (2)")
+    expect(sheet).to_contain_text("back-fill done")
+    phone.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    for number, name in enumerate(TABS, 1):
+        phone.keyboard.press(str(number))
+        expect(phone.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+    phone.keyboard.press("?")
+    expect(phone.get_by_role("dialog")).to_contain_text("Reading the map")
+    phone.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("size", [(360, 740), (844, 390), (1440, 900)])
+def test_nothing_overflows_and_fingers_hit(
+    browser: Browser, market: Stage, size: tuple[int, int]
+) -> None:
+    page = open_page(browser, market.url, *size)
+    wait_for_map(page)
+    names = TABS if size[0] < 960 else TABS[1:]
+    for name in names:
+        go(page, name)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert page.evaluate("document.documentElement.scrollHeight") <= size[1]
+        assert page.evaluate(SMALL) == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_accessible_names_and_contrast(browser: Browser, market: Stage, theme: str) -> None:
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: cd web && npm ci")
+    page = open_page(browser, market.url)
+    wait_for_map(page)
+    if theme == "light":
+        page.keyboard.press("t")
+    page.evaluate(AXE.read_text())
+    for name in TABS:
+        go(page, name)
+        page.wait_for_timeout(400)
+        found = page.evaluate(
+            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']}).then(r => r.violations.map("
+            "v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.target).join(' | ')}`))"
+        )
+        assert found == [], f"{name} ({theme})"
+    page.context.close()
+
+
+def test_without_webgl_it_draws_and_says_so(browser: Browser, market: Stage) -> None:
+    page = open_page(browser, market.url + "?2d")
+    wait_for_map(page)
+    expect(page.get_by_text("no WebGL2: drawn in 2D")).to_be_visible()
+    page.context.close()
+
+
+def test_a_silent_server_dims_the_screen_and_says_how_old_it_is(browser: Browser) -> None:
+    with stage() as short:
+        page = open_page(browser, short.url)
+        wait_for_map(page)
+        short.stop()
+        expect(page.get_by_text("The server has been silent for")).to_be_visible()
+        assert "stale" in (page.locator("main").get_attribute("class") or "")
+        expect(page.get_by_label("feed health: stale")).to_be_visible()
+        page.context.close()

@@ -1,0 +1,301 @@
+"""One fault scenario: a venue, its feed, an engine and a plan of faults, compared at every message.
+
+The truth is kept by the venue's own counter (Hyperliquid: by its time), so that it can be said of
+every book that the engine holds whether the venue ever had it, at the time the book claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+
+import msgspec
+
+from liqfield.app.pipeline import Pipeline
+from liqfield.book.ladder import ASK, BID
+from liqfield.engine.engine import Engine
+from liqfield.engine.market import InstrumentState
+from liqfield.engine.outputs import Output
+from liqfield.feeds.transport import Clock
+from liqfield.feeds.venue_feed import VenueFeed
+from liqfield.lab.market_setup import instrument
+from liqfield.lab.quick_market import QuickMarket
+from liqfield.lab.servers.desk import Desk
+from liqfield.lab.servers.faults import SEQUENCE_OFFSET, FaultPlan
+from liqfield.lab.servers.servers import PROTOCOLS
+from liqfield.model.events import BookDelta, BookSnapshot, Event, Frame, Gap, Record, Trade
+from liqfield.model.requests import NeedSnapshot
+from liqfield.model.sides import GapReason
+from liqfield.venues import registry
+from tests.lab.virtual import MemoryTransport, no_leaks
+
+START_NS = 1_790_000_000_000_000_000
+MS = 1_000_000
+DEPTH = 20
+# What a healthy client needs from the end of a fault: one connection attempt and one subscription
+# with its snapshot, where nothing has to be found out by silence first. Hyperliquid's book comes
+# with the subscription, else every 5 s.
+MINIMUM_S = {"binance": 1.5, "bybit": 1.5, "okx": 1.5, "hyperliquid": 5.0}
+
+
+class Outcome(msgspec.Struct):
+    """What a scenario showed. back_s: seconds from the end of the last fault to a live book."""
+
+    seed: int
+    venue: str
+    kinds: tuple[str, ...]
+    compared: int = 0
+    wrong: int = 0
+    back_s: float = -1.0
+    allowed_s: float = 0.0
+    losses: int = 0
+    gaps: int = 0
+    lost_trades: int = 0
+    doubled_trades: int = 0
+    silent_losses: int = 0
+    decode_errors: int = 0
+    connects: int = 0
+    requests: int = 0
+    problem: str = ""
+
+
+class Scenario:
+    """`await run()` gives the outcome. step_ms: of the market; settle_s: what is waited at most."""
+
+    def __init__(self, venue: str, plan: FaultPlan, *, step_ms: int = 200) -> None:
+        of = instrument(venue, "BTC")
+        self.of = of
+        self.plan = plan
+        self.step_s = step_ms / 1e3
+        self.market = QuickMarket(
+            [(of, 84_000.0)],
+            start_ns=START_NS,
+            step_ms=step_ms,
+            levels=25,
+            changes=6.0,
+            trades=1.0,
+            seed=plan.seed,
+        )
+        self.protocol = PROTOCOLS[venue](self.market)
+        self.desk = Desk(self.protocol, plan)
+        self.venue = registry.VENUES[venue]()
+        self.engine = Engine({venue: self.venue.book_rule}, frozenset({"BTC"}))
+        self.pipeline = Pipeline(
+            self.engine,
+            {venue: self.venue},
+            on_events=self._observe,
+            on_malformed=lambda frame: self.feed.malformed(frame),
+        )
+        self.outcome = Outcome(plan.seed, venue, tuple(f.kind for f in plan.faults))
+        self.truth: dict[int, tuple[list[tuple[int, float]], list[tuple[int, float]]]] = {}
+        self.gaps: Counter[str] = Counter()
+        self.sent: dict[str, int] = {}  # trade id -> step it was broadcast in
+        self.got: Counter[str] = Counter()
+        self.gap_spans: list[tuple[int, int]] = []
+        self._order: deque[int] = deque()
+        self._step = 0
+        self.transport = MemoryTransport({venue: self.desk})
+        self.feed: VenueFeed
+
+    async def run(self) -> Outcome:
+        loop = asyncio.get_running_loop()
+        zero_s = loop.time()
+        clock = Clock(loop.time, lambda: START_NS + int((loop.time() - zero_s) * 1e9))
+        name = self.venue.name
+        self.feed = VenueFeed(
+            self.venue,
+            self._sink,
+            transport=self.transport,
+            clock=clock,
+            rest_url=f"memory://{name}",
+            ws_url=f"memory://{name}",
+            seed=self.plan.seed,
+        )
+        with no_leaks():
+            self._advance()
+            await self.feed.prepare(("BTC",))
+            self.feed.follow([self.state.instrument])
+            running = asyncio.create_task(self.feed.run())
+            try:
+                await self._live()
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+        if not running.cancelled():
+            self._fail(f"the feed ended: {running.exception()!r}")
+        if self.transport.open_sockets:
+            self._fail(f"{self.transport.open_sockets} sockets are left open")
+        self._account()
+        return self.outcome
+
+    @property
+    def state(self) -> InstrumentState:
+        return self.engine.markets["BTC"].instruments[self.of.id]
+
+    # ---- the market's clock -------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        """The faults, then until the book is live and recent again, or the patience is over."""
+        end_s = self.plan.end_s
+        ends = any(f.kind == "delist" for f in self.plan.faults)
+        patience_s = self._allowed_s()
+        self.outcome.allowed_s = patience_s
+        while True:
+            await asyncio.sleep(self.step_s)
+            self._advance()
+            past_s = self.desk.now_s - end_s
+            if past_s < 0.0:
+                continue
+            if self.outcome.back_s < 0.0 and self._is_live():
+                self.outcome.back_s = max(past_s, 0.0)
+            if past_s > 3.0 and (self.outcome.back_s >= 0.0 or ends):
+                return
+            if past_s > 200.0:
+                self._fail("not live again after 200 s")
+                return
+
+    def _allowed_s(self) -> float:
+        """Twice the venue's minimum and what nobody can know earlier: silence, stated waits."""
+        silent = {"silent", "half_open", "delay", "truncate", "drop"}
+        wait_s = 0.0
+        for fault in self.plan.faults:
+            if fault.kind == "status":
+                wait_s = max(wait_s, 0.5)  # stated waits are whole seconds
+            if fault.kind in silent:
+                # A book stream may be silent for twice what it usually is.
+                wait_s = max(wait_s, 24.0 if self.venue.name == "hyperliquid" else 6.0)
+        return 2.0 * (MINIMUM_S[self.venue.name] + wait_s)
+
+    def _is_live(self) -> bool:
+        sync = self.state.sync
+        return sync.ladder is not None and self._key() in list(self._order)[-self._recent() :]
+
+    def _recent(self) -> int:
+        return int(6.0 / self.step_s) if self.venue.name == "hyperliquid" else 3
+
+    def _advance(self) -> None:
+        self._step += 1
+        self.market.storm = self.desk.storm
+        steps = self.market.advance(self.market.now_ns + int(self.step_s * 1e9))
+        self.desk.tick(self.market.now_ns)
+        messages = self.protocol.step(list(steps.values()), self.market.now_ns)
+        self._note()
+        for step in steps.values():
+            if not self._has_ended:
+                for number in step.trades.trade_id.tolist():
+                    self.sent[str(number)] = self._step
+        self.desk.broadcast(messages)
+
+    @property
+    def _has_ended(self) -> bool:
+        ended: set[str] = getattr(self.protocol, "_ended", set())
+        return self.of.symbol in ended
+
+    def _counter(self) -> int:
+        """The venue's own counter now."""
+        name, symbol = self.venue.name, self.of.symbol
+        if name == "hyperliquid":
+            return self.market.now_ns // MS
+        counters: dict[str, int] = getattr(self.protocol, "_seq" if name == "okx" else "_u")
+        return counters[symbol]
+
+    def _note(self) -> None:
+        book = self.market.book(self.of.id)
+        sides = tuple(
+            list(zip(ticks[:DEPTH].tolist(), sizes[:DEPTH].tolist(), strict=True))
+            for ticks, sizes in (
+                (book.bid_ticks, book.bid_quantity),
+                (book.ask_ticks, book.ask_quantity),
+            )
+        )
+        key = self._counter()
+        restarted = self.venue.name == "bybit" and key <= 1
+        if restarted:
+            self.truth.clear()
+            self._order.clear()
+        self.truth[key] = (sides[0], sides[1])
+        self._order.append(key)
+        if len(self._order) > 3_000:
+            self.truth.pop(self._order.popleft(), None)
+
+    # ---- what the program does with it --------------------------------------------------------
+
+    def _sink(self, record: Record) -> None:
+        if isinstance(record, Gap):
+            self.gaps[record.reason] += 1
+        self._outputs(self.pipeline.consume([record]))
+
+    def _outputs(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, NeedSnapshot):
+                self.gaps["resync"] += 1
+                self.feed.request_snapshot(output)
+
+    def _observe(self, frame: Frame, events: Sequence[Event]) -> None:
+        self.feed.observe(frame, events)
+        has_book = False
+        for event in events:
+            if isinstance(event, BookSnapshot | BookDelta):
+                has_book = True
+            elif isinstance(event, Trade) and not frame.source.endswith("#force"):
+                self._trade(event)
+        if has_book:
+            self._compare()
+
+    def _trade(self, trade: Trade) -> None:
+        self.got[trade.trade_id] += 1
+
+    def _key(self) -> int:
+        sync = self.state.sync
+        if self.venue.name == "hyperliquid":
+            skews = [f.amount for f in self.plan.faults if f.kind == "skew"]
+            key = sync.event_ns // MS
+            for shift in (0.0, *skews, sum(skews)):
+                if key - round(shift * 1e3) in self.truth:
+                    return key - round(shift * 1e3)
+            return key
+        key = sync.sequence
+        return key - SEQUENCE_OFFSET if key >= SEQUENCE_OFFSET else key
+
+    def _compare(self) -> None:
+        """Safety: the book is the venue's own of the moment it claims, or there is none."""
+        sync = self.state.sync
+        if sync.ladder is None or self._has_ended:
+            return
+        self.outcome.compared += 1
+        truth = self.truth.get(self._key())
+        if truth is None:
+            self.outcome.wrong += 1
+            self._fail(f"at {self.desk.now_s:.1f} s: the venue never was at {self._key()}")
+            return
+        finer = round(self.of.tick_usd / self.state.instrument.tick_usd)
+        for side, rows in ((BID, truth[0]), (ASK, truth[1])):
+            ticks, sizes = sync.ladder.top(side, DEPTH)
+            ticks = ticks // finer
+            same = len(ticks) == len(rows) and all(
+                t == wt and abs(q - wq) <= 1e-9 * max(wq, 1.0)
+                for t, q, (wt, wq) in zip(ticks.tolist(), sizes.tolist(), rows, strict=True)
+            )
+            if not same:
+                self.outcome.wrong += 1
+                self._fail(f"at {self.desk.now_s:.1f} s: book at {self._key()} is not the venue's")
+                return
+
+    # ---- the account --------------------------------------------------------------------------
+
+    def _fail(self, why: str) -> None:
+        self.outcome.problem = self.outcome.problem or why
+
+    def _account(self) -> None:
+        out = self.outcome
+        out.losses = self.state.sync.losses
+        out.gaps = sum(self.gaps.values())
+        out.decode_errors = self.pipeline.decode_errors
+        out.connects, out.requests = self.desk.connects, self.desk.requests
+        if out.back_s >= 0.0 and out.back_s > out.allowed_s:
+            self._fail(f"live again only after {out.back_s:.1f} s, allowed {out.allowed_s:.1f} s")
+        told = sum(self.gaps[r] for r in GapReason if r is not GapReason.CONNECT)
+        told += self.gaps["resync"] + max(self.gaps[GapReason.CONNECT] - 3, 0)
+        if out.losses and not told:
+            self._fail("a book was lost and no gap tells of it")

@@ -1,0 +1,86 @@
+"""Everything that can go wrong at a venue: never a wrong book, every loss told, soon live again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from liqfield.lab.servers.faults import KINDS, Fault, FaultPlan, random_plan, read_plan
+from tests.lab.faults import VENUES, run_range, run_scenario
+from tests.lab.scenario import Scenario
+from tests.lab.virtual import run_virtual
+
+SOAK = 10_000
+
+
+@pytest.mark.parametrize("first", range(0, 48, 12))
+def test_a_dozen_scenarios(first: int) -> None:
+    account = run_range(first, 12)
+    assert account.problems == {}
+    assert account.wrong == 0
+    assert account.compared > 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_alone(kind: str) -> None:
+    """One fault of each kind at the venue that it says most about."""
+    venue = {"unit": "okx", "maintenance": "okx", "old_snapshot": "binance"}.get(kind, "bybit")
+    plan = random_plan(1, span_s=0.0, count=1, kinds=(kind,))
+
+    async def run() -> None:
+        outcome = await Scenario(venue, plan).run()
+        assert outcome.problem == ""
+        assert outcome.compared > 5
+
+    run_virtual(run())
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    for number in (3, 5):
+        assert run_scenario(number) == run_scenario(number)
+
+
+def test_a_notice_of_closing_loses_nothing() -> None:
+    """OKX says 64008, waits, then cuts: by then the feed is elsewhere, and no book was void."""
+    plan = FaultPlan(0, (Fault(10.0, "maintenance", "okx", 6.0),))
+
+    async def run() -> None:
+        scenario = Scenario("okx", plan)
+        outcome = await scenario.run()
+        assert outcome.problem == ""
+        assert outcome.losses == 0
+        assert scenario.gaps["disconnect"] == 0
+        assert all(c.rotations == 1 for c in scenario.feed.connections)
+        assert set(scenario.sent) <= set(scenario.got) | last(scenario), "a trade was lost"
+        assert max(scenario.got.values()) == 1, "a trade came twice"
+
+    def last(scenario: Scenario) -> set[str]:
+        """Sent before the feed had subscribed."""
+        first = min(scenario.sent[key] for key in scenario.got)
+        return {key for key, step in scenario.sent.items() if step <= first}
+
+    run_virtual(run())
+
+
+def test_plans_are_read_from_seeds_and_scripts(tmp_path: Path) -> None:
+    assert read_plan("7") == read_plan("7") != read_plan("8")
+    script = tmp_path / "faults.json"
+    faults = [{"at_s": 1.0, "kind": "silent", "venue": "okx", "for_s": 3.0}]
+    script.write_text(json.dumps(faults))
+    assert read_plan(str(script)).faults == (Fault(1.0, "silent", "okx", 3.0),)
+    script.write_text(json.dumps([{"at_s": 1.0, "kind": "earthquake"}]))
+    with pytest.raises(ValueError, match="earthquake"):
+        read_plan(str(script))
+
+
+@pytest.mark.soak
+def test_ten_thousand_scenarios() -> None:
+    account = run_range(0, SOAK)
+    print(msgspec.json.format(msgspec.json.encode(account), indent=2).decode())
+    assert {venue for venue in VENUES if account.count}
+    assert account.problems == {}
+    assert account.wrong == 0
+    assert account.memory_growth_mb < 50.0

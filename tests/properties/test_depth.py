@@ -1,0 +1,224 @@
+"""Depth, usual depth, sizes and survival equal their slow twins for any input and any split."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liqfield.book import usual as usual_module
+from liqfield.book.bands import BANDS, EDGES, band_of
+from liqfield.book.depth import (
+    SideDepth,
+    fit_law,
+    merge,
+    notional_to_move,
+    side_depth,
+    walk,
+)
+from liqfield.book.ladder import BID, Ladder
+from liqfield.book.sizes import LevelSizes, bin_floor, size_bin
+from liqfield.book.survival import AGE_STEPS, CENSORED, FILLED, PULLED, Survival, age_step
+from liqfield.book.usual import SAMPLE_NS, UsualDepth
+from liqfield.model.events import BookLevels
+from tests.reference import depth as slow
+
+TICK = 0.5
+book_st = st.dictionaries(st.integers(1, 400), st.integers(1, 50), min_size=1, max_size=40)
+
+
+def _ladder(bids: dict[int, int], asks: dict[int, int], middle: int) -> Ladder:
+    ladder = Ladder()
+    ticks = [middle - away for away in bids] + [middle + away for away in asks]
+    sizes = [*bids.values(), *asks.values()]
+    ladder.replace(BookLevels(np.array(ticks, np.int64), np.array(sizes, np.float64), len(bids)))
+    return ladder
+
+
+def _side(
+    of: dict[int, int], is_ask: int, middle: int = 20_000
+) -> tuple[SideDepth, list[slow.Level]]:
+    ladder = _ladder(of, {}, middle) if is_ask == BID else _ladder({}, of, middle)
+    sign = 1 if is_ask else -1
+    levels = [((middle + sign * away) * TICK, float(q)) for away, q in of.items()]
+    return side_depth(ladder, is_ask, middle * TICK, TICK, 1.0), levels
+
+
+@given(of=book_st, is_ask=st.integers(0, 1), cut=st.floats(1e-5, 0.03))
+def test_cumulative_depth_is_the_sum_of_the_levels(
+    of: dict[int, int], is_ask: int, cut: float
+) -> None:
+    side, levels = _side(of, is_ask)
+    assert side.within(cut) == pytest.approx(slow.within(levels, side.mid, cut))
+    at_edges = [slow.within(levels, side.mid, edge) for edge in EDGES]
+    assert side.at(EDGES).tolist() == pytest.approx(at_edges)
+    assert (np.diff(side.distance) >= 0.0).all()
+
+
+@given(of=book_st, is_ask=st.integers(0, 1), notional=st.floats(1.0, 1e8))
+def test_a_walk_sweeps_level_by_level(of: dict[int, int], is_ask: int, notional: float) -> None:
+    side, levels = _side(of, is_ask)
+    found = walk(side, notional)
+    filled, slippage = slow.sweep(levels, side.mid, notional)
+    assert found.filled_usd == pytest.approx(filled)
+    assert found.slippage_bp == pytest.approx(slippage, abs=1e-6)
+    assert found.is_whole == (notional <= slow.within(levels, side.mid, 1.0))
+    assert slippage <= abs(found.price / side.mid - 1.0) * 1e4 + 1e-6
+
+
+@given(of=book_st, is_ask=st.integers(0, 1), cut=st.floats(1e-5, 0.03))
+def test_the_notional_for_a_move_is_what_stands_before_it(
+    of: dict[int, int], is_ask: int, cut: float
+) -> None:
+    side, levels = _side(of, is_ask)
+    before = [(p, q) for p, q in levels if abs(p / side.mid - 1.0) < cut * (1.0 - 1e-12)]
+    needed = notional_to_move(side, cut)
+    assert needed == pytest.approx(sum(p * q for p, q in before))
+    if 0.0 < needed < side.cum_usd[-1] * (1.0 - 1e-9):
+        # one more dollar takes from a level at least that far away
+        assert abs(walk(side, needed * (1.0 + 1e-9)).price / side.mid - 1.0) >= cut * (1.0 - 1e-6)
+
+
+@given(one=book_st, two=book_st, is_ask=st.integers(0, 1), cut=st.floats(1e-4, 0.02))
+def test_the_composite_is_the_sum_of_its_venues(
+    one: dict[int, int], two: dict[int, int], is_ask: int, cut: float
+) -> None:
+    (a, first), (b, second) = _side(one, is_ask), _side(two, is_ask)
+    both = merge([a, b], a.mid)
+    assert both is not None
+    assert both.within(cut) == pytest.approx(slow.within(first + second, a.mid, cut))
+
+
+def test_nothing_is_known_beyond_the_view() -> None:
+    ladder = _ladder(dict.fromkeys(range(1, 300), 1), {}, 20_000)
+    side = side_depth(ladder, BID, 10_000.0, TICK, 0.005)
+    at = side.at(EDGES)
+    assert np.isfinite(at[EDGES <= 0.005]).all()
+    assert np.isnan(at[EDGES > 0.005]).all()
+
+
+@given(kappa=st.floats(0.6, 1.8), scale=st.floats(1.0, 1e4))
+def test_the_law_is_found_again_and_goes_on_beyond_the_view(kappa: float, scale: float) -> None:
+    away = np.arange(1, 600)
+    cum = scale * (away * TICK / 10_000.0) ** kappa * 1e6
+    price = np.array([10_000.0 - k * TICK for k in range(1, 600)])
+    quantity = np.diff(np.concatenate(([0.0], cum))) / price
+    side = SideDepth(10_000.0, price, quantity, np.cumsum(price * quantity), 0.02)
+    law = fit_law(side)
+    assert law.kappa == pytest.approx(kappa, abs=0.02)
+    assert law.r2 > 0.99
+    assert law.usd(0.04) == pytest.approx(cum[399] * 2.0**kappa, rel=0.03)
+    assert 0.0 < law.log_sd(0.04) < law.log_sd(0.08)
+    assert law.log_sd(0.02) == 0.0
+
+
+@pytest.mark.parametrize("slots", [3])
+@settings(max_examples=25)
+@given(
+    pauses=st.lists(st.integers(1, 40), min_size=1, max_size=120),
+    seed=st.integers(0, 1_000),
+)
+def test_usual_depth_is_the_median_of_its_samples(slots: int, pauses: list[int], seed: int) -> None:
+    """Short rings, so that they wrap; reading in between changes nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("RECENT", 20),
+            ("SLOTS", 5),
+            ("LEAST_RECENT", 3),
+            ("LEAST_SLOTS", slots),
+        ):
+            patch.setattr(usual_module, name, value)
+        rng = np.random.default_rng(seed)
+        one, two = UsualDepth(), UsualDepth()
+        now = 0
+        told: list[tuple[int, float]] = []
+        for pause in pauses:
+            now += pause * SAMPLE_NS
+            usd = float(np.float32(rng.lognormal(10.0, 1.0)))
+            told.append((now, usd))
+            one.sample(now, np.full((2, len(EDGES)), usd))
+            two.sample(now, np.full((2, len(EDGES)), usd))
+            two.get(now)
+        found, why = one.get(now)
+        expected = slow.usual(
+            told,
+            now,
+            slot_ns=usual_module.SLOT_NS,
+            hour_ns=usual_module.HOUR_NS,
+            recent=20,
+            least_recent=3,
+            slots=5,
+            least_slots=slots,
+        )
+        if expected is None:
+            assert found is None
+            assert "not learnt" in why
+        else:
+            assert found is not None
+            assert found == pytest.approx(np.full((2, len(EDGES)), expected), rel=1e-6)
+        assert one.digest() == two.digest()
+
+
+@given(sizes=st.lists(st.floats(1e-6, 1e9), min_size=25, max_size=200), share=st.floats(0.01, 0.99))
+def test_a_quantile_of_sizes_is_within_its_bin(sizes: list[float], share: float) -> None:
+    law = LevelSizes()
+    half = len(sizes) // 2
+    law.sample(np.full(half, 0.0001), np.array(sizes[:half]))
+    law.sample(np.full(len(sizes) - half, 0.0001), np.array(sizes[half:]))
+    weight = 0.5 ** (1.0 / 60.0)
+    told = [(s, weight) for s in sizes[:half]] + [(s, 1.0) for s in sizes[half:]]
+    exact = slow.quantile(told, share)
+    if law.counts[0].sum() >= 20.0:
+        assert law.quantile(0, share) == pytest.approx(exact, rel=0.26)
+    for size in sizes:
+        index = int(size_bin(np.array([size]))[0])
+        assert bin_floor(index) <= size <= bin_floor(index, 1.0)
+
+
+@given(
+    lives=st.lists(
+        st.tuples(st.floats(0.0, 1e6), st.sampled_from([PULLED, FILLED, CENSORED])), max_size=60
+    )
+)
+def test_survival_is_the_product_limit(lives: list[tuple[float, int]]) -> None:
+    survival = Survival()
+    for age_s, how in lives:
+        survival.end(3, 1, 1, age_s, how)
+    for which in (None, PULLED, FILLED):
+        ended = {PULLED, FILLED} if which is None else {which}
+        told = [(age_step(age_s), end in ended) for age_s, end in lives]
+        assert survival.survival(which).tolist() == pytest.approx(
+            slow.kaplan_meier(told, AGE_STEPS)
+        )
+
+
+@given(
+    lives=st.lists(
+        st.tuples(st.integers(0, BANDS - 1), st.integers(0, BANDS - 1), st.integers(0, 2)),
+        max_size=60,
+    )
+)
+def test_survival_on_approach_risks_every_band_the_price_came_through(
+    lives: list[tuple[int, int, int]],
+) -> None:
+    survival = Survival()
+    alive = 1.0
+    expected = []
+    for born, nearest, how in lives:
+        survival.end(max(born, nearest), min(born, nearest), 0, 1.0, how)
+    for band in reversed(range(BANDS)):
+        through = [(b, n, h) for b, n, h in lives if min(b, n) <= band <= max(b, n)]
+        pulled = sum(min(b, n) == band and h == PULLED for b, n, h in through)
+        if through:
+            alive *= 1.0 - pulled / len(through)
+        expected.append(alive)
+    assert survival.survival_on_approach().tolist() == pytest.approx(expected[::-1])
+
+
+def test_bands_are_half_open_and_double() -> None:
+    assert band_of(0.0) == 0
+    assert [band_of(float(edge)) for edge in EDGES] == list(range(1, BANDS))
+    assert [band_of(math.nextafter(float(edge), 0.0)) for edge in EDGES] == list(range(BANDS - 1))

@@ -1,0 +1,325 @@
+"""The byte scanner against the typed JSON decoder: the same events or the same refusal, always."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from liqfield.model.errors import DecodeError
+from liqfield.model.events import BookDelta, BookSnapshot, Event, Frame, Listing
+from liqfield.model.instrument import Instrument
+from liqfield.store.foreign import open_recording
+from liqfield.venues import scan as fast_module
+from liqfield.venues.binance import Binance
+from liqfield.venues.bybit import Bybit
+from liqfield.venues.okx import Okx
+from tests.support import INSTRUMENTS
+
+Level = tuple[str, str]
+Shape = Callable[[str, list[Level], list[Level], int], dict[str, Any]]
+SOURCES = {
+    "binance": "ws:/public/ws#books",
+    "bybit": "ws:/v5/public/linear#books",
+    "okx": "ws:/ws/v5/public#books",
+}
+
+
+class NeverScans:
+    """Everything is left to JSON."""
+
+    def scan(self, payload: bytes, instruments: Mapping[str, Instrument]) -> None:
+        return None
+
+
+FAST: dict[str, Binance | Bybit | Okx] = {"binance": Binance(), "bybit": Bybit(), "okx": Okx()}
+SLOW: dict[str, Binance | Bybit | Okx] = {"binance": Binance(), "bybit": Bybit(), "okx": Okx()}
+for slow in SLOW.values():
+    slow._depth = NeverScans()  # type: ignore[assignment]
+
+
+def binance(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    variants: list[dict[str, Any]] = [{}, {"ps": symbol, "st": 1}, {"ps": symbol}, {"st": 2}]
+    data = {
+        "e": "depthUpdate",
+        "E": n,
+        "T": n + 1,
+        "s": symbol,
+        **variants[n % 4],
+        "U": n,
+        "u": n + 5,
+    }
+    return {**data, "pu": n - 1, "b": bids, "a": asks}
+
+
+def combined(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    stream = ("depth@100ms", "depth@0ms", "depth5@100ms", "depth")[n // 4 % 4]
+    return {"stream": f"btcusdt@{stream}", "data": binance(symbol, bids, asks, n)}
+
+
+def bybit(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    depth, kind = (200, 200, 50, 1)[n % 4], ("delta", "snapshot")[n // 4 % 2]
+    data = {"s": symbol, "b": bids, "a": asks, "u": n % 9, "seq": n}
+    return {"topic": f"orderbook.{depth}.{symbol}", "type": kind, "ts": n, "data": data, "cts": n}
+
+
+def okx(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    rows = [[[*level, "0", str(n % 7)] for level in side] for side in (asks, bids)]
+    ids = {"prevSeqId": n - 1, "seqId": n} if n % 2 else {}
+    data = {"asks": rows[0], "bids": rows[1], "ts": str(n), "checksum": -n, **ids}
+    action = ("update", "snapshot")[n // 2 % 2]
+    return {"arg": {"channel": "books", "instId": symbol}, "action": action, "data": [data]}
+
+
+SHAPES: dict[str, tuple[str, Shape]] = {
+    "binance": ("binance", binance),
+    "binance combined": ("binance", combined),
+    "bybit": ("bybit", bybit),
+    "okx": ("okx", okx),
+}
+SYMBOLS = {
+    "binance": ["BTCUSDT", "1000PEPEUSDT", "NOSUCH"],
+    "bybit": ["BTCUSDT", "1000PEPEUSDT", "NOSUCH"],
+    "okx": ["BTC-USDT-SWAP", "BTC-USD-SWAP", "NOSUCH"],
+}
+plain_number = st.decimals(min_value=0, max_value=10**7, allow_nan=False, places=3).map(str)
+number = st.one_of(
+    plain_number,
+    plain_number,
+    st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?", fullmatch=True),
+    st.sampled_from(
+        ["0", "0.0", "-1", "1e5", "01", "1.", ".5", "1e400", "nan", "", "9" * 17, "+1"]
+    ),
+)
+sides = st.lists(st.tuples(plain_number, plain_number), max_size=4)
+odd_sides = st.lists(st.tuples(number, number), max_size=3)
+
+
+def outcome(venue: Binance | Bybit | Okx, frame: Frame) -> list[Any] | str:
+    """Events as exactly comparable facts, or that the message was refused."""
+    try:
+        events = venue.decode(frame, INSTRUMENTS)
+    except DecodeError:
+        return "refused"
+    return [_facts(event) for event in events]
+
+
+def _facts(event: Any) -> Any:
+    if not isinstance(event, BookDelta | BookSnapshot):
+        return event
+    levels = event.levels
+    assert levels.price_ticks.dtype == np.int64
+    assert levels.quantity.dtype == np.float64
+    numbers = levels.price_ticks.tolist(), levels.quantity.tolist(), levels.bid_count
+    rest = {n: getattr(event, n) for n in event.__struct_fields__ if n != "levels"}
+    return type(event), numbers, rest
+
+
+def assert_same(venue: str, payload: bytes) -> None:
+    frame = Frame(venue, SOURCES[venue], 7, payload)
+    assert outcome(FAST[venue], frame) == outcome(SLOW[venue], frame)
+
+
+def payload_of(shape: str, symbol: str, bids: list[Level], asks: list[Level], n: int) -> bytes:
+    message = SHAPES[shape][1](symbol, bids, asks, n)
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+@st.composite
+def payloads(draw: st.DrawFn, levels: st.SearchStrategy[list[Level]]) -> tuple[str, bytes]:
+    shape = draw(st.sampled_from(sorted(SHAPES)))
+    venue = SHAPES[shape][0]
+    symbol = draw(st.sampled_from(SYMBOLS[venue]))
+    n = draw(st.integers(0, 10**13))
+    return venue, payload_of(shape, symbol, draw(levels), draw(levels), n)
+
+
+@settings(max_examples=150)
+@given(payloads(sides))
+def test_plain_messages_are_the_same_events(message: tuple[str, bytes]) -> None:
+    assert_same(*message)
+
+
+@settings(max_examples=150)
+@given(payloads(odd_sides))
+@example(("binance", payload_of("binance", "BTCUSDT", [("9007199254740993", "1")], [], 0)))
+@example(("binance", payload_of("binance", "BTCUSDT", [("0.1", "0." + "3" * 17)], [], 0)))
+@example(("binance", payload_of("binance", "BTCUSDT", [("99999999999999.9", "1")], [], 0)))
+def test_odd_numbers_are_the_same_events_or_refused(message: tuple[str, bytes]) -> None:
+    assert_same(*message)
+
+
+edits = st.lists(
+    st.tuples(
+        st.sampled_from(["replace", "insert", "delete", "cut", "space"]),
+        st.integers(0, 10**6),
+        st.sampled_from(list(b'"\\,:[]{}0123456789.-+eE \t\n\x00\x01\x02\x03\x04\x05u\x80\xff')),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def edited(payload: bytes, changes: list[tuple[str, int, int]]) -> bytes:
+    data = bytearray(payload)
+    for kind, place, byte in changes:
+        at = place % (len(data) + 1)
+        if kind == "cut":
+            del data[at:]
+        elif kind == "insert":
+            data.insert(at, byte)
+        elif kind == "space":
+            data.insert(at, 32)
+        elif at < len(data):
+            if kind == "replace":
+                data[at] = byte
+            else:
+                del data[at]
+    return bytes(data)
+
+
+@settings(max_examples=300)
+@given(payloads(sides), edits)
+def test_damaged_messages_are_the_same_events_or_refused(
+    message: tuple[str, bytes], changes: list[tuple[str, int, int]]
+) -> None:
+    venue, payload = message
+    assert_same(venue, edited(payload, changes))
+
+
+@given(payloads(sides), st.randoms(use_true_random=False))
+def test_another_order_of_keys_is_the_same_events(message: tuple[str, bytes], rng: Any) -> None:
+    def shuffled(node: Any) -> Any:
+        if isinstance(node, dict):
+            items = list(node.items())
+            rng.shuffle(items)
+            return {key: shuffled(value) for key, value in items}
+        return node
+
+    venue, payload = message
+    assert_same(venue, json.dumps(shuffled(json.loads(payload)), separators=(",", ":")).encode())
+
+
+# ---- it is really used, and never reads outside -------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_the_shapes_as_sent_are_scanned(shape: str) -> None:
+    venue = SHAPES[shape][0]
+    n = {"binance": 1, "bybit": 4, "okx": 5}[venue]
+    payload = payload_of(shape, SYMBOLS[venue][0], [("10.5", "1.25")], [("11.0", "0")], n)
+    found = FAST[venue]._depth.scan(payload, INSTRUMENTS)
+    assert found is not None
+    assert found[1].price_ticks.tolist() == [105, 110]
+
+
+def test_a_listing_that_changed_changes_the_ticks() -> None:
+    fine = INSTRUMENTS["binance:BTCUSDT"]
+    coarse = Instrument(
+        **{n: getattr(fine, n) for n in fine.__struct_fields__} | {"tick_decimals": 0}
+    )
+    payload = payload_of("binance", "BTCUSDT", [("10.0", "1")], [], 0)
+    venue = Binance()
+    for _, (of, tick) in itertools.product(range(2), ((fine, 100), (coarse, 10))):
+        (event,) = venue.decode(Frame("binance", SOURCES["binance"], 7, payload), {of.id: of})
+        assert isinstance(event, BookDelta)
+        assert event.levels.price_ticks.tolist() == [tick]
+
+
+def test_levels_of_earlier_messages_stay_as_they_were() -> None:
+    venue = Binance()
+    kept: list[Event] = []
+    for n in range(3 * fast_module.SLAB // 100):
+        bids = [(f"{n + 1}.{i}", f"{i}") for i in range(100)]
+        frame = Frame(
+            "binance", SOURCES["binance"], 7, payload_of("binance", "BTCUSDT", bids, [], 0)
+        )
+        kept += venue.decode(frame, INSTRUMENTS)
+    for n, event in enumerate(kept):
+        assert isinstance(event, BookDelta)
+        assert event.levels.quantity.tolist() == [float(i) for i in range(100)]
+        assert event.levels.price_ticks[0] == (n + 1) * 10
+
+
+@pytest.fixture(scope="module")
+def checked() -> ModuleType:
+    """The scanner once more, every access of every kernel bounds-checked."""
+    spec = importlib.util.spec_from_file_location("checked_scan", fast_module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    source = Path(fast_module.__file__).read_text()
+    jit = "from liqfield.model.jit import checked_kernel, direct, inner_kernel\n"
+    assert jit in source
+    code = source.replace(jit, "from liqfield.model.jit import direct\n")
+    module.__dict__["checked_kernel"] = numba.njit(boundscheck=True)
+    module.__dict__["inner_kernel"] = numba.njit(boundscheck=True)
+    sys.modules["checked_scan"] = module
+    exec(compile(code, fast_module.__file__, "exec"), module.__dict__)
+    return module
+
+
+@pytest.mark.soak
+def test_no_byte_and_no_level_outside_is_touched(checked: ModuleType) -> None:
+    scanners = {}
+    for name, venue in FAST.items():
+        shapes = [bytes(venue._depth._shapes[:-1])]  # all of them, joined by their ends
+        scanners[name] = checked.DepthScanner(name, venue._depth._symbol_key, shapes)
+
+    @settings(max_examples=5_000)
+    @given(payloads(sides), edits, st.booleans())
+    def run(
+        message: tuple[str, bytes], changes: list[tuple[str, int, int]], is_whole: bool
+    ) -> None:
+        venue, payload = message
+        data = payload if is_whole else edited(payload, changes)
+        got = scanners[venue].scan(data, INSTRUMENTS)
+        want = FAST[venue]._depth.scan(data, INSTRUMENTS)
+        assert (got is None) == (want is None)
+        if got is not None and want is not None:
+            assert got[2] == want[2]
+            assert got[1].price_ticks.tolist() == want[1].price_ticks.tolist()
+
+    run()
+
+
+RECORDINGS = {
+    "binance": "binance_usdm/btcusdt_20240808.gz",
+    "bybit": "bybit/bybit_v5_20260809.jsonl.zst",
+    "okx": "okx/okx_v5_20220513.jsonl.zst",
+}
+
+
+@pytest.mark.parametrize("name", sorted(RECORDINGS))
+def test_recorded_books_are_scanned_and_equal(shared_data: Path, name: str) -> None:
+    path = shared_data / "data/recordings" / RECORDINGS[name]
+    known: dict[str, Instrument] = {}
+    diffs = 0
+    for frame in itertools.islice(open_recording(path), 4_000):
+        if not isinstance(frame, Frame):
+            continue
+        if frame.source.startswith("rest:"):
+            events = FAST[name].decode(frame, known)
+            known |= {e.instrument_id: e.instrument for e in events if isinstance(e, Listing)}
+            continue
+        found = FAST[name].infer_instrument(frame)
+        if found is not None:
+            known.setdefault(found.id, found)
+        want = SLOW[name].decode(frame, known)
+        got = FAST[name].decode(frame, known)
+        assert [_facts(event) for event in got] == [_facts(event) for event in want]
+        if want and isinstance(want[0], BookDelta | BookSnapshot):
+            diffs += 1
+            assert FAST[name]._depth.scan(frame.payload, known) is not None, frame.payload[:200]
+    assert diffs > 150

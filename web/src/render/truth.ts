@@ -1,0 +1,122 @@
+/** Predicted against realised: hours as mirrored bars, calibration on log axes. */
+import { clock, day, usdTick } from "../state/format";
+import type { CalibrationRow, TruthHour } from "../wire/types";
+import { FONT, type Theme } from "./theme";
+
+const FOOT = 18;
+
+/** Forecast: a hollow bar with its 80 % whisker; print: a filled bar beside it. Shorts above, longs below the line. */
+export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour[], width: number, height: number, utc: boolean, theme: Theme): void {
+  c.clearRect(0, 0, width, height);
+  const n = Math.max(hours.length, 1);
+  const each = width / Math.max(n, 12);
+  const left = width - n * each;
+  // A few huge hours must not flatten the rest: the axis is a square root, and says so by its ticks.
+  const most = Math.max(1, ...hours.flatMap((h) => [...h.predictedUsd, ...h.realisedUsd, ...h.p90Usd.map((x, i) => Math.min(x, 3 * (h.predictedUsd[i] ?? 0)))]));
+  const half = (height - FOOT) / 2;
+  const span = (usd: number): number => Math.sqrt(Math.min(usd, most) / most) * (half - 12);
+  axis(c, most, half, span, width, theme);
+  hours.forEach((h, i) => {
+    const x = left + i * each;
+    const w = Math.max(1.5, each * 0.4);
+    [1, 0].forEach((side) => {
+      const up = side === 1;
+      const y = (usd: number): number => (up ? half - span(usd) : half + span(usd));
+      const bar = (at: number, usd: number, fill: boolean): void => {
+        const [a, b] = [Math.min(half, y(usd)), Math.max(half, y(usd))];
+        if (fill) c.fillRect(at, a, w, b - a);
+        else c.strokeRect(at + 0.5, a + 0.5, Math.max(1, w - 1), Math.max(0, b - a - 1));
+      };
+      c.lineWidth = 1;
+      c.strokeStyle = theme.accent;
+      c.fillStyle = up ? theme.short : theme.long;
+      bar(x, h.predictedUsd[side] ?? 0, false);
+      c.beginPath();
+      c.moveTo(x + w / 2, y(h.p10Usd[side] ?? 0));
+      c.lineTo(x + w / 2, y(h.p90Usd[side] ?? 0));
+      c.globalAlpha = 0.5;
+      c.stroke();
+      c.globalAlpha = 1;
+      bar(x + w + 1, h.realisedUsd[side] ?? 0, true);
+    });
+  });
+  c.font = FONT;
+  c.fillStyle = theme.dim;
+  c.textBaseline = "middle";
+  c.textAlign = "center";
+  const every = Math.max(1, Math.ceil(n / Math.max(2, Math.floor(width / 76))));
+  hours.forEach((h, i) => {
+    const x = left + (i + 0.5) * each;
+    if (i % every === 0 && x > 22 && x < width - 22) c.fillText(n > 36 ? day(h.startMs, utc) : clock(h.startMs, utc), x, height - FOOT / 2);
+  });
+}
+
+function axis(c: CanvasRenderingContext2D, most: number, half: number, span: (usd: number) => number, width: number, theme: Theme): void {
+  c.font = FONT;
+  c.textAlign = "left";
+  c.textBaseline = "bottom";
+  c.fillStyle = theme.edge;
+  c.fillRect(0, Math.round(half), width, 1);
+  const power = 10 ** Math.floor(Math.log10(most));
+  for (const usd of [power / 10, power]) {
+    if (span(usd) < 12) continue;
+    for (const sign of [1, -1]) {
+      c.fillStyle = theme.grid;
+      c.fillRect(0, Math.round(half - sign * span(usd)), width, 1);
+    }
+    c.fillStyle = theme.dim;
+    c.fillText(usdTick(usd), 2, half - span(usd));
+  }
+}
+
+/** Log-log, both axes alike: on the diagonal the forecast holds. Longs are ▼, shorts ▲. */
+export function drawCalibration(c: CanvasRenderingContext2D, rows: readonly CalibrationRow[], width: number, height: number, theme: Theme): void {
+  c.clearRect(0, 0, width, height);
+  const seen = rows.filter((r) => r.predictedUsd > 0 && r.realisedUsd > 0);
+  if (!seen.length) return;
+  const values = seen.flatMap((r) => [r.predictedUsd, r.realisedUsd, Math.max(r.realisedLow, r.realisedUsd / 30), r.realisedHigh]).filter((v) => v > 0);
+  const low = Math.log10(Math.min(...values)) - 0.15;
+  const high = Math.log10(Math.max(...values)) + 0.15;
+  const left = 46;
+  const bottom = height - 34;
+  const at = (v: number): number => (Math.log10(Math.max(v, 1e-9)) - low) / (high - low);
+  const x = (v: number): number => left + at(v) * (width - left - 8);
+  const y = (v: number): number => bottom - at(v) * (bottom - 8);
+  c.font = FONT;
+  for (let p = Math.ceil(low); p <= high; p++) {
+    const v = 10 ** p;
+    c.fillStyle = theme.grid;
+    c.fillRect(x(v), 8, 1, bottom - 8);
+    c.fillRect(left, y(v), width - left - 8, 1);
+    c.fillStyle = theme.dim;
+    c.textAlign = "center";
+    c.textBaseline = "top";
+    c.fillText(usdTick(v), x(v), bottom + 4);
+    c.textAlign = "right";
+    c.textBaseline = "middle";
+    c.fillText(usdTick(v), left - 5, y(v));
+  }
+  c.strokeStyle = theme.dim;
+  c.setLineDash([4, 4]);
+  c.beginPath();
+  c.moveTo(x(10 ** low), y(10 ** low));
+  c.lineTo(x(10 ** high), y(10 ** high));
+  c.stroke();
+  c.setLineDash([]);
+  c.textBaseline = "middle";
+  c.textAlign = "center";
+  for (const r of seen) {
+    c.strokeStyle = c.fillStyle = r.side === "long" ? theme.long : theme.short;
+    c.lineWidth = 1.5;
+    c.beginPath();
+    c.moveTo(x(r.predictedUsd), Math.min(bottom, y(Math.max(r.realisedLow, 10 ** low))));
+    c.lineTo(x(r.predictedUsd), y(r.realisedHigh));
+    c.stroke();
+    c.fillText(r.side === "long" ? "▼" : "▲", x(r.predictedUsd), y(r.realisedUsd));
+  }
+  c.fillStyle = theme.dim;
+  c.textAlign = "right";
+  c.fillText("mean predicted an hour", width - 8, height - 8);
+  c.textAlign = "left";
+  c.fillText("mean printed", left + 4, 12);
+}
