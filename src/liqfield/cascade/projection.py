@@ -23,12 +23,14 @@ _Z90 = 1.2815515655446004  # 90 % quantile of the normal law
 
 class ProjectionSettings(msgspec.Struct, frozen=True):
     """depth_stress: depth under a cascade against depth now (books thin 3.4 times at the median in
-    published cascades: 0.3 is the cautious end, 1 the naive one). depth_sigma: its log-sd."""
+    published cascades: 0.3 is the cautious end, 1 the naive one). depth_sigma: its log-sd.
+    push_log_sd: of the push: how long a pace goes on is known within a factor of e at best."""
 
     draws: int = 256
     seed: int = 1
     depth_stress: float = 0.5
     depth_sigma: float = 0.5
+    push_log_sd: float = 1.0
     shared_share: float = 0.7  # of the estimate's log-variance that is common to all bins
 
 
@@ -82,7 +84,8 @@ def project(
     rng = np.random.default_rng(chosen.seed)
     unseen = np.zeros(n) if depth_log_sd is None else depth_log_sd
     flows, depths = _draws(rng, forced_usd, forced_p10, forced_p90, depth_usd, unseen, chosen)
-    stops, totals = _stop(price, push_usd + flows, depths, push_usd)
+    pushes = push_usd * np.exp(chosen.push_log_sd * rng.standard_normal((chosen.draws, 1)))
+    stops, totals = _stop(price, pushes + flows, depths, pushes[:, 0])
     travelled = np.abs(stops - price[0])
     near, far = np.quantile(travelled, (0.1, 0.9))
     sign = 1.0 if price[-1] > price[0] else -1.0
@@ -103,7 +106,7 @@ def project(
 
 
 def _stop(
-    price: FloatArray, flow: FloatArray, depth: FloatArray, push_usd: float
+    price: FloatArray, flow: FloatArray, depth: FloatArray, push_usd: FloatArray | float
 ) -> tuple[FloatArray, FloatArray]:
     """(stop price, forced USD) a row of flow[d, n] and depth[d, n], both cumulative."""
     holds = flow < depth

@@ -38,10 +38,16 @@ class PushDetector:
         self._gross: deque[float] = deque(maxlen=self.settings.window_s)
         self._usual = DecayedQuantile(self.settings.memory_s)
         self._last_ns = 0
+        self._at_ns = 0
 
     def second(self, around: Surroundings, gross_flow: float) -> FlowEvent | None:
         """gross_flow: aggressive base coins of both sides in the last second."""
         s = self.settings
+        passed = max(1, round((around.now_ns - self._at_ns) / S)) if self._at_ns else 1
+        for _ in range(min(passed - 1, s.window_s)):  # seconds without any event
+            self._net.append(0.0)
+            self._gross.append(0.0)
+        self._at_ns = around.now_ns
         self._net.append(around.net_flow)
         self._gross.append(gross_flow)
         net, gross = sum(self._net), sum(self._gross)

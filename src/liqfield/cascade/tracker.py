@@ -130,6 +130,7 @@ class CascadeTracker:
         self._flows: deque[float] = deque(maxlen=10)
         self._variance = 0.0  # of log price per second
         self._seen = 0
+        self._learnt_ns = 0
         self._depth = [0.0, 0.0]  # usual depth, learnt in calm
         self._begun_ns = 0
         self._forced = 0.0
@@ -287,14 +288,21 @@ class CascadeTracker:
     def _learn(self, around: Surroundings) -> None:
         """Volatility always, usual depth only while nothing happens."""
         price = math.log(around.price)
+        silent = 0
         if self._prices:
+            passed = max(1, round((around.now_ns - self._learnt_ns) / S))
+            silent = min(passed - 1, 60)
             move = price - self._prices[-1]
-            keep = 0.5 ** (1.0 / self.settings.variance_half_life_s)
-            keep = min(keep, self._seen / (self._seen + 1.0))  # a plain mean at first
+            keep = 0.5 ** (passed / self.settings.variance_half_life_s)
+            keep = min(keep, self._seen / (self._seen + passed))  # a plain mean at first
             # A jump counts as at most five deviations: one print is no regime.
             most = 25.0 * self._variance if self._seen > 60 else math.inf
-            self._variance = keep * self._variance + (1.0 - keep) * min(move * move, most)
-            self._seen += 1
+            self._variance = keep * self._variance + (1.0 - keep) * min(move * move / passed, most)
+            self._seen += passed
+        self._learnt_ns = around.now_ns
+        for _ in range(silent):  # seconds without any event: nothing moved, nothing traded
+            self._prices.append(self._prices[-1])
+            self._flows.append(0.0)
         self._prices.append(price)
         self._flows.append(around.net_flow)
         if self.state in (CascadeState.CALM, CascadeState.APPROACHING):

@@ -18,7 +18,7 @@ class Quirk(msgspec.Struct, frozen=True, gc=False):
     confidence: float = 1.0
 
 
-QUIRKS: Mapping[str, tuple[Quirk, ...]] = {
+_KNOWN: dict[str, tuple[Quirk, ...]] = {
     "binance": (
         Quirk("prints at most one liquidation a second and symbol: a lower bound", 0.9),
         Quirk("fills of the insurance fund and deleveraging are not in the trade stream", 0.97),
@@ -31,10 +31,20 @@ QUIRKS: Mapping[str, tuple[Quirk, ...]] = {
         Quirk("not every liquidation is published", 0.92),
         Quirk("partial liquidation rescues positions: the rest gets a farther level", 0.95),
     ),
+    "gate": (Quirk("liquidations come by polling and in part: late, and a lower bound", 0.9),),
+    "bitget": (Quirk("liquidations are published in dollars and may be a sample", 0.92),),
+    "bitmex": (Quirk("liquidation orders are shown while they rest, not as they fill", 0.92),),
+    "deribit": (Quirk("liquidations are known from flagged trades only", 0.92),),
     "hyperliquid": (
         Quirk("no public liquidation channel: cascades here are seen in price and flow only", 0.9),
         Quirk("deep losses go to the liquidator vault and meet no book: silent clusters", 0.95),
     ),
+}
+
+# Coin-margined siblings: the same engines and feeds.
+QUIRKS: Mapping[str, tuple[Quirk, ...]] = _KNOWN | {
+    "binance-coinm": _KNOWN["binance"],
+    "bybit-inverse": _KNOWN["bybit"],
 }
 
 

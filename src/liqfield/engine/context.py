@@ -14,9 +14,10 @@ from liqfield.context.funding import (
     rate_8h,
     weighted_8h,
 )
-from liqfield.context.quirks import quirks_of
+from liqfield.context.quirks import confidence_of, quirks_of
 from liqfield.context.sessions import session_clock
 from liqfield.model.analytics import ContextView, FundingView
+from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.events import FundingRate, OpenInterest, PositioningRatio
 from liqfield.model.instrument import Instrument
 
@@ -32,6 +33,14 @@ class VenueState(msgspec.Struct, frozen=True):
     mark: float
     index: float
     open_interest: float
+
+
+def with_quirks(venue: str, density: LiquidationDensity) -> LiquidationDensity:
+    """The map with what its venue's known habits take from its confidence, and why."""
+    told = tuple(quirk.text for quirk in quirks_of(venue) if quirk.confidence < 1.0)
+    was = density.confidence
+    lowered = Confidence(was.score * confidence_of(venue), was.reasons + told)
+    return msgspec.structs.replace(density, confidence=lowered)
 
 
 class ContextReadings:

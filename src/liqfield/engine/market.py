@@ -13,7 +13,7 @@ from liqfield.cascade.projection import Projection
 from liqfield.context.cot import CotReport
 from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.analytics import MarketAnalytics
-from liqfield.engine.context import ContextReadings, VenueState
+from liqfield.engine.context import ContextReadings, VenueState, with_quirks
 from liqfield.engine.flow import FlowSettings
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
@@ -207,8 +207,11 @@ class MarketEngine:
 
     def densities(self) -> tuple[LiquidationDensity, ...]:
         """The map of every instrument that has one, in order of instrument id."""
-        found = (self.instruments[key].density.get() for key in sorted(self.instruments))
-        return tuple(density for density in found if density is not None)
+        found = (
+            (state.instrument.venue, state.density.get())
+            for _, state in sorted(self.instruments.items())
+        )
+        return tuple(with_quirks(venue, density) for venue, density in found if density is not None)
 
     def paths(
         self, clusters: Sequence[Cluster], density: LiquidationDensity | None

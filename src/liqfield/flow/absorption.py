@@ -124,7 +124,8 @@ class AbsorptionDetector:
         """Close the second that ends now; returns events that began (running) or ended.
 
         impact: USD per base coin of aggressive flow, None while it is not fitted: then a row is
-        all that a level may give way. elapsed: seconds since the last call; silent seconds move the window on.
+        all that a level may give way. elapsed: seconds since the last call; silent seconds move
+        the window on.
         """
         self._seconds.append(self._now)
         for _ in range(min(elapsed - 1, self.settings.window_s)):

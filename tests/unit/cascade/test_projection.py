@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqfield.cascade.projection import Projection, ProjectionSettings, project
+from liqfield.cascade.projection import Projection, ProjectionSettings, project, way_bins
 from liqfield.model.errors import ModelError
 from liqfield.model.events import FloatArray
 from tests.reference import cascade as slow
@@ -70,3 +72,55 @@ def test_edges_must_run_one_way() -> None:
     f = np.ones(2)
     with pytest.raises(ModelError):
         project(np.array([100.0, 99.0, 99.5]), f, f, f, f)
+
+
+@given(
+    st.integers(2, 60),
+    st.floats(0.02, 0.98),
+    st.floats(0.001, 0.2),
+    st.booleans(),
+)
+def test_bins_on_the_way_hold_what_lies_between(
+    count: int, where: float, reach: float, down: bool
+) -> None:
+    """Mass spread evenly in log-price: the way's share of it is its length in log-price."""
+    edges: FloatArray = 100.0 * np.exp(0.01 * np.arange(count + 1, dtype=np.float64))
+    start = float(edges[0] * (edges[-1] / edges[0]) ** where)
+    price, bins, shares = way_bins(edges, start, is_down=down, reach=reach)
+    assert price[0] == pytest.approx(start)
+    assert np.all(np.diff(price) < 0.0) if down else np.all(np.diff(price) > 0.0)
+    assert len(price) == len(bins) + 1 == len(shares) + 1
+    end = (
+        max(start * math.exp(-reach), edges[0]) if down else min(start * math.exp(reach), edges[-1])
+    )
+    assert price[-1] == pytest.approx(end)
+    assert 0.01 * shares.sum() == pytest.approx(abs(math.log(end / start)))
+    assert np.all(edges[bins] <= np.minimum(price[:-1], price[1:]) * (1 + 1e-12))
+
+
+def test_a_start_outside_the_map_is_refused() -> None:
+    edges: FloatArray = np.linspace(90.0, 110.0, 21)
+    with pytest.raises(ModelError, match="outside"):
+        way_bins(edges, 80.0, is_down=True, reach=0.01)
+
+
+def test_what_is_not_seen_and_not_known_widens_the_fan() -> None:
+    price: FloatArray = 100.0 - 0.05 * np.arange(201, dtype=np.float64)
+    f, depth = np.full(200, 1e5), np.full(200, 1.4e6)
+    sure = ProjectionSettings(push_log_sd=0.0, depth_sigma=0.1)
+
+    def spread(p: Projection) -> float:
+        return abs(p.stop_price_far - p.stop_price_near)
+
+    plain = project(price, f, f, f, depth, push_usd=2e7, settings=sure)
+    unseen = project(
+        price, f, f, f, depth, push_usd=2e7, depth_log_sd=np.full(200, 1.0), settings=sure
+    )
+    unknown = project(price, f, f, f, depth, push_usd=2e7)
+    assert spread(unseen) > spread(plain)
+    assert spread(unknown) > spread(plain)
+    assert (
+        plain.stop_price
+        == unseen.stop_price
+        == pytest.approx(project(price, f, f, f, depth, push_usd=2e7, settings=sure).stop_price)
+    )

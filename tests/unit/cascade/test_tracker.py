@@ -197,6 +197,23 @@ def test_any_market_keeps_the_laws(rows: list[tuple[float, list[float], int, flo
         )
 
 
+def test_silent_seconds_are_seconds() -> None:
+    """A market that says something every five seconds only has the volatility of its price."""
+
+    def sigma(every: int) -> float:
+        tracker = CascadeTracker()
+        for second in range(0, 600, every):
+            price = 1_000.0 * (1.0005 if second // 5 % 2 else 1.0)
+            tracker.second(
+                Surroundings(second * S, price, 1.0, None, (1e6, 1e6), 0.0, (None, None))
+            )
+        found = tracker.sigma()
+        assert found is not None
+        return found
+
+    assert sigma(5) == pytest.approx(sigma(1), rel=0.01)
+
+
 def test_settings_are_tunable() -> None:
     script = Script()
     script.tracker = CascadeTracker(CascadeSettings(least_prints=50))

@@ -10,6 +10,7 @@ import pytest
 
 from liqfield.app.study.lab_events import RULES, LabEvents
 from liqfield.cascade.projection import Projection
+from liqfield.context.quirks import confidence_of
 from liqfield.engine.market import MarketEngine
 from liqfield.lab.market import LabMarket
 from liqfield.model.analytics import FlowEventKind, FlowView
@@ -149,6 +150,17 @@ def test_context_has_what_was_told(engine: MarketEngine) -> None:
     assert context.open_interest_change_1h is None  # half a minute is no hour
     assert any(quirk.startswith("okx: ") for quirk in context.quirks)
     assert context.next_session_ns > engine.clock_ns
+
+
+def test_quirks_lower_the_confidence_of_a_map_and_say_why(engine: MarketEngine) -> None:
+    for density in engine.densities():
+        plain = engine.instruments[density.instrument_id].density.get()
+        assert plain is not None
+        venue = density.instrument_id.partition(":")[0]
+        assert density.confidence.score == pytest.approx(
+            plain.confidence.score * confidence_of(venue)
+        )
+        assert len(density.confidence.reasons) > len(plain.confidence.reasons)
 
 
 def test_open_interest_change_pools_venues_whose_memory_reaches(story: list[MarketEvent]) -> None:
