@@ -12,6 +12,7 @@ Intervals: 95 %, over seeds.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated
@@ -28,7 +29,7 @@ from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import demo_spec
 from liqfield.lab.market_types import AgentEvent
 from liqfield.model.analytics import WallState
-from liqfield.model.events import BookDelta, BookSnapshot, Listing, Trade
+from liqfield.model.events import BookDelta, BookSnapshot, FloatArray, Listing, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor
 
@@ -200,20 +201,20 @@ def summarise(results: Sequence[SeedResult], which: str, kind: str) -> Score:
     picks = rng.integers(0, len(counts), (2_000, len(counts)))
     drawn = counts[picks].sum(axis=1)
     total = counts.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision, recall = drawn[:, 0] / drawn[:, 1], drawn[:, 2] / drawn[:, 3]
-        low, high = np.nanquantile(precision, (0.025, 0.975))
-        recall_low, recall_high = np.nanquantile(recall, (0.025, 0.975))
-        return Score(
-            float(total[0] / total[1]),
-            float(low),
-            float(high),
-            float(total[2] / total[3]),
-            float(recall_low),
-            float(recall_high),
-            int(total[1]),
-            int(total[3]),
-        )
+    precision = _rate(drawn[:, 0], drawn[:, 1], float(total[0]), float(total[1]))
+    recall = _rate(drawn[:, 2], drawn[:, 3], float(total[2]), float(total[3]))
+    return Score(*precision, *recall, int(total[1]), int(total[3]))
+
+
+def _rate(
+    hits: FloatArray, trials: FloatArray, hit: float, tried: float
+) -> tuple[float, float, float]:
+    """(rate, low, high); nan without a trial. Draws without one say nothing and are left out."""
+    some = trials > 0.0
+    if tried == 0.0 or not some.any():
+        return math.nan, math.nan, math.nan
+    low, high = np.quantile(hits[some] / trials[some], (0.025, 0.975))
+    return hit / tried, float(low), float(high)
 
 
 def study(
