@@ -83,6 +83,9 @@ def test_a_reading_is_right_once_at_its_tick_side_and_time() -> None:
 def test_truths_too_late_to_be_seen_are_not_counted() -> None:
     found = result([], [truth("wall_pulled", 840_000, 998.5)])
     assert found.ours["pulled"].truths == 0
+    young = msgspec.structs.replace(truth("wall_pulled", 840_000, 10.0), start_ns=9 * SECOND_NS)
+    found = result([], [young])
+    assert (found.ours["pulled"].truths, found.young) == (0, 1)
 
 
 def test_the_interval_is_over_seeds() -> None:
