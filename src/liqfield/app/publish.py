@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from liqfield.app.pipeline import Pipeline
-from liqfield.app.readings import Readings
 from liqfield.app.thin import thin_windows
 from liqfield.app.truth import truth_message
 from liqfield.book.composite import BookSource, compose
@@ -97,8 +96,10 @@ class Publisher:
         self, base: str, price: float, side: PositionSide, push_usd: float
     ) -> ProjectionReply | None:
         market = self._engine.markets.get(base)
-        found = Readings(market).project(price, side, push_usd) if market is not None else None
-        if market is None or found is None:
+        if market is None:
+            return None
+        found = market.project(price, side, push_usd)
+        if found is None:
             return None
         return encode_flow.projection(base, market.clock_ns, side, push_usd, found)
 
@@ -164,11 +165,10 @@ class Publisher:
             self._top_bar(base, market)
             if self._revision % FLOW_EVERY == 0:
                 self._flow(base)
-            if self._revision % CONTEXT_EVERY == 1:
+            if self._revision % CONTEXT_EVERY == 1 and market.clock_ns:
                 self._context(base, market)
-                if market.clock_ns:
-                    score = truth_message(base, market.clock_ns, market.truth())
-                    self.hub.publish(f"truth:{base}", score)
+                score = truth_message(base, market.clock_ns, market.truth())
+                self.hub.publish(f"truth:{base}", score)
             reference = market.reference()
             running = reference.candles.get() if reference is not None else None
             if running is not None:
@@ -185,10 +185,8 @@ class Publisher:
             self.hub.publish(topic, message)
 
     def _context(self, base: str, market: MarketEngine) -> None:
-        view = Readings(market).context()
-        if view is not None:
-            windows = thin_windows(market.clock_ns)
-            self.hub.publish(f"context:{base}", encode_flow.context(view, windows))
+        message = encode_flow.context(market.context(), thin_windows(market.clock_ns))
+        self.hub.publish(f"context:{base}", message)
 
     def _live_maps(
         self, base: str, densities: Sequence[LiquidationDensity], pooled: LiquidationDensity
