@@ -63,7 +63,16 @@ class Outcome(msgspec.Struct):
 class Scenario:
     """`await run()` gives the outcome. step_ms: of the market; settle_s: what is waited at most."""
 
-    def __init__(self, venue: str, plan: FaultPlan, *, step_ms: int = 200) -> None:
+    def __init__(
+        self,
+        venue: str,
+        plan: FaultPlan,
+        *,
+        step_ms: int = 200,
+        trades: float = 1.0,
+        max_age_s: float = 86_000.0,
+    ) -> None:
+        self.max_age_s = max_age_s
         of = instrument(venue, "BTC")
         self.of = of
         self.plan = plan
@@ -74,7 +83,7 @@ class Scenario:
             step_ms=step_ms,
             levels=25,
             changes=6.0,
-            trades=1.0,
+            trades=trades,
             seed=plan.seed,
         )
         self.protocol = PROTOCOLS[venue](self.market)
@@ -116,6 +125,9 @@ class Scenario:
             self._advance()
             await self.feed.prepare(("BTC",))
             self.feed.follow([self.state.instrument])
+            for connection in self.feed.connections:
+                spec = connection.spec
+                connection.spec = msgspec.structs.replace(spec, max_age_s=self.max_age_s)
             running = asyncio.create_task(self.feed.run())
             try:
                 await self._live()
