@@ -175,7 +175,13 @@ async def follow_ccxt(endpoints: dict[str, list[str]], seconds: float) -> dict[s
                 await asyncio.sleep(1.0)
 
     for venue, client in clients.items():
-        await client.load_markets()
+        for attempt in range(5):
+            try:
+                await client.load_markets()
+                break
+            except Exception:
+                if attempt == 4:
+                    raise
         bases = [*MAJORS, *(altcoin(n) for n in range(ALTCOINS))] if venue == "binance" else MAJORS
 
         def counted(client: Any, message: Any, handle: Any = client.handle_message) -> Any:
