@@ -6,6 +6,7 @@ of the terminal on a virtual clock; the same n gives the same run.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import resource
 import sys
@@ -36,6 +37,13 @@ def run_scenario(number: int) -> Outcome:
     except Exception as error:
         outcome.problem = f"crash: {type(error).__name__}: {error}"
     return outcome
+
+
+async def run_on_sockets(numbers: range) -> list[Outcome]:
+    """These scenarios at the same time, each on a server of its own, in real time."""
+    plans = {number: random_plan(number, count=1 + number % 3) for number in numbers}
+    made = [Scenario(VENUES[n % len(VENUES)], plan).run_on_sockets() for n, plan in plans.items()]
+    return list(await asyncio.gather(*made))
 
 
 class Account(msgspec.Struct):

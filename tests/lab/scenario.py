@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 
+import aiohttp
 import msgspec
 
 from liqfield.app.pipeline import Pipeline
@@ -17,13 +18,14 @@ from liqfield.book.ladder import ASK, BID
 from liqfield.engine.engine import Engine
 from liqfield.engine.market import InstrumentState
 from liqfield.engine.outputs import Output
-from liqfield.feeds.transport import Clock
+from liqfield.feeds.transport import Clock, NetTransport, Transport
 from liqfield.feeds.venue_feed import VenueFeed
 from liqfield.lab.market_setup import instrument
 from liqfield.lab.quick_market import QuickMarket
 from liqfield.lab.servers.desk import Desk
 from liqfield.lab.servers.faults import SEQUENCE_OFFSET, FaultPlan
 from liqfield.lab.servers.servers import PROTOCOLS
+from liqfield.lab.servers.shell import VenueServer
 from liqfield.model.events import BookDelta, BookSnapshot, Event, Frame, Gap, Record, Trade
 from liqfield.model.requests import NeedSnapshot
 from liqfield.model.sides import GapReason
@@ -108,38 +110,52 @@ class Scenario:
         self.feed: VenueFeed
 
     async def run(self) -> Outcome:
-        loop = asyncio.get_running_loop()
-        zero_s = loop.time()
-        clock = Clock(loop.time, lambda: START_NS + int((loop.time() - zero_s) * 1e9))
-        name = self.venue.name
-        self.feed = VenueFeed(
-            self.venue,
-            self._sink,
-            transport=self.transport,
-            clock=clock,
-            rest_url=f"memory://{name}",
-            ws_url=f"memory://{name}",
-            seed=self.plan.seed,
-        )
         with no_leaks():
-            self._advance()
-            await self.feed.prepare(("BTC",))
-            self.feed.follow([self.state.instrument])
-            for connection in self.feed.connections:
-                spec = connection.spec
-                connection.spec = msgspec.structs.replace(spec, max_age_s=self.max_age_s)
-            running = asyncio.create_task(self.feed.run())
-            try:
-                await self._live()
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
-        if not running.cancelled():
-            self._fail(f"the feed ended: {running.exception()!r}")
+            await self._follow(self.transport, *(f"memory://{self.venue.name}",) * 2)
         if self.transport.open_sockets:
             self._fail(f"{self.transport.open_sockets} sockets are left open")
         self._account()
         return self.outcome
+
+    async def run_on_sockets(self) -> Outcome:
+        """The same over loopback, in real time: how long it takes depends on the machine."""
+        server = VenueServer(self.protocol, self.plan)
+        self.desk = server.desk
+        rest_url, ws_url = await server.start()
+        try:
+            async with aiohttp.ClientSession() as session:
+                await self._follow(NetTransport(session), rest_url, ws_url)
+        finally:
+            await server.stop()
+        self._account()
+        return self.outcome
+
+    async def _follow(self, transport: Transport, rest_url: str, ws_url: str) -> None:
+        loop = asyncio.get_running_loop()
+        zero_s = loop.time()
+        self.feed = VenueFeed(
+            self.venue,
+            self._sink,
+            transport=transport,
+            clock=Clock(loop.time, lambda: START_NS + int((loop.time() - zero_s) * 1e9)),
+            rest_url=rest_url,
+            ws_url=ws_url,
+            seed=self.plan.seed,
+        )
+        self._advance()
+        await self.feed.prepare(("BTC",))
+        self.feed.follow([self.state.instrument])
+        for connection in self.feed.connections:
+            spec = connection.spec
+            connection.spec = msgspec.structs.replace(spec, max_age_s=self.max_age_s)
+        running = asyncio.create_task(self.feed.run())
+        try:
+            await self._live()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        if not running.cancelled():
+            self._fail(f"the feed ended: {running.exception()!r}")
 
     @property
     def state(self) -> InstrumentState:

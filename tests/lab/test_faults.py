@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from liqfield.lab.servers.faults import KINDS, Fault, FaultPlan, random_plan, read_plan
-from tests.lab.faults import VENUES, run_range, run_scenario
+from tests.lab.faults import VENUES, run_on_sockets, run_range, run_scenario
 from tests.lab.scenario import Scenario
 from tests.lab.virtual import run_virtual
 
@@ -117,3 +118,15 @@ def test_ten_thousand_scenarios() -> None:
     assert account.problems == {}
     assert account.wrong == 0
     assert account.memory_growth_mb < 50.0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(0, 240, 24))
+def test_scenarios_on_real_sockets(first: int) -> None:
+    """Safety only: recovery times in real time are the machine's, not the program's."""
+    outcomes = asyncio.run(run_on_sockets(range(first, first + 24)))
+    print(
+        sum(o.compared for o in outcomes), "books compared,", max(o.back_s for o in outcomes), "s"
+    )
+    assert [o for o in outcomes if o.wrong] == []
+    assert sum(o.compared for o in outcomes) > 200
