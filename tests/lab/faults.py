@@ -58,6 +58,7 @@ class Account(msgspec.Struct):
     book_losses: int = 0
     gaps_told: int = 0
     malformed: int = 0
+    lost_trades: int = 0  # all of them told, but where ids do not count and the venue left them out
     back_p50_s: float = 0.0
     back_p99_s: float = 0.0
     back_over_allowed_max: float = 0.0
@@ -79,6 +80,7 @@ def run_range(first: int, count: int) -> Account:
         account.book_losses += outcome.losses
         account.gaps_told += outcome.gaps
         account.malformed += outcome.decode_errors
+        account.lost_trades += outcome.lost_trades
         if outcome.back_s >= 0.0:
             back.append(outcome.back_s)
             ratio = outcome.back_s / outcome.allowed_s

@@ -113,7 +113,10 @@ class VenueServer:
         if refused is not None:
             return _response(refused)
         socket = web.WebSocketResponse(autoping=False, compress=False)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return socket  # gone before it was answered
         wire = _Wire(request, socket)
         client = self.desk.connect(request.path, dict(request.query), wire.out, wire.close)
         self.sockets[client] = socket
