@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,14 @@ FLOW_EVERY = 2  # slow beats: the flow panel every two seconds
 CONTEXT_EVERY = 15
 
 
+class Load(NamedTuple):
+    """How hard the feeds work: records queued, share of budgets left, delay in ms by venue."""
+
+    queue: int
+    budgets: dict[str, float]
+    lag_ms: dict[str, float]
+
+
 class Publisher:
     """Implements server.sources.Sources; everything here runs on the event loop and never waits."""
 
@@ -48,6 +57,7 @@ class Publisher:
         health: Callable[[], Sequence[StreamHealth]],
         need_snapshot: Callable[[NeedSnapshot], None],
         notes: Callable[[], Sequence[str]],
+        load: Callable[[], Load] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.hub = hub
@@ -58,6 +68,7 @@ class Publisher:
         self._health = health
         self._need_snapshot = need_snapshot
         self._notes = notes
+        self._load = load or (lambda: Load(0, {}, {}))
         self._past: dict[str, list[tuple[int, tuple[Cluster, ...]]]] = {}
         self._pooled: dict[str, LiquidationDensity] = {}
         self._revision = 0
@@ -277,7 +288,7 @@ class Publisher:
         )
 
     def _health_message(self, now_ns: int) -> Health:
-        p = self.pipeline
+        p, load = self.pipeline, self._load()
         steps = np.array(p.step_ns) if p.step_ns else np.zeros(1)
         notes = [*self._notes()]
         notes += [problem for problem in (self._maps.problem, self._candles.problem) if problem]
@@ -290,6 +301,9 @@ class Publisher:
             dropped=sum(n for key, n in p.gaps.items() if key.endswith("overflow")),
             step_us_p99=float(np.quantile(steps, 0.99)) / 1e3,
             notes=tuple(notes),
+            queue=load.queue,
+            budgets=load.budgets,
+            lag_ms=load.lag_ms,
         )
 
 
