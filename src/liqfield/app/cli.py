@@ -19,6 +19,7 @@ from liqfield.app import files, store_commands
 from liqfield.app.demo import run_demo
 from liqfield.app.inspect import inspect as inspect_files
 from liqfield.app.settings import Settings, load
+from liqfield.app.study.cli import study
 from liqfield.app.terminal import Terminal
 from liqfield.model.errors import LiqfieldError
 from liqfield.store.foreign import open_recording
@@ -26,6 +27,7 @@ from liqfield.store.foreign import open_recording
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
 files.register(app)
 store_commands.register(app)
+app.command(study)
 
 Markets = Annotated[str | None, Parameter(help="comma-separated: BTC,ETH,top:50")]
 Venues = Annotated[str | None, Parameter(help="venues, comma-separated")]
