@@ -20,6 +20,8 @@ from liqfield.model.events import FloatArray, IntArray
 from liqfield.verify import metrics
 
 KEEP_HOURS, LEAST_HOURS, NEAREST = 336, 48, 40
+# The 4th and 37th of 40: with n past values the next one lies between them with 33 / 41 = 80 %.
+RANKS = (3.0 / 39.0, 36.0 / 39.0)
 LEAST_USD = 1e3  # predictions below it are alike
 LEAST_MOVE = 5e-4  # log-price: below it an hour counts as still
 
@@ -55,7 +57,7 @@ class HourLevel:
             seen = np.array([pair[1][side] for pair in self._kept])
             now = float(predicted_usd[side]) + LEAST_USD
             near = np.argsort(np.abs(np.log(past / now)), kind="stable")[:NEAREST]
-            low[side], high[side] = now * np.quantile(seen[near] / past[near], [0.1, 0.9])
+            low[side], high[side] = now * np.quantile(seen[near] / past[near], RANKS)
         return low, high
 
     def factor(self) -> FloatArray:

@@ -128,8 +128,8 @@ def _play(
                 found[at] += _known(estimator)
                 at += 1
             estimator.update(event)
-        for rest in found[at:]:
-            rest += _known(estimator)
+        for late in range(at, len(moments)):
+            found[late] += _known(estimator)
         turned += estimator.trust.turned / len(world)
     days = (moments[-1].at_ns - int(world[0].history.candle_end_ns[0])) / DAY_NS
     maps = [combine(parts) for parts in found]
