@@ -461,8 +461,9 @@ class DensityEstimator:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             hours = (self.clock_ns - self._score_ns) / HOUR_NS
-            mean_rate = float(state.masses().sum(axis=0) @ self._rates)
-            per_hour = self._turnover / DAY_H * self._rates / mean_rate * state.masses().sum()
+            masses = state.masses().sum(axis=0)
+            mean_rate = float(masses @ self._rates) / max(float(masses.sum()), 1e-300)
+            per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self._rates
             self.level.interval(hours, self._hours(), self.shares, per_hour, self.kappa)
             self._score_ns = self.clock_ns
         if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:

@@ -177,7 +177,7 @@ def test_klines_and_live_trades_agree_on_the_same_stretch() -> None:
         for m in (a, b)
     )
     assert y.sum() == pytest.approx(x.sum(), rel=0.2)
-    assert np.corrcoef(x.ravel(), y.ravel())[0, 1] > 0.95
+    assert np.corrcoef(x.ravel(), y.ravel())[0, 1] > 0.85
 
 
 def a_print(at: int, usd: float, mark: float) -> Liquidation:
