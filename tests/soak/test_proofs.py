@@ -16,7 +16,8 @@ HISTORY = Path(__file__).parents[3] / "shared" / "data" / "history"
 def test_known_truth(tmp_path: Path) -> None:
     for report in study_worlds(2027, tmp_path):
         print(
-            f"{report.name:10} corr {report.ours.correlation:.3f} of {report.ceiling.correlation:.3f}"
+            f"{report.name:10} corr {report.ours.correlation:.3f}"
+            f" of {report.ceiling.correlation:.3f}"
             f" W1 {report.ours.wasserstein_bp:.1f} of {report.ceiling.wasserstein_bp:.1f} bp"
             f" mass {report.ours.mass_ratio:.2f} coverage {report.ours.coverage:.2f}"
         )
