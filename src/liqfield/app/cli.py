@@ -20,6 +20,7 @@ from liqfield.app.demo import run_demo
 from liqfield.app.doctor import examine, to_text
 from liqfield.app.inspect import inspect as inspect_files
 from liqfield.app.settings import Settings, load
+from liqfield.app.study.cli import study
 from liqfield.app.terminal import Terminal
 from liqfield.model.errors import LiqfieldError
 from liqfield.store.foreign import open_recording
@@ -27,6 +28,7 @@ from liqfield.store.foreign import open_recording
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
 files.register(app)
 store_commands.register(app)
+app.command(study)
 
 studies = App(name="study", help="How good the readings are where the truth is known.")
 app.command(studies)
