@@ -1,6 +1,6 @@
 """What the readings of book and flow cost: the same recording folded with and without them.
 
-    PYTHONPATH=src python -m benchmarks.analytics RECORDING [RECORDING ...]
+    PYTHONPATH=src python -m benchmarks.analytics [RECORDS] RECORDING [RECORDING ...]
 
 Both engines step the same decoded events in slices by turns, process CPU time. `step_ratio` is
 engine.step alone, `spine_ratio` decode and step together, as the pipeline does them.
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -19,6 +20,7 @@ from liqfield.app.pipeline import Pipeline
 from liqfield.app.terminal import infer_instruments
 from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.engine import Engine
+from liqfield.engine.flow import FlowReadings
 from liqfield.model.events import Event, Frame, Record
 from liqfield.store.foreign import open_recording
 from liqfield.venues import registry
@@ -38,23 +40,40 @@ for _name in [name for name in vars(MarketAnalytics) if name.startswith(("on_", 
     setattr(NoReadings, _name, NoReadings._skip)
 
 
+class _NoFlow:
+    """Answers every hook of the flow readings with nothing."""
+
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+class BookReadings(MarketAnalytics):
+    """The readings of the book alone."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__(base)
+        self.flow = cast("FlowReadings", _NoFlow())
+
+
 def cost(path: Path, limit: int = 0) -> dict[str, object]:
     """Ratios on one recording; the first turn of each engine (compilation) is not counted."""
     records = list(open_recording(path))[: limit or None]
-    with_, without = _engine(), _engine()
-    spent = {"decode": 0, "with": 0, "without": 0}
+    with_, without, book = _engine(), _engine(), _engine()
+    spent = {"decode": 0, "with": 0, "without": 0, "book": 0}
     venues = registry.make()
     for at in range(0, len(records), SLICE):
         part = records[at : at + SLICE]
-        for pipeline in (with_, without):
+        for pipeline, kind in ((with_, None), (without, NoReadings), (book, BookReadings)):
             infer_instruments(pipeline, part)
             for market in pipeline.engine.markets.values():
-                if pipeline is without and not isinstance(market.analytics, NoReadings):
-                    market.analytics = NoReadings(market.base)
+                if kind is not None and not isinstance(market.analytics, kind):
+                    market.analytics = kind(market.base)
+                    for state in market.instruments.values():
+                        market.analytics.add(state.instrument, state.sync)
         started = time.process_time_ns()
         events = _decode(part, venues, with_)
         decoded = time.process_time_ns() - started
-        turns = [("with", with_), ("without", without)]
+        turns = [("with", with_), ("book", book), ("without", without)]
         for name, pipeline in turns if at // SLICE % 2 else reversed(turns):
             started = time.process_time_ns()
             for event in events:
@@ -68,8 +87,10 @@ def cost(path: Path, limit: int = 0) -> dict[str, object]:
         "recording": path.name,
         "records": len(records),
         "step_us_without": spent["without"] / count / 1e3,
+        "step_us_book": spent["book"] / count / 1e3,
         "step_us_with": spent["with"] / count / 1e3,
         "decode_us": spent["decode"] / count / 1e3,
+        "book_step_ratio": spent["book"] / max(spent["without"], 1),
         "step_ratio": spent["with"] / max(spent["without"], 1),
         "spine_ratio": (spent["decode"] + spent["with"])
         / max(spent["decode"] + spent["without"], 1),
@@ -92,9 +113,11 @@ def _decode(part: Sequence[Record], venues: dict[str, Venue], of: Pipeline) -> l
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Print one JSON row a recording."""
-    for name in arguments or sys.argv[1:]:
-        sys.stdout.buffer.write(msgspec.json.encode(cost(Path(name))) + b"\n")
+    """Print one JSON row a recording; a number first limits the records."""
+    names = list(arguments or sys.argv[1:])
+    limit = int(names.pop(0)) if names and names[0].isdigit() else 0
+    for name in names:
+        sys.stdout.buffer.write(msgspec.json.encode(cost(Path(name), limit)) + b"\n")
 
 
 if __name__ == "__main__":

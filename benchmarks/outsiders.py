@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 BASES = ("BTC", "ETH", "SOL")
@@ -90,6 +91,7 @@ class Seen:
         self.trades: dict[str, tuple[int, float]] = {}
         self.open_interest: float | None = None
         self.books = 0
+        self.resumed: list[str] = []
 
 
 def compare(
@@ -154,6 +156,9 @@ def ccxt_clients(endpoints: Endpoints) -> dict[str, Any]:
     client.urls["api"]["public"] = rest
     client.urls["api"]["ws"]["public"] = f"{ws}/ws"
     clients["hyperliquid"] = client
+    for client in clients.values():
+        # By default it forgets all but the newest thousand trades between two looks.
+        client.options["tradesLimit"] = 100_000
     return clients
 
 
@@ -162,6 +167,8 @@ CCXT_SYMBOL = {"hyperliquid": "{}/USDC:USDC"}
 
 async def follow_ccxt(venue: str, client: Any, base: str, seen: Seen, errors: list[str]) -> None:
     """Books and trades for ever."""
+    from ccxt.base.errors import NetworkError
+
     symbol = CCXT_SYMBOL.get(venue, "{}/USDT:USDT").format(base)
     size = float(client.market(symbol).get("contractSize") or 1.0)
 
@@ -180,13 +187,18 @@ async def follow_ccxt(venue: str, client: Any, base: str, seen: Seen, errors: li
                 key = f"{trade['id']} {trade['timestamp']}"
                 seen.trades[key] = (trade["timestamp"], trade["amount"] * size)
 
-    async def guarded(work: Any, name: str) -> None:
-        try:
-            await work
-        except Exception as error:
-            errors.append(f"{venue} {base} {name}: {type(error).__name__}: {str(error)[:300]}")
+    async def guarded(work: Callable[[], Any], name: str) -> None:
+        """It reconnects at the next call: after a network error that call is ours to make."""
+        while True:
+            try:
+                await work()
+            except NetworkError as error:
+                seen.resumed.append(f"{name}: {type(error).__name__}: {str(error)[:80]}")
+            except Exception as error:
+                errors.append(f"{venue} {base} {name}: {type(error).__name__}: {str(error)[:300]}")
+                return
 
-    await asyncio.gather(guarded(books(), "book"), guarded(trades(), "trades"))
+    await asyncio.gather(guarded(books, "book"), guarded(trades, "trades"))
 
 
 async def ccxt_open_interest(venue: str, client: Any, base: str, seen: Seen) -> None:
@@ -353,6 +365,7 @@ async def run(seconds: float, lab_python: str, which: str) -> dict[str, Any]:
             report["clients"][name] = {
                 key: {
                     "books": seen.books,
+                    "resumed": seen.resumed,
                     "trades": len(seen.trades),
                     "open_interest": seen.open_interest,
                     "wrong": compare(

@@ -7,7 +7,7 @@ their favour.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.messages import SYMBOL, snapshot
@@ -40,12 +40,12 @@ class CcxtPro:
         from aiohttp import WSMessage, WSMsgType
         from ccxt.async_support.base.ws.client import Client
 
-        self._message = lambda text: WSMessage(WSMsgType.TEXT, text, None)
+        self._message: Callable[[str], Any] = lambda text: WSMessage(WSMsgType.TEXT, text, None)
         self._exchange = ccxt.pro.binanceusdm()
         self._exchange.set_markets([self._exchange.parse_market(_INFO)])
         # `Client` makes a future, which wants a running loop only when somebody awaits it.
         url = "wss://fstream.binance.com/public/stream"
-        self._client = Client(url, self._exchange.handle_message, quiet, quiet, quiet)
+        self._client = Client(url, self._exchange.handle_message, print, print, print)
         raw = json.loads(snapshot())
         book = self._exchange.order_book({}, 1000)
         book.reset(self._exchange.parse_order_book(raw, self._SYMBOL, raw["E"], "bids", "asks"))

@@ -55,7 +55,7 @@ def open_page(browser: Browser, url: str, width: int = 390, height: int = 844) -
         service_workers="block",
     )
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.goto(url)
     return page
 
@@ -69,11 +69,15 @@ def phone(browser: Browser, market: Stage) -> Iterator[Page]:
 
 
 def wait_for_map(page: Page) -> None:
-    for _ in range(100):
+    for _ in range(300):
         if page.evaluate("window.__liqfield?.tiles > 0") and page.evaluate(LIT) > 0.3:
             return
         page.wait_for_timeout(200)
     pytest.fail("no map on screen")
+
+
+# A loaded machine draws slowly: the default of five seconds would measure it, not the page.
+expect.set_options(timeout=30_000)
 
 
 def go(page: Page, name: str) -> None:

@@ -12,6 +12,12 @@ const paths = readdirSync(root, { recursive: true, withFileTypes: true })
   .sort();
 
 const shell = paths.filter((path) => /assets\/.*\.(js|css)$|manifest|icon\.svg$|icon-192/.test(path)).map((path) => `/${relative(root, path)}`);
+// The worker is asked for by the script: named in the page it comes along with it, one round trip earlier.
+const workerFile = shell.find((path) => path.includes("/assets/worker-"));
+if (!workerFile) throw new Error("no worker in the build");
+const page = join(root, "index.html");
+writeFileSync(page, readFileSync(page, "utf8").replace("</head>", `  <link rel="modulepreload" href="${workerFile}" />\n  </head>`));
+
 const name = createHash("sha256");
 for (const path of paths) name.update(readFileSync(path));
 const worker = join(root, "sw.js");

@@ -17,8 +17,10 @@ from cyclopts import App, Parameter
 from liqfield import __version__
 from liqfield.app import files, store_commands
 from liqfield.app.demo import run_demo
+from liqfield.app.doctor import examine, to_text
 from liqfield.app.inspect import inspect as inspect_files
 from liqfield.app.settings import Settings, load
+from liqfield.app.study.cli import study
 from liqfield.app.terminal import Terminal
 from liqfield.model.errors import LiqfieldError
 from liqfield.store.foreign import open_recording
@@ -26,6 +28,7 @@ from liqfield.store.foreign import open_recording
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
 files.register(app)
 store_commands.register(app)
+app.command(study)
 
 studies = App(name="study", help="How good the readings are where the truth is known.")
 app.command(studies)
@@ -114,6 +117,31 @@ def study_cascades(*, worlds: int = 60, first_seed: int = 1000) -> None:
 
     found = study(first_seed, worlds)
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+
+
+@app.command
+def doctor(
+    *,
+    port: Port = None,
+    host: str | None = None,
+    venues: Venues = None,
+    settings: File = None,
+    endpoints: Annotated[Path | None, Parameter(help="JSON: venue -> [rest, ws] addresses")] = None,
+    json: bool = False,
+) -> None:
+    """What is reachable and what is not, and why: venues, clock, disk, port, web app."""
+    chosen = load(settings, overrides={"port": port, "host": host, "venues": venues})
+    elsewhere: dict[str, tuple[str, str]] = {}
+    if endpoints is not None:
+        given = msgspec.json.decode(endpoints.read_bytes(), type=dict[str, list[str]])
+        elsewhere = {name: (urls[0], urls[1]) for name, urls in given.items()}
+    report = asyncio.run(examine(chosen, elsewhere))
+    if json:
+        encoded = msgspec.json.format(msgspec.json.encode(report), indent=2)
+        sys.stdout.buffer.write(encoded + b"\n")
+    else:
+        print(to_text(report))
+    raise SystemExit(0 if report.is_well else 1)
 
 
 def _run(

@@ -94,6 +94,8 @@ def maps_of(
         while due and now > due:
             yield from _drawn(estimator, due, run)
             due = due + times.every_ns if times.every_ns else next(wanted, 0)
+        if not due:
+            return  # all that was asked for is drawn
         if isinstance(fact, OpenInterest):
             known = priced(fact, estimator.mark)  # inverse contracts count dollars
             if known is None:

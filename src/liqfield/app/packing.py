@@ -84,7 +84,7 @@ def measure(path: Path, limit: int | None = None) -> Packing:
 def _count(records: Sequence[Record]) -> tuple[int, int, int]:
     """(levels in book messages, best quotes, bytes of payloads)."""
     venues = registry.make()
-    pipeline = Pipeline(Engine({name: v.book_rule for name, v in venues.items()}), venues)
+    pipeline = Pipeline(Engine({n: v.book_rule for n, v in venues.items()}, frozenset()), venues)
     levels = quotes = raw = 0
     for record in records:
         if not isinstance(record, Frame):

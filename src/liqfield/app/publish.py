@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from liqfield.app.pipeline import Pipeline
-from liqfield.app.readings import Readings
 from liqfield.app.thin import thin_windows
 from liqfield.app.truth import truth_message
 from liqfield.book.composite import BookSource, compose
@@ -35,6 +35,14 @@ FLOW_EVERY = 2  # slow beats: the flow panel every two seconds
 CONTEXT_EVERY = 15
 
 
+class Load(NamedTuple):
+    """How hard the feeds work: records queued, share of budgets left, delay in ms by venue."""
+
+    queue: int
+    budgets: dict[str, float]
+    lag_ms: dict[str, float]
+
+
 class Publisher:
     """Implements server.sources.Sources; everything here runs on the event loop and never waits."""
 
@@ -49,6 +57,7 @@ class Publisher:
         health: Callable[[], Sequence[StreamHealth]],
         need_snapshot: Callable[[NeedSnapshot], None],
         notes: Callable[[], Sequence[str]],
+        load: Callable[[], Load] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.hub = hub
@@ -59,6 +68,7 @@ class Publisher:
         self._health = health
         self._need_snapshot = need_snapshot
         self._notes = notes
+        self._load = load or (lambda: Load(0, {}, {}))
         self._past: dict[str, list[tuple[int, tuple[Cluster, ...]]]] = {}
         self._pooled: dict[str, LiquidationDensity] = {}
         self._revision = 0
@@ -97,8 +107,10 @@ class Publisher:
         self, base: str, price: float, side: PositionSide, push_usd: float
     ) -> ProjectionReply | None:
         market = self._engine.markets.get(base)
-        found = Readings(market).project(price, side, push_usd) if market is not None else None
-        if market is None or found is None:
+        if market is None:
+            return None
+        found = market.project(price, side, push_usd)
+        if found is None:
             return None
         return encode_flow.projection(base, market.clock_ns, side, push_usd, found)
 
@@ -164,11 +176,10 @@ class Publisher:
             self._top_bar(base, market)
             if self._revision % FLOW_EVERY == 0:
                 self._flow(base)
-            if self._revision % CONTEXT_EVERY == 1:
+            if self._revision % CONTEXT_EVERY == 1 and market.clock_ns:
                 self._context(base, market)
-                if market.clock_ns:
-                    score = truth_message(base, market.clock_ns, market.truth())
-                    self.hub.publish(f"truth:{base}", score)
+                score = truth_message(base, market.clock_ns, market.truth())
+                self.hub.publish(f"truth:{base}", score)
             reference = market.reference()
             running = reference.candles.get() if reference is not None else None
             if running is not None:
@@ -185,10 +196,8 @@ class Publisher:
             self.hub.publish(topic, message)
 
     def _context(self, base: str, market: MarketEngine) -> None:
-        view = Readings(market).context()
-        if view is not None:
-            windows = thin_windows(market.clock_ns)
-            self.hub.publish(f"context:{base}", encode_flow.context(view, windows))
+        message = encode_flow.context(market.context(), thin_windows(market.clock_ns))
+        self.hub.publish(f"context:{base}", message)
 
     def _live_maps(
         self, base: str, densities: Sequence[LiquidationDensity], pooled: LiquidationDensity
@@ -279,7 +288,7 @@ class Publisher:
         )
 
     def _health_message(self, now_ns: int) -> Health:
-        p = self.pipeline
+        p, load = self.pipeline, self._load()
         steps = np.array(p.step_ns) if p.step_ns else np.zeros(1)
         notes = [*self._notes()]
         notes += [problem for problem in (self._maps.problem, self._candles.problem) if problem]
@@ -292,6 +301,9 @@ class Publisher:
             dropped=sum(n for key, n in p.gaps.items() if key.endswith("overflow")),
             step_us_p99=float(np.quantile(steps, 0.99)) / 1e3,
             notes=tuple(notes),
+            queue=load.queue,
+            budgets=load.budgets,
+            lag_ms=load.lag_ms,
         )
 
 

@@ -55,7 +55,6 @@ ARCHIVES: dict[str, Callable[[], Archive]] = {
     "okx": Okx,
     "hyperliquid": Hyperliquid,
 }
-_VENUE_OF = {"binance-vision": "binance", "tardis": ""}
 LATE_NS = 3_000_000_000
 _HELD = 200_000
 _BOOKS = BookSnapshot | BookDelta | BestQuote
@@ -138,7 +137,8 @@ class RecordingSource:
     def __init__(self, path: Path) -> None:
         self.reports: list[FileReport] = []
         self._path = path
-        self._engine = Engine({v.name: v.book_rule for v in registry.make().values()})
+        # It follows nothing: only its catalogue of listings is used.
+        self._engine = Engine({v.name: v.book_rule for v in registry.make().values()}, frozenset())
         self.known: dict[str, Instrument] = {}
 
     def instrument(self, instrument_id: str) -> Instrument:
@@ -164,7 +164,6 @@ class RecordingSource:
         """Every event and gap in the order recorded, until `enough`."""
         batch: list[Event] = []
         engine = self._engine
-        # A pipeline over an engine that follows nothing: only its catalogue of listings is used.
         pipeline = Pipeline(engine, registry.make())
         files: list[ReadReport] = []
         for record in open_recording(self._path, "", files):

@@ -16,8 +16,9 @@ from liqfield.app.archive_maps import fold_archives
 from liqfield.app.cot_files import load_cot
 from liqfield.app.instruments import of_archived_book
 from liqfield.app.markets import parse, resolve
+from liqfield.app.metrics import TerminalCollector, exposition
 from liqfield.app.pipeline import Pipeline
-from liqfield.app.publish import Publisher
+from liqfield.app.publish import Load, Publisher
 from liqfield.app.settings import Settings
 from liqfield.app.upkeep import look_after
 from liqfield.engine.engine import Engine
@@ -86,6 +87,7 @@ class Terminal:
             health=self._health,
             need_snapshot=self._need_snapshot,
             notes=self._notes,
+            load=self._load,
         )
         self._app = build_app(
             self.hub,
@@ -93,6 +95,7 @@ class Terminal:
             self.maps,
             self.candles,
             ServerSettings(version=__version__, source=source),
+            metrics=self._metrics,
         )
 
     # ---- server -------------------------------------------------------------------------------
@@ -276,6 +279,18 @@ class Terminal:
         feed = self.feeds.get(need.instrument_id.partition(":")[0])
         if feed is not None:
             feed.request_snapshot(need)
+
+    def _metrics(self) -> bytes:
+        return exposition(TerminalCollector(self.pipeline, self.intake, self.feeds))
+
+    def _load(self) -> Load:
+        budgets: dict[str, float] = {}
+        lags: dict[str, float] = {}
+        for name, feed in self.feeds.items():
+            budgets |= feed.budgets()
+            if feed.lag_s is not None:
+                lags[name] = feed.lag_s * 1e3
+        return Load(len(self.intake), budgets, lags)
 
     def _health(self) -> list[StreamHealth]:
         return [row for feed in self.feeds.values() for row in feed.health()]

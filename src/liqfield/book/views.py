@@ -23,8 +23,9 @@ def wall_views(venue: str, book: BookReader, now_ns: int) -> Iterator[WallView]:
             continue
         price = wall.tick * book.tick_usd
         distance = wall.tick / book.mid_tick - 1.0
-        usual = float(book.walls.usual[band_of(abs(distance))])
-        if wall.size < book.walls.settings.stand_out * usual:
+        band = band_of(abs(distance))
+        usual = float(book.walls.usual[band])
+        if wall.peak < book.walls.told[band]:
             continue
         yield WallView(
             venue=venue,

@@ -10,6 +10,7 @@ not end. Books by price level carry no owners: all of this is inference, and int
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
 
 import msgspec
@@ -29,7 +30,8 @@ AGGRESSION_S = 64
 class WallSettings(msgspec.Struct, frozen=True):
     """Thresholds; docs/order-book.md says where each comes from.
 
-    stand_out   multiple of the usual size, at the distance where it is, from which it is told
+    stand_out   multiple of the usual size, at the distance where it is, from which it is told;
+    spread_power where levels are alike less is enough: (90 % quantile / usual) to this power
     near_share  of the peak: at least this much left is "whole" (held, or not yet begun to end)
     end_share   of the peak: at most this much left is the end
     pulled_share of the last loss that cancellations must have for "pulled"
@@ -41,9 +43,10 @@ class WallSettings(msgspec.Struct, frozen=True):
     times_usual: float = 5.0
     reach: float = 0.03
     min_age_s: float = 3.0
-    stand_out: float = 25.0
+    stand_out: float = 50.0
+    spread_power: float = 3.8
     near_share: float = 0.8
-    end_share: float = 0.35
+    end_share: float = 0.15
     pulled_share: float = 0.5
     verdict_ns: int = 300_000_000
     approach: float = 0.0005
@@ -163,6 +166,7 @@ class WallTracker:
         self.standing: dict[int, Wall] = {}
         self.large = np.full(BANDS, np.inf)
         self.usual = np.full(BANDS, np.inf)
+        self.told = np.full(BANDS, np.inf)  # size from which a wall is told of
         self.ignored = 0
         self._ending: deque[Wall] = deque()
         self._ended: deque[WallEnd] = deque(maxlen=32)
@@ -179,8 +183,13 @@ class WallTracker:
         self.sizes.sample(distance, quantity)
         for band in range(BANDS):
             self.usual[band] = self.sizes.quantile(band, 0.5)
+            if self.usual[band] == np.inf:
+                continue
             least = self.sizes.quantile(band, chosen.quantile)
             self.large[band] = max(least, chosen.times_usual * self.usual[band])
+            spread = self.sizes.quantile(band, 0.9) / self.usual[band]
+            times = min(chosen.stand_out, math.pow(spread, chosen.spread_power))
+            self.told[band] = max(self.large[band], times * self.usual[band])
         self.large[band_of(chosen.reach) + 1 :] = np.inf
 
     def touch(self, touch: Touch, at_ns: int, mid_tick: float, *, seen_born: bool = True) -> int:
@@ -322,7 +331,7 @@ class WallTracker:
             return []  # a flicker: market makers move their quotes all the time
         distance = wall.at_end[0]
         band = band_of(abs(distance))
-        if wall.peak < chosen.stand_out * self.usual[band]:
+        if wall.peak < self.told[band]:
             return []  # large where it was born, ordinary where it ended
         if not is_pulled:
             state = WallState.FILLED

@@ -50,6 +50,20 @@ MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; rati
 OKX_FEE = 0.0005
 
 
+class Told(msgspec.Struct, frozen=True, eq=False):
+    """What only a simulator knows; a filter told this is the ceiling of its own form.
+
+    weights float64[2 taker maker, 40] shares of openings; rates float64[40] relative exit rates;
+    opened float64[n] coins opened a side since begin_ns, cumulative, every every_ns.
+    """
+
+    weights: FloatArray
+    rates: FloatArray
+    begin_ns: int
+    every_ns: int
+    opened: FloatArray
+
+
 class DensityEstimator:
     """State of one instrument; `update` folds an event, `get` reads out."""
 
@@ -58,6 +72,7 @@ class DensityEstimator:
         instrument: Instrument,
         settings: DensitySettings | None = None,
         tiers: tuple[MarginTier, ...] = PRIOR_TIERS,
+        told: Told | None = None,
     ) -> None:
         self.instrument = instrument
         self.settings = settings or DensitySettings()
@@ -70,7 +85,11 @@ class DensityEstimator:
         self.mark = 0.0
         self.open_interest = 0.0
         self.state: DensityState | None = None
-        self.level = Level(self.settings.forced_share, self.settings.level_half_life_h)
+        self.level = Level(
+            self.settings.forced_share,
+            self.settings.level_half_life_h,
+            self.settings.forced_most,
+        )
         self.trust = Trust()
         self._counts_usd = instrument.kind is ContractKind.INVERSE
         self._tiers = tiers
@@ -80,6 +99,7 @@ class DensityEstimator:
         self._path = MovePath()
         self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = 0
         self._oi_known = False
+        self._oi_next = 0.0  # what the next step brings the sides to; 0 = as they are
         self._low = self._high = 0.0  # the mark's way since the last step
         self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
         self._doubt: tuple[float, int] = (0.0, 0)  # an unconfirmed mark and how often it came
@@ -89,7 +109,9 @@ class DensityEstimator:
         self._table: FloatArray = np.empty(0)
         self._weights: FloatArray = np.empty(0)
         self._reach: FloatArray = np.empty(0)
-        self._rates = laws.exit_rates(self.settings.law)
+        self._rates = laws.exit_rates(self.settings.law) if told is None else told.rates
+        self._told = told
+        self._told_coins = 0.0
         self._handlers: dict[type, Callable[..., None]] = {
             Trade: self._on_trade,
             MarkPrice: self._on_mark,
@@ -219,7 +241,11 @@ class DensityEstimator:
                 self.state.rescale(quantity / self.open_interest)
             self.open_interest = quantity
         self.trust.oi_ns = self.clock_ns
-        self._step(quantity)
+        self._oi_next = quantity
+        if event.is_history or self.state is None:
+            self._step(quantity)
+        else:
+            self._tick()
 
     def _on_print(self, event: Liquidation) -> None:
         if not is_finite_positive(event.price, event.quantity):
@@ -241,7 +267,7 @@ class DensityEstimator:
             before, self._tiers = laws.top_leverage(self._tiers), event.tiers
             self.trust.has_tiers = True
             after = laws.top_leverage(event.tiers)
-            if after != before and self.level.prints == 0:
+            if after != before and self.level.prints == 0 and self._told is None:
                 self.shares = laws.class_shares(self.settings.law, after)
             if self.mark:
                 self._make_law()
@@ -304,7 +330,7 @@ class DensityEstimator:
         if self.state is None:
             return
         if self.clock_ns - self._step_ns >= self.settings.step_s * 1e9:
-            self._step(self.open_interest)
+            self._step(self._oi_next or self.open_interest)
 
     def _make_table(self) -> None:
         """Distances to liquidation: from the tiers, so only when these change."""
@@ -323,6 +349,9 @@ class DensityEstimator:
     def _make_law(self) -> None:
         if self._table_for != self._tiers:
             self._make_table()
+        if self._told is not None:
+            self._weights, self.shares = self._told.weights, self._told.weights.mean(axis=0)
+            return
         tilt = self.settings.law.taker_tilt
         self._weights = np.stack((laws.tilted(self.shares, tilt), laws.tilted(self.shares, -tilt)))
 
@@ -369,6 +398,8 @@ class DensityEstimator:
         churn = s.churn_volume * volume + s.churn_move * move * before
         churn = min(self.kappa * churn, MAX_CHURN * before)
         delta = quantity - before
+        if self._told is not None:
+            churn = self._told_churn(self._told, delta)
         opened, dead = state.turn_over(
             self._flow.take(self._low, self._high),
             churn,
@@ -387,6 +418,12 @@ class DensityEstimator:
         self._relax(turned, x)
         self._low = self._high = self.mark
         self._slow(dt_ns, move, turned)
+
+    def _told_churn(self, told: Told, delta: float) -> float:
+        at = (self.clock_ns - told.begin_ns) // told.every_ns
+        coins = float(told.opened[min(max(at, 0), len(told.opened) - 1)])
+        opened, self._told_coins = coins - self._told_coins, coins
+        return max(opened - max(delta, 0.0), 0.0)
 
     def _count_dead(self, dead: FloatArray) -> None:
         """Opened and swept within one step: of unknown order, so half of it counts as swept."""
@@ -424,13 +461,14 @@ class DensityEstimator:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             hours = (self.clock_ns - self._score_ns) / HOUR_NS
-            mean_rate = float(state.masses().sum(axis=0) @ self._rates)
-            per_hour = self._turnover / DAY_H * self._rates / mean_rate * state.masses().sum()
+            masses = state.masses().sum(axis=0)
+            mean_rate = float(masses @ self._rates) / max(float(masses.sum()), 1e-300)
+            per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self._rates
             self.level.interval(hours, self._hours(), self.shares, per_hour, self.kappa)
             self._score_ns = self.clock_ns
         if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:
             self._refit_ns = self.clock_ns
-            if self.settings.fit_law:
+            if self.settings.fit_law and self._told is None:
                 self._refit()
 
     def _refit(self) -> None:
@@ -504,6 +542,14 @@ class DensityEstimator:
         swept: FloatArray = self.state.probe(low, high) * self.unit_usd
         return swept
 
+    def predicted(self, low: float, high: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(mean, p10, p90) USD [2] that the feed would print if the mark covered [low, high]."""
+        density_usd = self.would_sweep(low, high).sum(axis=1)
+        mean = density_usd * self.forced_shares() * self.level.visible()
+        sd = math.hypot(self.settings.spread, self.law_sd)
+        p10, p90 = gamma_interval(mean, sd, self.level.lump_usd(self.settings.lump_usd))
+        return mean, p10, p90
+
     def imbalance(self) -> float:
         """Largest |side - open interest| / open interest; the law says rounding only."""
         if self.state is None or self.open_interest <= 0.0:
@@ -528,6 +574,7 @@ class DensityEstimator:
         "_score_ns",
         "_refit_ns",
         "_oi_known",
+        "_oi_next",
         "_low",
         "_high",
         "_frontier",

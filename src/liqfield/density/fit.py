@@ -7,9 +7,9 @@ recorded one reweighted. For an interval t and a side,
 
 w_c share of openings, x_tc USD swept per unit of share, h_tc the exits that the swept mass has been
 exposed to (age x exit rate): where the true churn is k times the one assumed then (kappa_t), more
-was opened and old mass is thinner. Sums of lumpy, clustered liquidations: variance D x mean^1.5 (Tweedie).
-All 43 numbers are logs with a normal prior; the law's are correlated: a level, a slope and a small
-deviation a class. What was never swept moves only with its neighbours.
+was opened and old mass is thinner. Sums of lumpy, clustered liquidations: Tweedie's law, variance
+D x mean^1.5. All 43 numbers are logs with a normal prior; the law's are correlated: a level, a
+slope and a small deviation a class. What was never swept moves only with its neighbours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIN_EVIDENCE = 60
 MIN_SEEN = 20
 ROUNDS = 8
 POWER = 1.5
-KAPPA_SD = 0.5
+KAPPA_SD = 0.25
 # Prior standard deviations of ln share: (level, slope a unit of ln leverage, own deviation).
 ISOLATED_SD = (1.0, 0.3, 0.3)
 CROSS_SD = (0.2, 0.15, 0.05)

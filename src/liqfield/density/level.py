@@ -41,9 +41,9 @@ class Evidence(NamedTuple):
 class Level:
     """Forced share by side, the granularity of prints, and the evidence for the law."""
 
-    def __init__(self, prior_share: float, half_life_h: float) -> None:
+    def __init__(self, prior_share: float, half_life_h: float, most: float = 1.0) -> None:
         self._prior: FloatArray = np.full(2, prior_share)
-        self._half_life_h = half_life_h
+        self._half_life_h, self._most = half_life_h, most
         self.shown = np.zeros(2)  # USD printed, forgetting; `seen` is what it stands for
         self.seen = np.zeros(2)  # USD, forgetting
         self.swept = np.zeros(2)  # USD, forgetting
@@ -139,11 +139,11 @@ class Level:
         return np.where(self.seen > 0.0, self.shown / np.maximum(self.seen, 1e-300), 1.0)
 
     def share(self, prior_usd: float) -> FloatArray:
-        """Forced share by side, float64[2], in (0, 1]."""
+        """Forced share by side, float64[2], positive and at most what the settings allow."""
         if self.prints == 0:
             return self._prior.copy()
         shares = (prior_usd * self._prior + self.seen) / (prior_usd + self.swept)
-        return np.clip(shares, 1e-4, 1.0)
+        return np.clip(shares, 1e-4, self._most)
 
     def lump_usd(self, prior_usd: float) -> float:
         """Notional-weighted mean size of a print, shrunk to the prior."""

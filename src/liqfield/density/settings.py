@@ -27,11 +27,11 @@ class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
     isolated_exit      ... times this for isolated positions
     """
 
-    isolated_share: float = 0.10
+    isolated_share: float = 0.07
     isolated_median: float = 20.0
     isolated_sigma: float = 0.9
-    cross_median: float = 2.2
-    cross_sigma: float = 0.85
+    cross_median: float = 2.0
+    cross_sigma: float = 0.72
     taker_tilt: float = 0.2
     exit_exponent: float = 0.5
     isolated_exit: float = 1.0
@@ -45,6 +45,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_exponent      ln of the share that leaves between half of the margin and liquidation
     forced_share       prior share of the swept notional that is force-closed (stop-outs are before)
     forced_log_sd      width of that prior, natural log; wide where venues differ in scope
+    forced_most    largest forced share; above 1 only where prints cover more than the venue's OI
     forced_prior       weight of the prior against prints, as a share of OI swept
     level_half_life_h  memory of the fitted level
     size_median_usd, size_sigma   notional-weighted log-normal law of position size (tiers)
@@ -60,13 +61,14 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_exponent: float = 0.35
     forced_share: float = 0.75
     forced_log_sd: float = 0.3
+    forced_most: float = 1.0
     forced_prior: float = 0.002
     level_half_life_h: float = 24.0
     size_median_usd: float = 150e3
     size_sigma: float = 1.8
     entry_spread: float = 0.03
     lump_usd: float = 60e3
-    spread: float = 0.6
+    spread: float = 0.85
     fit_law: bool = True
     refit_h: float = 12.0
     score_s: float = 300.0

@@ -11,11 +11,14 @@ import hashlib
 from collections import deque
 from collections.abc import Sequence
 
+import msgspec
+
 from liqfield.book.depth import SideDepth
 from liqfield.book.path import path_views
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
 from liqfield.book.views import flow_event, wall_views
+from liqfield.density.combine import combine
 from liqfield.engine.flow import FlowReadings, FlowSettings
 from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
 from liqfield.model.estimates import Cluster, LiquidationDensity
@@ -30,11 +33,25 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import Aggressor
+from liqfield.model.sides import Aggressor, PositionSide
 
 EVENTS = 500  # of the flow, kept
 WALLS_SHOWN = 64
+PATH_NS = 60_000_000_000  # between two looks at the paths that are remembered
+PATHS = 20_000  # remembered: most of a day of a dozen clusters
 TRADE_KINDS = frozenset({"Trade"})
+
+
+class PathRecord(msgspec.Struct, frozen=True, gc=False):
+    """One path as it was: what a later study of reached and spared clusters starts from."""
+
+    at_ns: int
+    position_side: PositionSide
+    low: float
+    high: float
+    notional_usd: float
+    distance: float
+    view: PathView
 
 
 class InstrumentAnalytics:
@@ -58,6 +75,9 @@ class MarketAnalytics:
         self.clock_ns = 0
         self.events: deque[FlowEvent] = deque(maxlen=EVENTS)
         self.flow = FlowReadings(base, flow)
+        self.path_history: deque[PathRecord] = deque(maxlen=PATHS)
+        self._path_ns = 0
+        self._path_hash = hashlib.sha256()
         self._of: dict[str, InstrumentAnalytics] = {}
 
     def add(self, instrument: Instrument, sync: BookSync) -> None:
@@ -84,6 +104,9 @@ class MarketAnalytics:
     def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
         """A column of the map is due: what lies ahead of the price is looked up again."""
         self.flow.on_map(densities)
+        if self.clock_ns - self._path_ns >= PATH_NS:
+            self._path_ns = self.clock_ns
+            self._note_paths(self.flow.clusters, combine(densities))
 
     def on_trade(self, trade: Trade) -> None:
         """One market execution."""
@@ -169,9 +192,19 @@ class MarketAnalytics:
         """State of the cascade tracker."""
         return self.flow.cascade()
 
+    def _note_paths(self, clusters: Sequence[Cluster], density: LiquidationDensity | None) -> None:
+        views = self.paths(clusters, density)
+        for of, view in zip(clusters, views, strict=True):
+            record = PathRecord(
+                self.clock_ns, of.position_side, of.low, of.high, of.notional_usd, of.distance, view
+            )
+            self.path_history.append(record)
+            self._path_hash.update(repr(record).encode())
+
     def digest(self) -> bytes:
         """Hash over everything that decides the future of these readings."""
-        sha = hashlib.sha256(f"{self.base} {self.clock_ns}".encode())
+        sha = hashlib.sha256(f"{self.base} {self.clock_ns} {self._path_ns}".encode())
+        sha.update(self._path_hash.digest())
         for key in sorted(self._of):
             sha.update(key.encode())
             sha.update(self._of[key].book.digest())

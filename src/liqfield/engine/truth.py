@@ -2,7 +2,8 @@
 
 At the start of an interval the maps are kept as running sums over price. Marks then widen each
 instrument's path, prints fill the realised side. At the end, the mass between low and high is what
-was predicted. Nothing known after the start enters a prediction but the path itself.
+was predicted, times a level learnt from earlier hours: what opens and falls within an hour is in no
+map made before it. Nothing known after the start enters a prediction but the path itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from liqfield.model.estimates import LiquidationDensity, TruthReport, TruthRow
 from liqfield.model.events import FloatArray, Liquidation
 from liqfield.model.grid import PriceGrid
 from liqfield.model.sides import Coverage, PositionSide
+from liqfield.verify.hourly import HourLevel
 from liqfield.verify.truth import truth_report
 
 HOUR_NS = 3_600_000_000_000
@@ -61,6 +63,7 @@ class TruthKeeper:
         self.rows: deque[TruthRow] = deque(maxlen=KEEP_ROWS)
         # forgetting sums of prints and of adverse moves: the flat baseline
         self._printed, self._moved = np.zeros(2), np.zeros(2)
+        self._level = HourLevel()
 
     def due(self, now_ns: int) -> bool:
         """Whether `roll` must be called before the event at now_ns is folded."""
@@ -100,10 +103,12 @@ class TruthKeeper:
     def _finish(self) -> None:
         lead = self._maps.get(self._reference) or next(iter(self._maps.values()))
         pairs = np.array([kept.predicted() for kept in self._maps.values()])
-        predicted = pairs.sum(axis=0)
+        bare = pairs.sum(axis=0)
+        predicted = bare * self._level.factor()
         sd = float(np.mean([kept.sd for kept in self._maps.values()]))
         lump = float(np.mean([kept.lump_usd for kept in self._maps.values()]))
-        p10, p90 = gamma_interval(predicted, sd, lump)
+        p10, p90 = self._level.interval(bare) or gamma_interval(predicted, sd, lump)
+        self._level.update(bare, np.array(self._realised))
         moved = np.log([lead.open / lead.low, lead.high / lead.open])
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = np.where(self._moved > 0.0, self._printed / self._moved, 0.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import statistics
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -68,6 +70,7 @@ class VenueFeed:
         self._corrupt_s: dict[str, float] = {}
         self._relisting: tuple[float, asyncio.Future[Frame]] | None = None
         self._lists: set[asyncio.Future[Frame]] = set()
+        self._lags_ns: deque[int] = deque(maxlen=256)
         self._chain = TradeChain(venue.name)
         # Rotations look at waiting messages before their turn: with a decoder of their own, because
         # the pipeline's may keep state.
@@ -202,6 +205,7 @@ class VenueFeed:
             if connection is not None:
                 connection.seen(instrument_id, type(event).__name__, frame.received_ns)
             if isinstance(event, Trade):
+                self._lags_ns.append(frame.received_ns - event.event_ns)
                 self._on_trade(frame, event)
             elif isinstance(event, BookSnapshot):
                 self._resync.arrived(instrument_id)
@@ -232,6 +236,20 @@ class VenueFeed:
             )
             rows.append(refused)
         return rows
+
+    def budgets(self) -> dict[str, float]:
+        """REST budget -> share left, below 0 while the venue has told us to stop."""
+        return self._pools.levels()
+
+    @property
+    def lag_s(self) -> float | None:
+        """Received minus the venue's own time, median of the newest trades and book messages.
+
+        Not clamped: below 0 our clock is behind the venue's. None before anything came.
+        """
+        if not self._lags_ns:
+            return None
+        return statistics.median(self._lags_ns) / 1e9
 
     @property
     def resyncs_waiting(self) -> int:

@@ -101,7 +101,10 @@ class _Ladder:
 
 
 class QuickMarket:
-    """changes, trades: of one instrument in one step (means). levels: of a side at the start."""
+    """changes, trades: of one instrument in one step (means). levels: of a side at the start.
+
+    busy: instrument id -> factor on both rates.
+    """
 
     def __init__(
         self,
@@ -113,7 +116,9 @@ class QuickMarket:
         changes: float = 12.0,
         trades: float = 2.0,
         seed: int = 0,
+        busy: Mapping[str, float] | None = None,
     ) -> None:
+        self._busy = dict(busy or {})
         self.storm = 1.0
         self._instruments = tuple(of for of, _ in instruments)
         self._now_ns = start_ns
@@ -148,7 +153,7 @@ class QuickMarket:
 
     def _report(self, of: Instrument, steps: int, span_ns: int) -> InstrumentStep:
         ladder, rng = self._ladders[of.id], self._rng
-        factor = self.storm * steps
+        factor = self.storm * steps * self._busy.get(of.id, 1.0)
         trades = int(self._trades * factor * rng.uniform(0.5, 1.5) + rng.random())
         changes = int(self._changes * factor * rng.uniform(0.5, 1.5) + rng.random())
         drift = -int(20 * steps) if self.storm > 1.0 else 0

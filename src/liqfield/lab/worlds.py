@@ -15,12 +15,15 @@ import numpy.typing as npt
 from liqfield.lab import market_state as ms
 from liqfield.lab.market_build import build_state
 from liqfield.lab.market_history import MINUTE_NS, HistoryKeeper
+from liqfield.lab.market_positions import draw_intent
 from liqfield.lab.market_setup import instrument, tiers
 from liqfield.lab.market_state import State
 from liqfield.lab.market_step import run
 from liqfield.lab.market_truth import join_prints, positions_of, take_prints
 from liqfield.lab.market_types import History, MarketSpec, Prints
+from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.instrument import Instrument
+from liqfield.model.jit import kernel
 from liqfield.model.margin import MarginTier
 
 HOUR_NS = 3_600_000_000_000
@@ -117,3 +120,32 @@ def _flow(rows: npt.NDArray[np.float64], per: int) -> npt.NDArray[np.float64]:
     first = ms.tape_column(ms.X_OPEN_L)
     flow: npt.NDArray[np.float64] = rows[:, first : first + 4].reshape(-1, per, 4).sum(axis=1)
     return flow
+
+
+@kernel
+def _draw(xf: FloatArray, xi: IntArray, is_maker: bool, out: FloatArray) -> None:
+    for i in range(out.shape[0]):
+        lots, flags, leverage, _setting = draw_intent(xf, xi, is_maker)
+        out[i, 0], out[i, 1], out[i, 2] = lots, leverage, flags & ms.CROSS
+
+
+def opening_draws(
+    spec: MarketSpec, venue: int, count: int = 200_000
+) -> list[tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]]:
+    """The law of openings as the market draws it: (lots, effective leverage, is cross) of takers,
+    then of makers."""
+    state = build_state(
+        spec.bases[0],
+        spec.venues,
+        spec.positions,
+        2_000,
+        spec.start_ns // MINUTE_NS * MINUTE_NS,
+        5,
+        fine=False,
+    )
+    out = []
+    for is_maker in (False, True):
+        drawn = np.zeros((count, 3))
+        _draw(state.xf[venue], state.xi[venue], is_maker, drawn)
+        out.append((drawn[:, 0], drawn[:, 1], drawn[:, 2] > 0.0))
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from litestar import Litestar
@@ -11,7 +12,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from liqfield.model.errors import LiqfieldError
-from liqfield.server import asset_routes, map_routes, market_routes, session
+from liqfield.server import asset_routes, map_routes, market_routes, metrics_routes, session
 from liqfield.server.assets import STATIC, Assets
 from liqfield.server.guard import Guard
 from liqfield.server.hub import Hub
@@ -27,9 +28,10 @@ def build_app(
     candles: CandleReader,
     settings: ServerSettings,
     static: Path = STATIC,
+    metrics: Callable[[], bytes] | None = None,
 ) -> Guard:
     """REST under /api/v1, the WebSocket at /ws, the web app at /; guarded by Host and Origin."""
-    services = Services(hub, sources, maps, candles, settings, Assets(static))
+    services = Services(hub, sources, maps, candles, settings, Assets(static), metrics=metrics)
 
     def provide() -> Services:
         return services
@@ -38,6 +40,7 @@ def build_app(
         route_handlers=[
             *map_routes.ROUTES,
             *market_routes.ROUTES,
+            *metrics_routes.ROUTES,
             session.live,
             asset_routes.get_asset,
         ],

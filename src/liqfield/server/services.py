@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -26,6 +27,7 @@ class Services:
     settings: ServerSettings
     assets: Assets = field(default_factory=Assets)
     tiles: TileEncoder = field(default_factory=TileEncoder)
+    metrics: Callable[[], bytes] | None = None
 
 
 #: The type of a handler's `services` argument.

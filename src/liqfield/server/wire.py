@@ -418,6 +418,9 @@ class Health(WireStruct, frozen=True, tag="health"):
     dropped: int
     step_us_p99: float
     notes: tuple[str, ...]
+    queue: int = 0  # records between sockets and engine
+    budgets: dict[str, float] = {}  # REST budget -> share left, below 0 while told to stop
+    lag_ms: dict[str, float] = {}  # venue -> received minus the venue's own time, median
 
 
 class Problem(WireStruct, frozen=True, tag="problem"):

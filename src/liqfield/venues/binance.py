@@ -890,16 +890,19 @@ class Binance:
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Open interest has no stream; ratios refresh every five minutes."""
+        """Open interest has no stream; ratios refresh every five minutes, the fund every minute."""
         polls = []
         for of in instruments:
             path = f"{self.api}/openInterest?symbol={of.symbol}"
             request = HttpRequest(self.name, path, weight=1.0, pool="weight", instrument_id=of.id)
             polls.append(Poll(request, 5.0, ("OpenInterest",)))
-            series = "/futures/data/globalLongShortAccountRatio"
-            path = f"{series}?{self._series_of(of)}&period=5m&limit=1"
-            request = HttpRequest(self.name, path, weight=1.0, pool="data", instrument_id=of.id)
-            polls.append(Poll(request, 300.0, ("PositioningRatio",)))
+            for series in ("globalLongShortAccountRatio", "topLongShortPositionRatio"):
+                path = f"/futures/data/{series}?{self._series_of(of)}&period=5m&limit=1"
+                request = HttpRequest(self.name, path, weight=1.0, pool="data", instrument_id=of.id)
+                polls.append(Poll(request, 300.0, ("PositioningRatio",)))
+        if self.market == 1 and polls:
+            request = HttpRequest(self.name, f"{self.api}/insuranceBalance", pool="weight")
+            polls.append(Poll(request, 60.0, ("InsuranceFund",)))
         return polls
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:

@@ -706,7 +706,8 @@ class Bybit:
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        return tuple(
+        """Ratios every five minutes; the isolated funds every minute, all in one answer."""
+        ratios = tuple(
             Poll(
                 HttpRequest(
                     self.name,
@@ -720,6 +721,10 @@ class Bybit:
             )
             for of in instruments
         )
+        if self.category != "linear" or not ratios:
+            return ratios
+        fund = HttpRequest(self.name, "/v5/market/insurance?coin=USDT", pool="ip")
+        return (*ratios, Poll(fund, 60.0, ("InsuranceFund",)))
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks (1000 rows) and open interest (200 rows), funding."""

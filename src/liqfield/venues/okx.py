@@ -658,8 +658,9 @@ class Okx:
         return out
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
+        """Ratios every five minutes, the fund of each family every ten."""
         root = "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract"
-        return tuple(
+        ratios = tuple(
             Poll(
                 HttpRequest(
                     NAME,
@@ -672,6 +673,16 @@ class Okx:
             )
             for of in instruments
         )
+        fund = "/api/v5/public/insurance-fund?instType=SWAP&instFamily="
+        funds = tuple(
+            Poll(
+                HttpRequest(NAME, f"{fund}{of.symbol.removesuffix('-SWAP')}", pool="public"),
+                600.0,
+                ("InsuranceFund",),
+            )
+            for of in instruments
+        )
+        return (*ratios, *funds)
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks and open interest, 100 rows a page, walking back."""

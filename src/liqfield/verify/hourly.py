@@ -10,6 +10,8 @@ e excursion towards the side, r range of the hour (both log-price, 5 bp added), 
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 import numpy as np
 
@@ -17,7 +19,51 @@ from liqfield.model.errors import ModelError
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.verify import metrics
 
+KEEP_HOURS, LEAST_HOURS, NEAREST = 336, 48, 40
+# The 4th and 37th of 40: with n past values the next one lies between them with 33 / 41 = 80 %.
+RANKS = (3.0 / 39.0, 36.0 / 39.0)
+LEAST_USD = 1e3  # predictions below it are alike
 LEAST_MOVE = 5e-4  # log-price: below it an hour counts as still
+
+
+class HourLevel:
+    """Running factor from a map before the hour to the hour's prints; from finished hours only.
+
+    A map made before an hour knows nothing of what opens and falls within it. The factor is
+    (prior + sum realised) / (prior + sum predicted), by side, forgetting with a half-life. Once
+    enough hours are kept, intervals are what like hours really did: quantiles of realised /
+    predicted among the kept hours nearest in predicted size.
+    """
+
+    def __init__(self, half_life_h: float = 72.0, prior_usd: float = 1e5) -> None:
+        self._keep = 0.5 ** (1.0 / half_life_h)
+        self._prior = prior_usd
+        self._predicted, self._realised = np.zeros(2), np.zeros(2)
+        self._kept: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=KEEP_HOURS)
+
+    def update(self, predicted_usd: FloatArray, realised_usd: FloatArray) -> None:
+        """A finished hour, USD by side [2]; predicted without the factor."""
+        self._predicted = self._keep * self._predicted + predicted_usd
+        self._realised = self._keep * self._realised + realised_usd
+        self._kept.append((predicted_usd.copy(), realised_usd.copy()))
+
+    def interval(self, predicted_usd: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """80 % interval, USD [2] each, of bare predictions; None with fewer than 48 hours kept."""
+        if len(self._kept) < LEAST_HOURS:
+            return None
+        low, high = np.zeros(2), np.zeros(2)
+        for side in range(2):
+            past = np.array([pair[0][side] for pair in self._kept]) + LEAST_USD
+            seen = np.array([pair[1][side] for pair in self._kept])
+            now = float(predicted_usd[side]) + LEAST_USD
+            near = np.argsort(np.abs(np.log(past / now)), kind="stable")[:NEAREST]
+            low[side], high[side] = now * np.quantile(seen[near] / past[near], RANKS)
+        return low, high
+
+    def factor(self) -> FloatArray:
+        """float64[2], between 1/20 and 20."""
+        ratio = (self._prior + self._realised) / (self._prior + self._predicted)
+        return np.clip(ratio, 0.05, 20.0)
 
 
 class HourTable(msgspec.Struct, frozen=True, eq=False):

@@ -188,7 +188,7 @@ def test_a_flicker_is_no_wall_but_counts_as_a_short_life() -> None:
 
 def test_equal_orders_placed_and_pulled_together_are_layers() -> None:
     feed = Feed()
-    feed.book(*[(ASK, MID + 30 + k, 50.0) for k in range(4)])
+    feed.book(*[(ASK, MID + 30 + k, 80.0) for k in range(4)])
     feed.wait(5)
     feed.book(*[(ASK, MID + 30 + k, 1.0) for k in range(4)])
     feed.wait(1)

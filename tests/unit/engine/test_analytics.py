@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from liqfield.app.study.lab_events import RULES, LabEvents
 from liqfield.book.attribution import FILLED
 from liqfield.density.clusters import ClusterSettings, find_clusters
 from liqfield.density.combine import combine
+from liqfield.engine.analytics import PATH_NS
 from liqfield.engine.market import MarketEngine
 from liqfield.model.analytics import PathClass
 from liqfield.model.events import Gap, Listing, MarketEvent, Trade
@@ -94,6 +97,17 @@ def paths_of(engine: MarketEngine) -> None:
 
 def test_every_cluster_has_a_path(engine: MarketEngine) -> None:
     paths_of(engine)
+
+
+def test_paths_are_remembered_once_a_minute(engine: MarketEngine) -> None:
+    history = engine.analytics.path_history
+    assert history
+    assert history[-1].at_ns <= engine.clock_ns
+    stamps = sorted({record.at_ns for record in history})
+    assert all(b - a >= PATH_NS for a, b in itertools.pairwise(stamps))
+    for record in history:
+        assert record.low < record.high
+        assert record.view.resting_usd > 0.0
 
 
 def test_walls_are_nearest_first_and_large(engine: MarketEngine) -> None:

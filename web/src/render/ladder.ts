@@ -147,9 +147,12 @@ function book({ c, s, col, largest }: Paint, size: number, isBid: boolean, wall:
   c.fillText(text, x, middle);
   if (!wall) return;
   const taken = text ? c.measureText(text).width + 7 : 0;
-  const badge = wallBadge(wall);
   c.font = BOLD;
-  if (c.measureText(badge).width + taken > room - 4) return;
+  // On a narrow screen the word alone: what happened matters more than how many times the usual.
+  const whole = wallBadge(wall);
+  const fits = (text: string): boolean => c.measureText(text).width + taken <= room - 4;
+  const badge = [whole, whole.split(" ")[0] ?? ""].find(fits);
+  if (!badge) return;
   c.fillStyle = wall.state === "pulled" ? s.theme.accent : isBid ? s.theme.bid : s.theme.ask;
   c.fillText(badge, isBid ? x - taken : x + taken, middle);
 }

@@ -425,6 +425,9 @@ export interface Health {
   readonly dropped: number;
   readonly stepUsP99: number;
   readonly notes: readonly string[];
+  readonly queue: number;
+  readonly budgets: Readonly<Record<string, number>>;
+  readonly lagMs: Readonly<Record<string, number>>;
 }
 
 /**

@@ -1,4 +1,4 @@
-"""A world's public facts as events: candles, open interest, funding, prints as feeds censor them."""
+"""A world's public facts as events: candles, open interest, funding, censored prints."""
 
 from __future__ import annotations
 

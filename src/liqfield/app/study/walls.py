@@ -5,13 +5,14 @@
 The readings get the public feed only (books, trades). Truth: `wall_pulled` (withdrawn untouched as
 the price came within 2.5 bp), `wall_eaten` (traded away), `wall_expired` (taken out far away or
 after its time). A reading is right if the agent's order at that tick and side ended so within
-three seconds. Absorbers are large orders of another kind: neither right nor wrong. Baselines on
-the same detected levels: every large level that vanishes near the price was pulled (or: filled).
-Intervals: 95 %, over seeds.
+three seconds. Orders that did not stand for `min_age_s` are counted apart; absorbers are large
+orders of another kind: neither right nor wrong. Baselines on the same detected levels: every large
+level that vanishes near the price was pulled (or: filled). Intervals: 95 %, over seeds.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated
@@ -28,7 +29,7 @@ from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import demo_spec
 from liqfield.lab.market_types import AgentEvent
 from liqfield.model.analytics import WallState
-from liqfield.model.events import BookDelta, BookSnapshot, Listing, Trade
+from liqfield.model.events import BookDelta, BookSnapshot, FloatArray, Listing, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor
 
@@ -50,13 +51,17 @@ class Count(msgspec.Struct):
 
 
 class SeedResult(msgspec.Struct):
-    """Counts of one seed: by kind the reading's own, and the baseline's."""
+    """Counts of one seed: by kind the reading's own, and the baseline's.
+
+    young: orders withdrawn before they had stood for `min_age_s`; no reading claims them.
+    """
 
     seed: int
     ours: dict[str, Count]
     naive: dict[str, Count]
     ends: int
     absorbers: int
+    young: int
 
 
 class Score(msgspec.Struct):
@@ -81,6 +86,7 @@ class WallStudy(msgspec.Struct):
     naive: dict[str, Score]
     ends: int
     absorbers: int
+    young: int
 
 
 class Watcher:
@@ -89,14 +95,14 @@ class Watcher:
     def __init__(self, settings: WallSettings) -> None:
         self.ends: list[tuple[Instrument, WallEnd]] = []
         self.books: dict[str, tuple[Instrument, BookReader]] = {}
-        self._settings = settings
+        self.settings = settings
 
     def fold(self, events: Iterable[object]) -> None:
         for event in events:
             if isinstance(event, Listing):
                 of = event.instrument
                 sync = BookSync(of.id, RULES[of.venue])
-                self.books[of.id] = (of, BookReader(sync, of.tick_usd, self._settings))
+                self.books[of.id] = (of, BookReader(sync, of.tick_usd, self.settings))
             elif isinstance(event, Trade):
                 _, book = self.books[event.instrument_id]
                 is_buy = event.aggressor is Aggressor.BUY
@@ -133,6 +139,7 @@ def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: in
     by_level: dict[tuple[str, int, bool], list[AgentEvent]] = {}
     ours = {kind: Count() for kind in KINDS}
     naive = {kind: Count() for kind in KINDS}
+    young, least_ns = 0, watcher.settings.min_age_s * SECOND_NS
     for event in truth:
         if event.kind == "wall_placed" or event.kind == "cascade":
             continue
@@ -140,6 +147,9 @@ def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: in
         key = (of.id, of.price_ticks(event.price_from), event.is_bid)
         by_level.setdefault(key, []).append(event)
         if event.end_ns < until_ns - MATCH_NS:
+            if event.end_ns - event.start_ns < least_ns:
+                young += event.kind == "wall_pulled"
+                continue
             for kind in KINDS:
                 if event.kind in TRUE_KINDS[kind]:
                     ours[kind].truths += 1
@@ -166,7 +176,7 @@ def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: in
             for kind in KINDS:
                 if claim[kind]:
                     _count(counts[kind], kind, near, hit.setdefault(f"{name} {kind}", set()))
-    return SeedResult(seed, ours, naive, len(watcher.ends), absorbers)
+    return SeedResult(seed, ours, naive, len(watcher.ends), absorbers, young)
 
 
 TRUE_KINDS = {
@@ -200,20 +210,20 @@ def summarise(results: Sequence[SeedResult], which: str, kind: str) -> Score:
     picks = rng.integers(0, len(counts), (2_000, len(counts)))
     drawn = counts[picks].sum(axis=1)
     total = counts.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision, recall = drawn[:, 0] / drawn[:, 1], drawn[:, 2] / drawn[:, 3]
-        low, high = np.nanquantile(precision, (0.025, 0.975))
-        recall_low, recall_high = np.nanquantile(recall, (0.025, 0.975))
-        return Score(
-            float(total[0] / total[1]),
-            float(low),
-            float(high),
-            float(total[2] / total[3]),
-            float(recall_low),
-            float(recall_high),
-            int(total[1]),
-            int(total[3]),
-        )
+    precision = _rate(drawn[:, 0], drawn[:, 1], float(total[0]), float(total[1]))
+    recall = _rate(drawn[:, 2], drawn[:, 3], float(total[2]), float(total[3]))
+    return Score(*precision, *recall, int(total[1]), int(total[3]))
+
+
+def _rate(
+    hits: FloatArray, trials: FloatArray, hit: float, tried: float
+) -> tuple[float, float, float]:
+    """(rate, low, high); nan without a trial. Draws without one say nothing and are left out."""
+    some = trials > 0.0
+    if tried == 0.0 or not some.any():
+        return math.nan, math.nan, math.nan
+    low, high = np.quantile(hits[some] / trials[some], (0.025, 0.975))
+    return hit / tried, float(low), float(high)
 
 
 def study(
@@ -235,6 +245,7 @@ def study(
         {kind: summarise(results, "naive", kind) for kind in KINDS},
         sum(r.ends for r in results),
         sum(r.absorbers for r in results),
+        sum(r.young for r in results),
     )
 
 

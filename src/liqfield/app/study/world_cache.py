@@ -1,4 +1,4 @@
-"""Simulated worlds on disk: minutes to make, milliseconds to load. Keyed by all that decides them."""
+"""Simulated worlds on disk: minutes to make, milliseconds to load."""
 
 from __future__ import annotations
 

@@ -258,6 +258,8 @@ class BinanceProtocol:
             return Reply(ENC.encode(self._brackets()), 200, headers)
         if path in ("/fapi/v1/time", "/fapi/v1/ping"):
             return Reply(ENC.encode({"serverTime": self._market.now_ns // MS}), 200, headers)
+        if path == "/fapi/v1/insuranceBalance":
+            return Reply(ENC.encode(self._insurance()), 200, headers)
         if path == "/fapi/v1/fundingInfo":
             return Reply(b"[]", 200, headers)
         symbol = query.get("symbol", query.get("pair", ""))
@@ -311,7 +313,7 @@ class BinanceProtocol:
                 }
                 for i in chosen
             ]
-        if path == "/futures/data/globalLongShortAccountRatio":
+        if path.startswith(("/futures/data/globalLong", "/futures/data/topLong")):
             return self._ratio(symbol, query)
         return None
 
@@ -400,6 +402,21 @@ class BinanceProtocol:
                 }
             )
         return out
+
+    def _insurance(self) -> object:
+        return [
+            {
+                "symbols": [symbol],
+                "assets": [
+                    {
+                        "asset": "USDT",
+                        "marginBalance": f"{self._market.insurance_fund_usd(of.id):.8f}",
+                        "updateTime": self._market.now_ns // MS,
+                    }
+                ],
+            }
+            for symbol, of in self._of.items()
+        ]
 
     def _exchange_info(self) -> object:
         symbols = []

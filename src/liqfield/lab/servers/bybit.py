@@ -304,6 +304,17 @@ class BybitProtocol:
             chosen = [symbol] if symbol else list(self._ticker)
             rows = [{"symbol": s, **self._ticker[s]} for s in chosen if s in self._ticker]
             return {"category": "linear", "list": rows}
+        if path == "/v5/market/insurance":
+            rows = [
+                {
+                    "coin": "USDT",
+                    "symbols": name,
+                    "balance": f"{self._market.insurance_fund_usd(i.id):.8f}",
+                    "value": f"{self._market.insurance_fund_usd(i.id):.8f}",
+                }
+                for name, i in self._of.items()
+            ]
+            return {"updatedTime": str(self._market.now_ns // MS), "list": rows}
         if symbol not in self._of:
             return None
         of, write = self._of[symbol], self._write[symbol]

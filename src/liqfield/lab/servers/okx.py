@@ -265,6 +265,8 @@ class OkxProtocol:
             return self._instruments()
         if path == "/api/v5/public/position-tiers":
             return self._tiers(query.get("instFamily", ""))
+        if path == "/api/v5/public/insurance-fund":
+            return self._fund(query.get("instFamily", ""))
         symbol = query.get("instId", "")
         if symbol not in self._of:
             return None
@@ -308,6 +310,24 @@ class OkxProtocol:
                 data: object = json.loads(message.payload)["data"]
                 return data
         return None
+
+    def _fund(self, family: str) -> list[dict[str, object]] | None:
+        of = self._of.get(f"{family}-SWAP")
+        if of is None:
+            return None
+        balance = f"{self._market.insurance_fund_usd(of.id):.4f}"
+        row = {
+            "adlType": "",
+            "amt": "",
+            "balance": balance,
+            "ccy": "USDT",
+            "decRate": "",
+            "maxBal": "",
+            "maxBalTs": "",
+            "ts": str(self._market.now_ns // MS),
+            "type": "regular_update",
+        }
+        return [{"details": [row], "instFamily": family, "instType": "SWAP", "total": balance}]
 
     def _candles(self, path: str, symbol: str, query: dict[str, str]) -> list[list[str]]:
         history, write = self._market.history(self._of[symbol].id), self._write[symbol]

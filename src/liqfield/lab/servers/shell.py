@@ -6,6 +6,7 @@ A slow consumer is disconnected, as venues do. Everything venue-specific is in t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from collections.abc import Sequence
@@ -48,7 +49,8 @@ class _Wire:
     async def pump(self) -> None:
         while True:
             while self._mail:
-                await self.socket.send_str(self._mail.popleft().decode("utf-8", "replace"))
+                with contextlib.suppress(ConnectionError):
+                    await self.socket.send_str(self._mail.popleft().decode("utf-8", "replace"))
             self._ready.clear()
             await self._ready.wait()
 
@@ -111,7 +113,10 @@ class VenueServer:
         if refused is not None:
             return _response(refused)
         socket = web.WebSocketResponse(autoping=False, compress=False)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return socket  # gone before it was answered
         wire = _Wire(request, socket)
         client = self.desk.connect(request.path, dict(request.query), wire.out, wire.close)
         self.sockets[client] = socket
@@ -122,8 +127,8 @@ class VenueServer:
                     self.desk.heard(client, message.data)
                 elif message.type is WSMsgType.PING and not client.is_dead:
                     await socket.pong(message.data)
-        except asyncio.CancelledError:
-            pass  # a slow consumer, or the server stops
+        except (asyncio.CancelledError, ConnectionError):
+            pass  # a slow consumer, one that vanished, or the server stops
         finally:
             self.desk.leave(client)
             self.sockets.pop(client, None)

@@ -1,0 +1,40 @@
+"""`liqfield study worlds` and `liqfield study history`: the proofs, as JSON on standard output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+
+from liqfield.app.study.history import study_history
+from liqfield.app.study.worlds import study_worlds
+
+study = App(name="study", help="Proofs of the estimator that anyone can run again.")
+
+
+def _write(report: object) -> None:
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+@study.command
+def worlds(
+    *names: str,
+    seed: int = 2026,
+    days: float = 7.0,
+    folder: Annotated[Path, Parameter(help="where simulated worlds are kept")] = Path(
+        "build/worlds"
+    ),
+) -> None:
+    """Known truth: the map against every position of simulated markets; about a minute a world."""
+    _write(study_worlds(seed, folder, names, days=days))
+
+
+@study.command
+def history(
+    data: Annotated[Path, Parameter(help="folder with btc_hourly.csv and its companions")],
+) -> None:
+    """Real market: each hour's liquidations against the map before the hour."""
+    _write(study_history(data))

@@ -1,0 +1,76 @@
+"""The fast state against its slow twin, whatever the order of steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from liqfield.density import law as laws
+from liqfield.density.settings import PRIOR_TIERS, LeverageLaw
+from liqfield.density.state import DensityState
+from liqfield.model.sides import ContractKind
+from tests.reference.density import SlowState
+
+WIDTH, BINS, PRICE = 0.004, 256, 1e4
+RATES = laws.maintenance_rates(PRIOR_TIERS, PRICE, 1e5, 1.5, 0.0, ContractKind.LINEAR)
+TABLE = laws.distance_table(ContractKind.LINEAR, RATES)
+SHARES = laws.class_shares(LeverageLaw(), 100.0)
+WEIGHTS = np.stack((laws.tilted(SHARES, 0.2), laws.tilted(SHARES, -0.2)))
+EXITS = laws.exit_rates(LeverageLaw())
+REACH = 0.5 * np.where(np.isfinite(TABLE), np.abs(TABLE), 3.0).mean(axis=(0, 2))
+
+step_st = st.tuples(
+    st.floats(-0.05, 0.05),  # where the mark goes
+    st.floats(0.0, 0.3),  # churn as a share of open interest
+    st.floats(-0.2, 0.2),  # change of open interest
+    st.floats(0.0, 1.0),  # takers' buys
+    st.booleans(),  # stop-outs in this step
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(step_st, min_size=1, max_size=5))
+def test_fast_equals_slow(rows: list[tuple[float, float, float, float, bool]]) -> None:
+    fast, slow = DensityState(PRICE, WIDTH, BINS), SlowState(laws.CLASSES, BINS)
+    first, quantity, x = fast.grid.first_bin, 1000.0, math.log(PRICE)
+    counter = 0
+    for move, churn, change, buys, stops in rows:
+        before, x = x, math.log(PRICE) + move
+        low, high = math.exp(min(before, x)), math.exp(max(before, x))
+        if stops and x < before:
+            reach = REACH / WIDTH
+            edge, moved = fast.grid.bin_of(low), (before - x) / WIDTH
+            np.testing.assert_allclose(
+                fast.erode(0, low, before - x, REACH, 0.7),
+                slow.erode(0, edge, moved, reach, 0.7),
+                rtol=1e-4,
+                atol=1e-6,
+            )
+        swept, born = np.zeros((2, laws.CLASSES)), np.zeros((2, laws.CLASSES))
+        fast.sweep(low, high, swept, born)
+        np.testing.assert_allclose(swept, slow.sweep(WIDTH, first, low, high), rtol=1e-4, atol=1e-5)
+        delta = change * quantity
+        flow = (np.array([before, x]), np.array([buys, 1.0 - buys]), np.array([0.4, 0.6]))
+        mark_bin = fast.grid.bin_of(math.exp(x))
+        _, dead = fast.turn_over(
+            flow, churn * quantity, delta, quantity + delta, EXITS, WEIGHTS, TABLE, math.exp(x), 0.0
+        )
+        want = slow.turn_over(
+            TABLE, counter, flow, churn * quantity, delta, quantity + delta, EXITS, WEIGHTS,
+            first, WIDTH, mark_bin,
+        )  # fmt: skip
+        counter = fast.counter
+        quantity += delta
+        np.testing.assert_allclose(dead, want, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            fast.raw * fast.scale[:, :, None], slow.mass, rtol=1e-3, atol=1e-4
+        )
+        np.testing.assert_allclose(fast.scale * fast.out, slow.out, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(fast.totals(), quantity, rtol=1e-9)
+    mass, _ = fast.read()
+    for band in range(3):
+        wanted = slow.mass[:, band == laws.CLASS_BAND].sum(axis=1)
+        np.testing.assert_allclose(mass[:, band], wanted, rtol=1e-3, atol=1e-3)

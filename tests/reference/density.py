@@ -1,0 +1,107 @@
+"""Slow, obvious twins of the density kernels: plain loops, one quantity at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from liqfield.model.events import FloatArray
+
+
+class SlowState:
+    """True coins (scale folded in) as mass[side][class][bin], out[side][class], pending[side]."""
+
+    def __init__(self, classes: int, bins: int) -> None:
+        self.mass = np.zeros((2, classes, bins))
+        self.out = np.zeros((2, classes))
+        self.pending = np.zeros(2)
+
+    def turn_over(
+        self,
+        table: FloatArray,
+        counter: int,
+        flow: tuple[FloatArray, FloatArray, FloatArray],
+        churn: float,
+        delta: float,
+        quantity: float,
+        rates: FloatArray,
+        weights: FloatArray,
+        first_bin: int,
+        width: float,
+        mark_bin: int,
+    ) -> FloatArray:
+        """One step of the flow identity; returns what was dead on arrival [2]."""
+        classes, bins = self.mass.shape[1:]
+        dead = np.zeros(2)
+        for side in range(2):
+            owned = self.mass[side].sum(axis=1) + self.out[side]
+            total = owned.sum()
+            opens = max(churn + max(delta, 0.0), self.pending[side] + delta)
+            if total > 0.0:
+                opens = min(opens, 0.999 * quantity)
+                closed = min(max(opens - delta - self.pending[side], 0.0) / total, 0.999999)
+                if closed > 0.0:
+                    z = -math.log(1.0 - closed) * total / (owned @ rates)
+                    keep = np.exp(-np.minimum(z * rates, 30.0))
+                    self.mass[side] *= keep[:, None]
+                    self.out[side] *= keep
+                factor = (quantity - opens) / (self.mass[side].sum() + self.out[side].sum())
+                self.mass[side] *= factor
+                self.out[side] *= factor
+            else:
+                opens = quantity
+            at = counter
+            for x, buys, share in zip(*flow, strict=True):
+                taker = buys if side == 0 else 1.0 - buys
+                for c in range(classes):
+                    law = taker * weights[0, c] + (1.0 - taker) * weights[1, c]
+                    for half in range(2):
+                        coins = 0.5 * opens * share * law
+                        step = table[side, c, (at + half) % table.shape[2]]
+                        if coins <= 0.0:
+                            continue
+                        if not math.isfinite(step):
+                            self.out[side, c] += coins
+                            continue
+                        b = math.floor((x + step) / width) - first_bin
+                        if (side == 0 and b >= mark_bin) or (side == 1 and b <= mark_bin):
+                            dead[side] += coins
+                        elif 0 <= b < bins:
+                            self.mass[side, c, b] += coins
+                        else:
+                            self.out[side, c] += coins
+                at += 2
+            held = self.mass[side].sum() + self.out[side].sum()
+            self.pending[side] = max(quantity - held, 0.0)
+        return dead
+
+    def sweep(self, width: float, first_bin: int, low: float, high: float) -> FloatArray:
+        """Every bin whose centre the mark passed gives all it has; returns coins [2, classes]."""
+        taken = np.zeros(self.out.shape)
+        for b in range(self.mass.shape[2]):
+            centre = (first_bin + b + 0.5) * width
+            for side, hit in ((0, centre >= math.log(low)), (1, centre <= math.log(high))):
+                if hit:
+                    taken[side] += self.mass[side, :, b]
+                    self.mass[side, :, b] = 0.0
+        self.pending += taken.sum(axis=1)
+        return taken
+
+    def erode(
+        self, side: int, frontier: int, moved: float, reach: FloatArray, exponent: float
+    ) -> float:
+        """Stop-outs within reach[c] bins of the frontier; returns coins."""
+        left = 0.0
+        for c, span in enumerate(reach.tolist()):  # bins, not whole
+            if int(span) < 1:
+                continue
+            leave = 1.0 - math.exp(-exponent * min(moved / span, 1.0))
+            for b in range(self.mass.shape[2]):
+                ahead = frontier - b if side == 0 else b - frontier
+                inside = 1 <= ahead <= int(span)
+                if inside:
+                    left += self.mass[side, c, b] * leave
+                    self.mass[side, c, b] *= 1.0 - leave
+        self.pending[side] += left
+        return left

@@ -1,0 +1,135 @@
+"""Classes, exact liquidation levels, and what prints can teach."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from liqfield.density import law as laws
+from liqfield.density.fit import fit_law
+from liqfield.density.intervals import gamma_interval
+from liqfield.density.level import Evidence
+from liqfield.density.settings import PRIOR_TIERS, LeverageLaw
+from liqfield.density.state import DensityState
+from liqfield.model.margin import isolated_margin, liquidation_price
+from liqfield.model.sides import ContractKind, PositionSide
+
+SIDES = (PositionSide.LONG, PositionSide.SHORT)
+
+
+def test_shares_sum_to_one_and_stop_at_the_venues_leverage() -> None:
+    for top in (3.0, 20.0, 125.0):
+        shares = laws.class_shares(LeverageLaw(), top)
+        assert shares.sum() == pytest.approx(1.0)
+        assert shares[:20][top < laws.MENU].sum() == 0.0
+        assert shares[20:][laws.EDGES[:-1] > top].sum() == 0.0
+
+
+@pytest.mark.parametrize("kind", [ContractKind.LINEAR, ContractKind.INVERSE])
+def test_a_small_position_stands_in_the_exact_bin(kind: ContractKind) -> None:
+    """Law: opened at E with L, all mass sits between the levels of L and of L less unused margin,
+    and the level of L itself equals the venues' algebra."""
+    entry, usd = 60_000.0, 1_000.0
+    rate = PRIOR_TIERS[0].maintenance_rate
+    table = laws.distance_table(kind, np.full(laws.CLASSES, rate))
+    quantity = usd / entry if kind is ContractKind.LINEAR else usd
+    for n in np.flatnonzero((laws.MENU >= 3) & (laws.MENU <= 75)):
+        leverage = float(laws.MENU[n])
+        for side, position_side in enumerate(SIDES):
+            margin = isolated_margin(kind, entry, quantity, leverage)
+            exact = liquidation_price(
+                kind, position_side, entry, quantity, margin, PRIOR_TIERS, 0.0
+            )
+            assert exact is not None
+            nearest = np.abs(table[side, n]).min()
+            assert nearest == pytest.approx(abs(math.log(exact / entry)), abs=2e-5)
+
+
+def test_bins_hold_exactly_what_was_opened() -> None:
+    """One class, one price: the bins that hold mass are the table's own, each with its share."""
+    state = DensityState(1e4, 0.0005, 4000)
+    table = laws.distance_table(ContractKind.LINEAR, np.full(laws.CLASSES, 0.004))
+    only = np.zeros(laws.CLASSES)
+    only[10] = 1.0  # 20x
+    x = math.log(1e4)
+    flow = (np.full(32, x), np.full(32, 0.5), np.full(32, 1.0 / 32))
+    weights = np.stack((only, only))
+    state.turn_over(flow, 0.0, 0.0, 640.0, np.ones(laws.CLASSES), weights, table, 1e4, 0.0)
+    for side in range(2):
+        bins = np.floor((x + table[side, 10]) / 0.0005).astype(int) - state.grid.first_bin
+        wanted = np.bincount(bins, np.full(64, 10.0), 4000)
+        np.testing.assert_allclose(state.raw[side, 10] * state.scale[side, 10], wanted, rtol=1e-5)
+
+
+def test_the_standing_law_is_thin_where_lives_are_short() -> None:
+    openings = np.full(laws.CLASSES, 1.0 / laws.CLASSES)
+    distance = 0.9 / laws.CLASS_LEVERAGE
+    standing = laws.standing_shares(openings, np.ones(laws.CLASSES), distance, 1.0, 0.0009)
+    assert standing.sum() == pytest.approx(1.0)
+    assert standing[19] < 0.1 * standing[0]
+
+
+def evidence(
+    shares: np.ndarray, forced: float, kappa: float, random: np.random.Generator, n: int = 800
+) -> list[Evidence]:
+    """Intervals whose sweeps differ by class; prints by the model, lumpy."""
+    out = []
+    for i in range(n):
+        swept = random.gamma(0.3, 3e6, laws.CLASSES) * (random.random(laws.CLASSES) < 0.3)
+        exposure = random.exponential(0.7, laws.CLASSES)
+        faded = kappa * np.exp(-(kappa - 1.0) * exposure)
+        mean = forced * float((swept * faded) @ shares)
+        seen = float(random.poisson(mean / 2e4) * 2e4)
+        out.append(Evidence(i % 2, swept, exposure, 1.0, seen))
+    return out
+
+
+def test_prints_teach_the_level_of_the_isolated_law_and_the_churn() -> None:
+    random = np.random.default_rng(4)
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    truth = laws.class_shares(LeverageLaw(isolated_share=0.22, isolated_median=30.0), 125.0)
+    fit = fit_law(evidence(truth, 0.75, 1.4, random), prior, 0.75, 0.1)
+    assert fit is not None
+    isolated = slice(7, 20)
+    before = np.abs(np.log(prior[isolated].sum() / truth[isolated].sum()))
+    after = np.abs(np.log(fit.shares[isolated].sum() / truth[isolated].sum()))
+    assert after < 0.4 * before
+    assert 1.15 < fit.kappa < 1.7
+    assert fit.log_sd < 0.2
+    again = fit_law(evidence(truth, 0.75, 1.4, random), prior, 0.75, 0.1, fit.theta)
+    assert again is not None
+
+
+def test_what_was_never_swept_keeps_to_its_neighbours() -> None:
+    random = np.random.default_rng(5)
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    rows = []
+    for one in evidence(prior, 0.75, 1.0, random):
+        swept = one.swept.copy()
+        swept[20:] = 0.0  # cross never
+        rows.append(Evidence(one.side, swept, one.exposure, 1.0, 3.0 * one.seen))
+    fit = fit_law(rows, prior, 0.75, 0.1)
+    assert fit is not None
+    ratio = fit.shares / np.maximum(prior, 1e-12)
+    cross = ratio[20:][prior[20:] > 1e-4]
+    assert cross.max() / cross.min() < 1.05, "the shape of what was not swept is the prior's"
+    assert ratio[10] > 1.5 * ratio[25]
+
+
+def test_too_little_evidence_gives_no_law() -> None:
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    few = evidence(prior, 0.75, 1.0, np.random.default_rng(1), n=20)
+    assert fit_law(few, prior, 0.75, 0.3) is None
+
+
+def test_gamma_quantiles_agree_with_an_independent_library() -> None:
+    for log_shape in (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0):
+        shape = math.exp(log_shape)
+        low, high = gamma_interval(np.array([7.0]), math.sqrt(1.0 / shape), 0.0)
+        for got, q in ((low, 0.1), (high, 0.9)):
+            assert float(got[0]) == pytest.approx(
+                7.0 * stats.gamma.ppf(q, shape, scale=1.0 / shape), rel=2e-3, abs=1e-4
+            )
