@@ -30,7 +30,7 @@ WEIGHT = Budget("weight", 2400.0, 60.0)
 
 def test_usd_m_and_coin_m_draw_on_one_bucket() -> None:
     pools = Pools(lambda: 0.0)
-    one, other = pools.rest("binance", WEIGHT), pools.rest("binance_coinm", WEIGHT)
+    one, other = pools.rest("binance", WEIGHT), pools.rest("binance-coinm", WEIGHT)
     assert one is other
     assert pools.rest("bybit", Budget("ip", 600.0, 5.0)) is not one
     assert one.try_take(2160.0)

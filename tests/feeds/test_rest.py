@@ -182,8 +182,8 @@ def test_a_banned_bucket_stays_empty_for_as_long_as_the_venue_said() -> None:
 def test_backoff_is_jittered_capped_and_forgets(seed: int, failures: int) -> None:
     backoff = Backoff(random.Random(seed))
     for n in range(failures):
-        quick = min(2.0, 0.5 * 2.0**n)
-        ceiling = quick if n < 8 else min(30.0, 2.0 * 2.0 ** (n - 7))
+        quick = min(1.5, 0.5 * 2.0**n)
+        ceiling = quick if n < 8 else min(30.0, 1.5 * 2.0 ** (n - 7))
         assert 0.1 * ceiling <= backoff.next_s() <= ceiling
     backoff.reset()
     assert backoff.next_s() <= 0.5

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-QUICK, QUICK_CAP_S = 8, 2.0  # the first failures are probably a short outage
+QUICK, QUICK_CAP_S = 8, 1.5  # the first failures are probably a short outage
 
 
 class Backoff:
     """`next_s()` after a failure; `reset()` once data has flowed for a while.
 
-    The first eight steps stay below 2 s, so that a short outage is not answered with a long
+    The first eight steps stay below 1.5 s, so that a short outage is not answered with a long
     absence; then they double up to the cap.
     """
 

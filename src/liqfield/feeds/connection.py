@@ -34,6 +34,8 @@ TAKE_OVER_S = 10.0  # the new socket of a rotation takes over at the latest afte
 TICK_S = 0.25
 # A stream that stays silent on a living connection: rotate for its sake, ever more rarely.
 HEAL_S, HEAL_MAX_S = 30.0, 3_600.0
+# Their own chain, or the next whole message, shows and heals a loss; quotes and marks are replaced.
+BOOKS = frozenset({"BookDelta", "BookSnapshot", "BestQuote", "MarkPrice", "IndexPrice"})
 
 
 class ConnectionSupervisor:
@@ -359,7 +361,3 @@ class ConnectionSupervisor:
             detail,
             kinds,
         )
-
-
-# Their own chain, or the next whole message, shows and heals a loss; quotes and marks are replaced.
-BOOKS = frozenset({"BookDelta", "BookSnapshot", "BestQuote", "MarkPrice", "IndexPrice"})

@@ -61,7 +61,9 @@ class Client:
         out: Callable[[bytes], None],
         close: Callable[[bool], None],
         rng: random.Random,
+        number: int = 0,
     ) -> None:
+        self.number = number
         self.path = path
         self.topics: set[str] = set()
         self.memory: dict[str, Any] = {}  # the protocol's own notes about this client
@@ -162,7 +164,7 @@ class Desk:
         """After `refusal` had nothing to say."""
         self.connects += 1
         rng = random.Random(f"{self._plan.seed} {self.protocol.name} {self.connects}")
-        client = Client(path, out, close, rng)
+        client = Client(path, out, close, rng, self.connects)
         self.clients.add(client)
         greet = getattr(self.protocol, "greet", None)
         if greet is not None:
@@ -203,16 +205,18 @@ class Desk:
             if fault.for_s > 0.0:
                 self._active.append(fault)
         if self._doomed and now_s >= self._doom_s:
-            for client in self._doomed & self.clients:
+            for client in self._in_order():
+                if client not in self._doomed:
+                    continue
                 client.close(True)
             self._doomed = set()
         self.storm = max((f.amount or 50.0 for f in self._active if f.kind == "storm"), default=1.0)
-        for client in list(self.clients):
+        for client in self._in_order():
             client.tick(now_ns)
 
     def broadcast(self, messages: Sequence[Message]) -> None:
         active, now_ns = self._active, self._now_ns
-        for client in list(self.clients):
+        for client in self._in_order():
             topics, path = client.topics, client.path
             for message in messages:
                 if message.topic in topics and path.startswith(message.path):
@@ -225,7 +229,7 @@ class Desk:
     def _begin(self, fault: Fault) -> None:
         kind = fault.kind
         if kind == "half_open":
-            for client in self.clients:
+            for client in self._in_order():
                 client.is_dead = True
         elif kind == "unit":
             self._call("change_contract", fault.amount or 10.0)
@@ -235,7 +239,7 @@ class Desk:
             notice = self._call("closing_notice")
             if notice is not None:
                 # The venue leaves some time, then cuts those whom it has told.
-                for client in self.clients:
+                for client in self._in_order():
                     client.send(notice)
                 self._doomed = set(self.clients)
                 self._doom_s = self.now_s + max(fault.for_s, 5.0)
@@ -250,8 +254,12 @@ class Desk:
         method = getattr(self.protocol, name, None)
         return method(*arguments) if method is not None else None
 
+    def _in_order(self) -> list[Client]:
+        """As they came: a set would give every run another order."""
+        return sorted(self.clients, key=lambda client: client.number)
+
     def _cut(self) -> None:
-        for client in list(self.clients):
+        for client in self._in_order():
             client.close(True)
 
     # ---- requests -----------------------------------------------------------------------------
