@@ -99,7 +99,6 @@ class DensityEstimator:
         self._path = MovePath()
         self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = 0
         self._oi_known = False
-        self._oi_next = 0.0  # what the next step brings the sides to; 0 = as they are
         self._low = self._high = 0.0  # the mark's way since the last step
         self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
         self._doubt: tuple[float, int] = (0.0, 0)  # an unconfirmed mark and how often it came
@@ -241,11 +240,7 @@ class DensityEstimator:
                 self.state.rescale(quantity / self.open_interest)
             self.open_interest = quantity
         self.trust.oi_ns = self.clock_ns
-        self._oi_next = quantity
-        if event.is_history or self.state is None:
-            self._step(quantity)
-        else:
-            self._tick()
+        self._step(quantity)
 
     def _on_print(self, event: Liquidation) -> None:
         if not is_finite_positive(event.price, event.quantity):
@@ -330,7 +325,7 @@ class DensityEstimator:
         if self.state is None:
             return
         if self.clock_ns - self._step_ns >= self.settings.step_s * 1e9:
-            self._step(self._oi_next or self.open_interest)
+            self._step(self.open_interest)
 
     def _make_table(self) -> None:
         """Distances to liquidation: from the tiers, so only when these change."""
@@ -574,7 +569,6 @@ class DensityEstimator:
         "_score_ns",
         "_refit_ns",
         "_oi_known",
-        "_oi_next",
         "_low",
         "_high",
         "_frontier",
