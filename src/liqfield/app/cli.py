@@ -20,7 +20,6 @@ from liqfield.app.demo import run_demo
 from liqfield.app.doctor import examine, to_text
 from liqfield.app.inspect import inspect as inspect_files
 from liqfield.app.settings import Settings, load
-from liqfield.app.study.cli import study
 from liqfield.app.terminal import Terminal
 from liqfield.model.errors import LiqfieldError
 from liqfield.store.foreign import open_recording
@@ -28,10 +27,8 @@ from liqfield.store.foreign import open_recording
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
 files.register(app)
 store_commands.register(app)
-app.command(study)
-
-studies = App(name="study", help="How good the readings are where the truth is known.")
-app.command(studies)
+# Named, not imported: the studies bring the built-in market along, which a terminal does not need.
+app.command("liqfield.app.study.cli:study", name="study", help="Proofs where the truth is known.")
 
 Markets = Annotated[str | None, Parameter(help="comma-separated: BTC,ETH,top:50")]
 Venues = Annotated[str | None, Parameter(help="venues, comma-separated")]
@@ -105,18 +102,6 @@ def inspect(*files: Path, venue: str = "") -> None:
     """What is in a recording, as JSON: frames, events, unknown kinds, gaps, book checks."""
     report = inspect_files(files, venue)
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-
-
-@studies.command(name="cascades")
-def study_cascades(*, worlds: int = 60, first_seed: int = 1000) -> None:
-    """Absorption, cascade states and projection in the built-in market, where the truth is known.
-
-    Prints JSON: precision, recall and errors beside simpler rules, with 90 % intervals.
-    """
-    from liqfield.app.study.cascades import study
-
-    found = study(first_seed, worlds)
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
 
 
 @app.command
