@@ -124,6 +124,7 @@ class MarketEngine:
         self.cot: Sequence[CotReport] = ()  # what the user dropped in: read only, never folded
         self._rules = rules
         self._history = HistoryBuffer()
+        self._folding: Iterator[list[Output]] | None = None
         self._joined_ns = 0  # the imported past ends here: its columns are drawn elsewhere
         self._column_ns = 0
         self._truth = TruthKeeper()
@@ -182,7 +183,7 @@ class MarketEngine:
         if getattr(event, "is_history", False) or (type(event) is FundingRate and event.is_settled):
             self._history.add(event)
             return []
-        outputs = list(chain.from_iterable(self.past(event))) if self._history else []
+        outputs = list(chain.from_iterable(self.past(event))) if self._has_past() else []
         at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
@@ -198,15 +199,20 @@ class MarketEngine:
     def past(self, event: MarketEvent) -> Iterator[list[Output]]:
         """The waiting past where `event` is the live one that ends it, else nothing.
 
-        It is folded while this is read, at most five minutes of it a piece; `step` begins with what
-        was not read. The caller may do other things between pieces, but fold nothing else.
+        It is folded while this is read, five minutes of it a piece; `step` begins with what was not
+        read. Between pieces the caller may look, but fold nothing else.
         """
-        if (
-            self._history
-            and type(event) in (Trade, MarkPrice)
-            and event.instrument_id in self.instruments
-        ):
-            yield from self._fold_past(event.event_ns)
+        if self._folding is None:
+            is_live = type(event) in (Trade, MarkPrice) and event.instrument_id in self.instruments
+            if not (self._history and is_live):
+                return
+            self._folding = self._fold_past(event.event_ns)
+        for piece in self._folding:  # noqa: UP028 - a reader that leaves must not close it
+            yield piece
+        self._folding = None
+
+    def _has_past(self) -> bool:
+        return bool(self._history) or self._folding is not None
 
     def gap(self, gap: Gap) -> list[Output]:
         """A loss on a stream: the books and densities it fed are told."""
