@@ -140,6 +140,7 @@ class Terminal:
     async def feed(self, endpoints: Mapping[str, tuple[str, str]] | None = None) -> None:
         """Follow the venues until cancelled. endpoints: venue -> (rest_url, ws_url) overrides."""
         pools = Pools(time.monotonic)
+        self.replies.prune(time.time_ns() - int(self.settings.backfill_h * 3.6e12))
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             for name, venue in self.venues.items():
                 rest_url, ws_url = (endpoints or {}).get(name, ("", ""))

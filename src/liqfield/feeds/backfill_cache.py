@@ -43,22 +43,26 @@ class BackfillCache:
         self.problem = ""
 
     def plan(self, instrument_id: str, start_ns: int, end_ns: int) -> list[Stretch]:
-        """Stretches that together cover start..end; those begun by earlier starts as they were.
-
-        What ends before start_ns is removed: a kept reply grows no older than the span asked for.
-        """
+        """Stretches that together cover start..end; those begun by earlier starts as they were."""
         out: list[Stretch] = []
         at_ns = start_ns
         for begin_ns, stop_ns in self._stretches(instrument_id):
-            if not start_ns < stop_ns <= end_ns:
-                self._remove(instrument_id, (begin_ns, stop_ns))
+            if not at_ns < stop_ns <= end_ns:
                 continue
             if begin_ns > at_ns:
                 out.append((at_ns, begin_ns))
-            if stop_ns > at_ns:
-                out.append((begin_ns, stop_ns))
-                at_ns = stop_ns - OVERLAP_NS
+            out.append((begin_ns, stop_ns))
+            at_ns = max(stop_ns - OVERLAP_NS, start_ns)
         return [*out, (at_ns, end_ns)]
+
+    def prune(self, before_ns: int) -> None:
+        """Remove stretches that end before: a reply is kept no longer than it can be of use."""
+        found = self._folder.glob("*/*/*-*") if self._folder is not None else ()
+        for path in list(found):
+            name = _STRETCH.fullmatch(path.name)
+            if name is not None and int(name[2]) < before_ns:
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(path)
 
     def load(self, stretch: Stretch, request: HttpRequest) -> Frame | None:
         """The reply to this request as it came, stamped with the time it came; or None."""
@@ -91,12 +95,6 @@ class BackfillCache:
         names = [path.name for path in folder.glob("*-*")] if folder is not None else []
         found = [_STRETCH.fullmatch(name) for name in names]
         return sorted((int(m[1]), int(m[2])) for m in found if m is not None)
-
-    def _remove(self, instrument_id: str, stretch: Stretch) -> None:
-        folder = self._of(instrument_id)
-        if folder is not None:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(folder / _name(stretch))
 
     def _of(self, instrument_id: str) -> Path | None:
         if self._folder is None:
