@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
+import time
+import tracemalloc
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,3 +188,40 @@ def test_the_past_of_a_contract_that_is_no_longer_followed_is_left() -> None:
     assert {d.instrument_id for o in outputs if isinstance(o, ColumnDue) for d in o.densities} == {
         BINANCE
     }
+
+
+@pytest.mark.soak
+def test_a_month_of_four_venues_in_small_pieces() -> None:
+    """What one piece costs does not grow with the past. Prints processor seconds and columns."""
+    venues = ("binance:BTCUSDT", "bybit:BTCUSDT", "okx:BTC-USDT-SWAP", "hyperliquid:BTC")
+    engine = MarketEngine("BTC", {of.partition(":")[0]: BookRule.WHOLE for of in venues})
+    days, steps = 30, 30 * 288
+    for of in venues:
+        engine.add(INSTRUMENTS[of])
+        for step in range(steps):
+            at = START_NS + (step + 1) * STEP_NS
+            a, b = price(step % 2_000), price(step % 2_000 + 1)
+            row = (a, max(a, b) * 1.001, min(a, b) * 0.999, b)
+            for kind, volume in ((CandleOf.MARK, 0.0), (CandleOf.LAST, 900.0)):
+                engine.step(Candle(of, at, at, kind, STEP_NS, *row, volume, is_history=True))
+            engine.step(OpenInterest(of, at, at, 50_000.0 + step % 90, is_history=True))
+    end = START_NS + steps * STEP_NS + 1
+    costs, columns, kept = [], 0, 0
+    gc.collect()
+    tracemalloc.start()
+    began = time.process_time()
+    for piece in engine.past(MarkPrice(BINANCE, end, end, 60_000.0)):
+        costs.append(time.process_time() - began)
+        columns += sum(isinstance(output, ColumnDue) for output in piece)
+        kept = max(kept, tracemalloc.get_traced_memory()[1])
+        began = time.process_time()
+    tracemalloc.stop()
+    costs.sort()
+    print(
+        f"{days} days, {columns} columns of {len(venues)} venues: {sum(costs):.1f} s in all (with "
+        f"tracemalloc), a piece {1e3 * costs[len(costs) // 2]:.1f} ms (99 %: {1e3 * costs[len(costs) * 99 // 100]:.1f}, "
+        f"longest {1e3 * costs[-1]:.1f}), at most {kept / 1e6:.0f} MB beyond the waiting past"
+    )
+    assert columns == steps - 1
+    assert kept < 100e6
+    assert costs[len(costs) * 99 // 100] < 0.1
