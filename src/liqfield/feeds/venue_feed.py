@@ -190,11 +190,12 @@ class VenueFeed:
             on_progress(done, len(requests))
 
         await asyncio.gather(*(fetch(*wanted) for wanted in requests))
-        return {of: min(start_ns, stretches[0][0]) for of, stretches in plans.items()}
+        return {of: stretches[0][0] for of, stretches in plans.items()}
 
     async def run(self) -> None:
         """Until cancelled."""
         self.state = "running"
+        self._to_keep.clear()  # what holds nothing was never observed
         try:
             await self._run()
         finally:
@@ -222,7 +223,8 @@ class VenueFeed:
 
     def observe(self, frame: Frame, events: Sequence[Event]) -> None:
         """The pipeline decoded a frame of this venue."""
-        self._keep(frame, events)
+        if self._to_keep:
+            self._keep(frame, events)
         connection = self._by_source.get(frame.source)
         for event in events:
             if isinstance(event, Notice):

@@ -219,7 +219,7 @@ def test_a_month_of_four_venues_in_small_pieces() -> None:
     costs.sort()
     median, most, longest = (1e3 * costs[int(at * (len(costs) - 1))] for at in (0.5, 0.99, 1.0))
     print(
-        f"{days} days, {columns} columns of {len(venues)} venues: {sum(costs):.1f} s in all; a piece "
+        f"{days} days, {columns} columns of {len(venues)} venues: {sum(costs):.1f} s; a piece "
         f"{median:.1f} ms (99 %: {most:.1f}, longest {longest:.1f}) with memory traced; "
         f"at most {kept / 1e6:.0f} MB beyond the waiting past"
     )
