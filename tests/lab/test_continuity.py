@@ -28,7 +28,7 @@ from liqfield.lab.servers.desk import Reply
 from liqfield.lab.servers.servers import LabServers
 from liqfield.model.events import Candle, MarketEvent, OpenInterest, Record
 from liqfield.model.sides import CandleOf
-from liqfield.store.frames import read_records
+from liqfield.store.frames import read_records, recording_files
 from liqfield.store.history import DAY_NS, HistoryStore
 from liqfield.venues import registry
 
@@ -147,12 +147,13 @@ async def three_starts(folder: Path) -> dict[str, object]:
         await run_terminal(folder, addresses["okx"], lambda _: replies(folder) == 2)
         found["first"] = venue.new()
         venue.answers = 1_000
-        old = set((folder / "frames").iterdir())
+        newest = max(file.stem for file in recording_files(folder / "frames"))
         terminal = await run_terminal(folder, addresses["okx"], is_live)
         found["second"], found["terminal"] = venue.new(), terminal
         (folder / "second").mkdir()
-        for file in sorted(set((folder / "frames").iterdir()) - old):
-            shutil.copy(file, folder / "second")
+        for file in recording_files(folder / "frames"):
+            if file.stem > newest:  # by then the first one's may be packed
+                shutil.copy(file, folder / "second")
         await run_terminal(folder, addresses["okx"], is_live)
         found["third"] = venue.new()
     finally:
