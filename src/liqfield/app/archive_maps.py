@@ -1,7 +1,8 @@
 """The map's past from imported history: folded behind the running terminal, day after day.
 
-The estimators here are of their own: the live ones go on from the venues' back-fill. What is drawn
-is what was known then; a range that was folded from the same imports is not folded again.
+The estimators here are of their own: the live ones begin with the same imports (imported_past.py).
+What is drawn is what was known then; a range that was folded from the same imports is not folded
+again.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -18,6 +19,7 @@ from liqfield.engine.outputs import Output
 from liqfield.model.errors import DecodeError
 from liqfield.model.events import Event, Frame, Gap, Record
 from liqfield.model.instrument import Instrument
+from liqfield.store.past_frames import is_past, read_past
 
 
 class Recorder(Protocol):
@@ -52,7 +54,10 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
 
 class Pipeline:
-    """Synchronous: `consume` is called with batches by whoever owns the source."""
+    """Synchronous: `consume` or `pieces` is called with batches by whoever owns the source.
+
+    is_in_past: a long past is being folded, and live frames wait for it.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Pipeline:
         self.failures: deque[DecodeFailure] = deque(maxlen=100)
         self.decode_errors = 0
         self.step_ns: deque[int] = deque(maxlen=4096)  # per frame: decode and step together
+        self.is_in_past = False
         self.venues = venues
         self._recorder = recorder
         self._on_events = on_events
@@ -76,6 +82,14 @@ class Pipeline:
 
     def consume(self, records: Iterable[Record]) -> list[Output]:
         """Fold records; returns the outputs in order. A malformed frame is counted, never fatal."""
+        return list(chain.from_iterable(self.pieces(records)))
+
+    def pieces(self, records: Iterable[Record]) -> Iterator[list[Output]]:
+        """`consume` in pieces of bounded work and memory: a day of back-fill is seconds of folding.
+
+        To be read to its end before the next call. What is done between pieces changes nothing as
+        long as it only reads.
+        """
         outputs: list[Output] = []
         for record in records:
             if self._recorder is not None:
@@ -83,9 +97,23 @@ class Pipeline:
             if isinstance(record, Gap):
                 self.gaps[f"{record.venue} {record.reason}"] += 1
                 outputs += self.engine.step(record)
-            else:
-                outputs += self._frame(record)
-        return outputs
+                continue
+            started_ns = time.perf_counter_ns()
+            events = self.decode(record)
+            if not events:
+                continue
+            for event in events:
+                for piece in self.engine.past(event):
+                    self.is_in_past = True
+                    yield [*outputs, *piece]
+                    outputs = []
+                    started_ns = time.perf_counter_ns()  # a past is no frame's own time
+                self.is_in_past = False
+                outputs += self.engine.step(event)
+            self.step_ns.append(time.perf_counter_ns() - started_ns)
+            if self._on_events is not None:
+                self._on_events(record, events)
+        yield outputs
 
     def decode(self, frame: Frame) -> Sequence[Event]:
         """Events of a frame; none, counted, where the venue is unknown or the frame malformed."""
@@ -95,6 +123,8 @@ class Pipeline:
             self.engine.unknown[f"venue {frame.venue}"] += 1
             return ()
         try:
+            if is_past(frame):
+                return (read_past(frame),)
             return venue.decode(frame, self.engine.instruments)
         except DecodeError as error:
             self.decode_errors += 1
@@ -104,16 +134,3 @@ class Pipeline:
             if self._on_malformed is not None:
                 self._on_malformed(frame)
             return ()
-
-    def _frame(self, frame: Frame) -> list[Output]:
-        started_ns = time.perf_counter_ns()
-        outputs: list[Output] = []
-        events = self.decode(frame)
-        if not events:
-            return outputs
-        for event in events:
-            outputs += self.engine.step(event)
-        self.step_ns.append(time.perf_counter_ns() - started_ns)
-        if self._on_events is not None:
-            self._on_events(frame, events)
-        return outputs

@@ -27,6 +27,7 @@ from liqfield.model.events import (
     Candle,
     Event,
     Gap,
+    ImportedPast,
     Liquidation,
     Listing,
     MarketEvent,
@@ -173,7 +174,8 @@ class RecordingSource:
             if isinstance(record, Gap):
                 batch.append(record)
             else:
-                batch += pipeline.decode(record)
+                for event in pipeline.decode(record):
+                    batch += event.events if isinstance(event, ImportedPast) else (event,)
             for event in batch:
                 if isinstance(event, Listing):
                     engine.instruments[event.instrument.id] = event.instrument

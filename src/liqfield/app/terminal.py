@@ -14,6 +14,7 @@ import structlog
 from liqfield import __version__
 from liqfield.app.archive_maps import fold_archives
 from liqfield.app.cot_files import load_cot
+from liqfield.app.imported_past import hand_over
 from liqfield.app.instruments import of_archived_book
 from liqfield.app.markets import parse, resolve
 from liqfield.app.metrics import TerminalCollector, exposition
@@ -22,10 +23,11 @@ from liqfield.app.publish import Load, Publisher
 from liqfield.app.settings import Settings
 from liqfield.app.upkeep import look_after
 from liqfield.engine.engine import Engine
+from liqfield.feeds.backfill_cache import BackfillCache
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.intake import Intake
 from liqfield.feeds.tier_cache import TierCache
-from liqfield.feeds.transport import NetTransport
+from liqfield.feeds.transport import Clock, HeldClock, NetTransport
 from liqfield.feeds.venue_feed import VenueFeed
 from liqfield.model.errors import StoreError
 from liqfield.model.estimates import StreamHealth
@@ -75,6 +77,8 @@ class Terminal:
         self._all_listed = asyncio.Event()
         self._bases: tuple[str, ...] | None = None  # what the choice has come to
         self.tiers = TierCache(folder / "tiers" if folder is not None else None)
+        self.replies = BackfillCache(folder / "backfill" if folder is not None else None)
+        self._held = HeldClock()
         self.hub = Hub()
         self.maps = MapHistory(folder / "map" if folder else None)
         self.candles = CandleHistory(folder / "candles" if folder else None)
@@ -136,6 +140,7 @@ class Terminal:
     async def feed(self, endpoints: Mapping[str, tuple[str, str]] | None = None) -> None:
         """Follow the venues until cancelled. endpoints: venue -> (rest_url, ws_url) overrides."""
         pools = Pools(time.monotonic)
+        self.replies.prune(time.time_ns() - int(self.settings.backfill_h * 3.6e12))
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             for name, venue in self.venues.items():
                 rest_url, ws_url = (endpoints or {}).get(name, ("", ""))
@@ -144,9 +149,11 @@ class Terminal:
                     self.intake.put,
                     transport=NetTransport(session),
                     pools=pools,
+                    clock=Clock(self._held.now_s, time.time_ns),
                     rest_url=rest_url,
                     ws_url=ws_url,
                     tiers=self.tiers,
+                    replies=self.replies,
                 )
             group.create_task(self._consume())
             ready = [group.create_task(self._start(feed)) for feed in self.feeds.values()]
@@ -175,7 +182,8 @@ class Terminal:
         def on_progress(done: int, total: int) -> None:
             self.progress = f"back-fill {name}: {done} of {total} requests"
 
-        await feed.backfill(self.settings.backfill_h * 3600.0, on_progress)
+        begins_ns = await feed.backfill(self.settings.backfill_h * 3600.0, on_progress)
+        await self._hand_over(begins_ns)
         await self._drained()
         self.progress = ""
 
@@ -216,8 +224,29 @@ class Terminal:
         """The engine task: drains the queue in batches and never blocks the loop for long."""
         while True:
             records = await self.intake.drain(256)
-            self.publisher.consume(self.pipeline.consume(records))
+            await self._fold(records)
             await asyncio.sleep(0)
+
+    async def _fold(self, records: Sequence[Record]) -> None:
+        """In pieces: while a long past is folded, sockets and readers have their turns."""
+        for outputs in self.pipeline.pieces(records):
+            self.publisher.consume(outputs)
+            if self.pipeline.is_in_past:
+                self._held.hold()
+                await asyncio.sleep(0)
+            else:
+                self._held.release()
+
+    async def _hand_over(self, begins_ns: Mapping[str, int]) -> None:
+        """Imported days before what the venue's back-fill covers, to the live estimators."""
+        if self._folder is None:
+            return
+        followed = [self.pipeline.engine.instruments[key] for key in begins_ns]
+        days, put = self.settings.archive_days, self.intake.put
+        try:
+            await hand_over(self._folder, followed, begins_ns, days, time.time_ns, put)
+        except StoreError as error:
+            self.problems.append(f"imported history: {error}")
 
     async def _fold_archives(self, folder: Path) -> None:
         """Imported history behind what the venues' back-fill covers."""
@@ -247,11 +276,11 @@ class Terminal:
             ahead_s = due_s - (time.monotonic() - started_s)
             if ahead_s > 0.02 or len(batch) >= 512:
                 self._infer(batch)
-                self.publisher.consume(self.pipeline.consume(batch))
+                await self._fold(batch)
                 batch = []
                 await asyncio.sleep(max(ahead_s, 0.0))
         self._infer(batch)
-        self.publisher.consume(self.pipeline.consume(batch))
+        await self._fold(batch)
 
     def _infer(self, records: Sequence[Record]) -> None:
         infer_instruments(self.pipeline, records)
@@ -297,7 +326,7 @@ class Terminal:
 
     def _notes(self) -> list[str]:
         notes = [*self.problems]
-        notes += [text for text in (self.progress, self._archive) if text]
+        notes += [text for text in (self.progress, self._archive, self.replies.problem) if text]
         if self.intake.dropped:
             notes.append(f"{self.intake.dropped} frames dropped: the program was too slow")
         return notes

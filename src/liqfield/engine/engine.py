@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from liqfield.context.cot import CotReport
 from liqfield.engine.market import MarketEngine
@@ -60,6 +60,11 @@ class Engine:
             return []
         market = self._market_of.get(event.instrument_id)  # type: ignore[union-attr]
         return market.step(event) if market is not None else []  # type: ignore[arg-type]
+
+    def past(self, event: Event) -> Iterable[list[Output]]:
+        """What must be folded before this event, in small pieces; `step` does it all at once."""
+        market = self._market_of.get(getattr(event, "instrument_id", ""))
+        return market.past(event) if market is not None else ()  # type: ignore[arg-type]
 
     def list(self, instrument: Instrument) -> None:
         """Add an instrument to the catalogue, and follow it if its base asset is followed."""

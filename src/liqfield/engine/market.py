@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -37,6 +38,7 @@ from liqfield.model.events import (
     Candle,
     FundingRate,
     Gap,
+    ImportedPast,
     IndexPrice,
     Liquidation,
     MarketEvent,
@@ -122,6 +124,8 @@ class MarketEngine:
         self.cot: Sequence[CotReport] = ()  # what the user dropped in: read only, never folded
         self._rules = rules
         self._history = HistoryBuffer()
+        self._folding: Iterator[list[Output]] | None = None
+        self._joined_ns = 0  # the imported past ends here: its columns are drawn elsewhere
         self._column_ns = 0
         self._truth = TruthKeeper()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
@@ -166,15 +170,20 @@ class MarketEngine:
     def step(self, event: MarketEvent) -> list[Output]:
         """Fold one event; returns what is due because of it."""
         state = self.instruments.get(event.instrument_id)
+        if state is None:
+            return []
+        if type(event) is ImportedPast:
+            for past in event.events:
+                self._history.add(past)
+            self._joined_ns = max(self._joined_ns, event.event_ns)
+            return []
         handler = self._handlers.get(type(event))
-        if state is None or handler is None:
+        if handler is None:
             return []
         if getattr(event, "is_history", False) or (type(event) is FundingRate and event.is_settled):
             self._history.add(event)
             return []
-        outputs: list[Output] = []
-        if self._history and type(event) in (Trade, MarkPrice):
-            outputs += self._flush_history(event.event_ns)
+        outputs = list(chain.from_iterable(self.past(event))) if self._has_past() else []
         at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
@@ -186,6 +195,24 @@ class MarketEngine:
                 outputs += self._column(LIVE_COLUMN_NS)
         outputs += handler(state, event)
         return outputs
+
+    def past(self, event: MarketEvent) -> Iterator[list[Output]]:
+        """The waiting past where `event` is the live one that ends it, else nothing.
+
+        It is folded while this is read, five minutes of it a piece; `step` begins with what was not
+        read. Between pieces the caller may look, but fold nothing else.
+        """
+        if self._folding is None:
+            is_live = type(event) in (Trade, MarkPrice) and event.instrument_id in self.instruments
+            if not (self._history and is_live):
+                return
+            self._folding = self._fold_past(event.event_ns)
+        for piece in self._folding:  # noqa: UP028 - a reader that leaves must not close it
+            yield piece
+        self._folding = None
+
+    def _has_past(self) -> bool:
+        return bool(self._history) or self._folding is not None
 
     def gap(self, gap: Gap) -> list[Output]:
         """A loss on a stream: the books and densities it fed are told."""
@@ -393,33 +420,45 @@ class MarketEngine:
         self.analytics.on_map(densities)
         return [ColumnDue(self.base, due_ns, column_ns, densities)]
 
-    def _flush_history(self, until_ns: int) -> list[Output]:
-        """History ends where live begins: fold it in event time, a column every five minutes."""
+    def _fold_past(self, until_ns: int) -> Iterator[list[Output]]:
+        """History ends where live begins: fold it in event time, a column every five minutes.
+
+        Whoever reads on decides when, never what: every piece ends with its column.
+        """
         outputs: list[Output] = []
         due_ns = 0
         for event in self._history.drain(until_ns):
-            state = self.instruments[event.instrument_id]
-            if isinstance(event, OpenInterest):
-                # Marks come with the same history; the density keeps the newest.
-                known = priced(event, state.density.mark)
-                if known is None:
-                    continue
-                event = known  # noqa: PLW2901
-            if due_ns and event.event_ns > due_ns:
-                densities = self.densities()
-                if densities:
-                    outputs.append(ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, densities))
             if event.event_ns > due_ns:
-                whole, rest = divmod(event.event_ns, HISTORY_COLUMN_NS)
-                due_ns = (whole + (rest > 0)) * HISTORY_COLUMN_NS
-            state.density.update(event)
-            if isinstance(event, Candle) and event.of is CandleOf.LAST:
-                state.closes.append((event.event_ns, event.close))
-                outputs.append(CandleClosed(self.base, event))
-            elif isinstance(event, OpenInterest):
-                state.open_interest = event
-                self.context_readings.on_open_interest(event)
-        return outputs
+                if due_ns:
+                    yield [*outputs, *self._past_column(due_ns)]
+                    outputs = []
+                due_ns = -(-event.event_ns // HISTORY_COLUMN_NS) * HISTORY_COLUMN_NS
+            outputs += self._past_event(event)
+        if outputs:
+            yield outputs
+
+    def _past_column(self, due_ns: int) -> list[Output]:
+        densities = self.densities() if due_ns > self._joined_ns else ()
+        return [ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, densities)] if densities else []
+
+    def _past_event(self, event: MarketEvent) -> list[Output]:
+        state = self.instruments.get(event.instrument_id)
+        if state is None:
+            return []  # no longer followed
+        if isinstance(event, OpenInterest):
+            # Marks come with the same history; the density keeps the newest.
+            known = priced(event, state.density.mark)
+            if known is None:
+                return []
+            state.density.update(known)
+            state.open_interest = known
+            self.context_readings.on_open_interest(known)
+            return []
+        state.density.update(event)
+        if isinstance(event, Candle) and event.of is CandleOf.LAST:
+            state.closes.append((event.event_ns, event.close))
+            return [CandleClosed(self.base, event)]
+        return []
 
 
 def priced(event: OpenInterest, price: float) -> OpenInterest | None:

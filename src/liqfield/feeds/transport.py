@@ -18,6 +18,31 @@ class Clock(NamedTuple):
     now_ns: Callable[[], int] = time.time_ns
 
 
+class HeldClock:
+    """Monotonic seconds that stand still between `hold` and `release`.
+
+    What waits in our own queue is no silence of a venue: feeds see no time pass meanwhile.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._held_at_s: float | None = None
+        self._held_s = 0.0  # in all, of holds that are over
+
+    def now_s(self) -> float:
+        at_s = self._now_s() if self._held_at_s is None else self._held_at_s
+        return at_s - self._held_s
+
+    def hold(self) -> None:
+        if self._held_at_s is None:
+            self._held_at_s = self._now_s()
+
+    def release(self) -> None:
+        if self._held_at_s is not None:
+            self._held_s += self._now_s() - self._held_at_s
+            self._held_at_s = None
+
+
 class HttpReply(NamedTuple):
     status: int
     headers: Mapping[str, str]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from liqfield.feeds.accounts import AccountScan
+from liqfield.feeds.backfill_cache import BackfillCache, Stretch
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.connection import ConnectionSupervisor
 from liqfield.feeds.rest import RestClient
@@ -20,7 +21,17 @@ from liqfield.feeds.trade_chain import TradeChain
 from liqfield.feeds.transport import Clock, Transport
 from liqfield.model.errors import DecodeError, VenueRefusal
 from liqfield.model.estimates import StreamHealth
-from liqfield.model.events import BookSnapshot, Event, Frame, Gap, Listing, Notice, Record, Trade
+from liqfield.model.events import (
+    BookSnapshot,
+    Event,
+    Frame,
+    Gap,
+    Listing,
+    Notice,
+    Record,
+    Trade,
+    Unknown,
+)
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest, NeedSnapshot
 from liqfield.model.sides import GapReason
@@ -51,6 +62,7 @@ class VenueFeed:
         rest_url: str = "",
         ws_url: str = "",
         tiers: TierCache | None = None,
+        replies: BackfillCache | None = None,
         seed: int = 0,
     ) -> None:
         self.venue = venue
@@ -64,6 +76,8 @@ class VenueFeed:
         self._ws_url = ws_url or venue.ws_url
         self._rng = random.Random(f"{venue.name} {seed}")
         self._tiers = tiers
+        self._replies = replies or BackfillCache(None)
+        self._to_keep: dict[tuple[str, int], tuple[Stretch, HttpRequest]] = {}
         self._instruments: dict[str, Instrument] = {}
         self._by_source: dict[str, ConnectionSupervisor] = {}
         self._prepared: set[HttpRequest] = set()
@@ -143,31 +157,45 @@ class VenueFeed:
         ]
         self._by_source = {c.spec.source: c for c in self.connections}
 
-    async def backfill(self, span_s: float, on_progress: Callable[[int, int], None]) -> None:
-        """The past `span_s`, concurrently within the budget; what fails is left out and told."""
+    async def backfill(
+        self, span_s: float, on_progress: Callable[[int, int], None]
+    ) -> dict[str, int]:
+        """The past `span_s`, concurrently within the budget; what fails is left out and told.
+
+        Replies that an earlier start has received are not asked for again. Returns where the past
+        begins, ns by instrument: earlier than asked where such replies reach further back.
+        """
         end_ns = self._clock.now_ns()
         start_ns = end_ns - int(span_s * 1e9)
+        plans = {of: self._replies.plan(of, start_ns, end_ns) for of in self._instruments}
         requests = [
-            request
-            for of in self._instruments.values()
-            for request in self.venue.backfill(of, start_ns, end_ns)
+            (stretch, request)
+            for of, stretches in plans.items()
+            for stretch in stretches
+            for request in self.venue.backfill(self._instruments[of], *stretch)
         ]
         done = 0
 
-        async def fetch(request: HttpRequest) -> None:
+        async def fetch(stretch: Stretch, request: HttpRequest) -> None:
             nonlocal done
+            kept = self._replies.load(stretch, request)
             try:
-                self._sink(await self.rest.fetch(request))
+                frame = kept or await self.rest.fetch(request)
+                if kept is None:
+                    self._to_keep[frame.source, frame.received_ns] = (stretch, request)
+                self._sink(frame)
             except (VenueRefusal, OSError) as error:
                 log.warning("back-fill incomplete", venue=self.venue.name, why=str(error))
             done += 1
             on_progress(done, len(requests))
 
-        await asyncio.gather(*(fetch(request) for request in requests))
+        await asyncio.gather(*(fetch(*wanted) for wanted in requests))
+        return {of: stretches[0][0] for of, stretches in plans.items()}
 
     async def run(self) -> None:
         """Until cancelled."""
         self.state = "running"
+        self._to_keep.clear()  # what holds nothing was never observed
         try:
             await self._run()
         finally:
@@ -195,6 +223,8 @@ class VenueFeed:
 
     def observe(self, frame: Frame, events: Sequence[Event]) -> None:
         """The pipeline decoded a frame of this venue."""
+        if self._to_keep:
+            self._keep(frame, events)
         connection = self._by_source.get(frame.source)
         for event in events:
             if isinstance(event, Notice):
@@ -257,6 +287,12 @@ class VenueFeed:
         return self._resync.waiting
 
     # ---- parts --------------------------------------------------------------------------------
+
+    def _keep(self, frame: Frame, events: Sequence[Event]) -> None:
+        """A back-fill reply that was folded need not be asked for again; a complaint must be."""
+        wanted = self._to_keep.pop((frame.source, frame.received_ns), None)
+        if wanted is not None and not any(isinstance(e, Notice | Unknown) for e in events):
+            self._replies.store(*wanted, frame)
 
     def _on_trade(self, frame: Frame, trade: Trade) -> None:
         missing = self._chain.push(trade)

@@ -282,6 +282,18 @@ class PositionSnapshot(msgspec.Struct, frozen=True, gc=False):
     account_value_usd: float
 
 
+class ImportedPast(msgspec.Struct, frozen=True, gc=False):
+    """A stretch of one instrument's imported history, which the venue's back-fill does not reach.
+
+    events: candles, open interest and settled funding up to `event_ns`, in any order.
+    """
+
+    instrument_id: str
+    event_ns: int
+    received_ns: int
+    events: tuple[Candle | OpenInterest | FundingRate, ...]
+
+
 class Notice(msgspec.Struct, frozen=True, gc=False):
     """What a venue says of itself: ack, error, pong, maintenance, close_soon, heartbeat."""
 
@@ -317,5 +329,6 @@ MarketEvent: TypeAlias = (
     | InsuranceFund
     | MeasuredPosition
     | PositionSnapshot
+    | ImportedPast
 )
 Event: TypeAlias = MarketEvent | Notice | Unknown | Gap
