@@ -36,7 +36,7 @@ class NoReadings(MarketAnalytics):
         return None
 
 
-for _name in [name for name in vars(MarketAnalytics) if name.startswith(("on_", "before_"))]:
+for _name in [name for name in vars(MarketAnalytics) if name.startswith("on_")]:
     setattr(NoReadings, _name, NoReadings._skip)
 
 

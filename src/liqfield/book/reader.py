@@ -44,8 +44,7 @@ class BookReader:
         # (at_ns, mid USD, first bin, USD by bin: bids below the mid, asks above it)
         self.past: deque[tuple[int, float, int, FloatArray]] = deque(maxlen=PAST)
         self._bounds = (-NO_SIGHT, NO_SIGHT)  # of a REST snapshot: levels beyond are known in part
-        self._before: FloatArray | None = None
-        self._was_live = False
+        self._was_live = sync.ladder is not None
         self._trades_known = False  # a loss can be explained only while trades are told
         self._whole: BookLevels | None = None  # the whole book as last told
         self._width = [math.inf, math.inf]  # ticks from the mid to the last level shown
@@ -62,16 +61,10 @@ class BookReader:
         self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
         self.walls.aggress(side, quantity, at_ns)
 
-    def before(self, event: BookSnapshot | BookDelta) -> None:
-        """Right before the book folds a message: remember what rests where it will change."""
-        ladder = self.sync.ladder
-        self._was_live = ladder is not None
-        if ladder is not None and isinstance(event, BookDelta):
-            self._before = ladder.sizes(event.levels)
-
     def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
         """Right after the book folded it. now_ns: the engine's clock."""
         ladder = self.sync.ladder
+        was_live, self._was_live = self._was_live, ladder is not None
         if ladder is None:
             self._restart(event.event_ns)
             return
@@ -79,13 +72,12 @@ class BookReader:
         if bid is None or ask is None:
             return
         self.mid_tick = 0.5 * (bid + ask)
-        if not self._was_live:
+        if not was_live:
             self._begin(event)
         elif isinstance(event, BookDelta):
-            if self.sync.sequence != event.sequence:
+            if ladder.applied is not event.levels:
                 return  # a repeat: nothing was folded
-            assert self._before is not None
-            self._fold(event.levels, self._before, event.event_ns)
+            self._fold(event.levels, ladder.before, event.event_ns)
         elif self.sync.rule is BookRule.WHOLE:
             self._fold_whole(event.levels, event.event_ns)
         elif self.sync.rule is not BookRule.REST_THEN_PREVIOUS:  # else an audit: it says nothing
@@ -94,7 +86,8 @@ class BookReader:
 
     def gap(self, at_ns: int) -> None:
         """The book is void."""
-        if self.sync.ladder is None:
+        self._was_live = self.sync.ladder is not None
+        if not self._was_live:
             self._restart(at_ns)
 
     def trades_lost(self) -> None:

@@ -67,7 +67,7 @@ class MarketAnalytics:
     """Readings of one base asset over its instruments.
 
     Hooks get each fact once: repeats are gone, trades are market volume only. `on_book` follows
-    the book's own update; `before_book` comes right before it, while the old sizes are still there.
+    the book's own update.
     """
 
     def __init__(self, base: str, flow: FlowSettings | None = None) -> None:
@@ -115,10 +115,6 @@ class MarketAnalytics:
         of.book.trade(trade.price, trade.quantity, is_buy, trade.event_ns)
         self.flow.on_trade(trade)
 
-    def before_book(self, event: BookSnapshot | BookDelta) -> None:
-        """A book message is about to be folded into the book."""
-        self._of[event.instrument_id].book.before(event)
-
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message was folded: `sync.ladder` is the true book now, or None."""
         of = self._of[event.instrument_id]
@@ -126,7 +122,7 @@ class MarketAnalytics:
         while of.book.facts:
             fact = of.book.facts.popleft()
             self.events.append(flow_event(of.instrument.venue, fact, of.book.tick_usd))
-        self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
+        self.flow.on_book(event.instrument_id, of.sync.ladder)
 
     def on_quote(self, quote: BestQuote) -> None:
         """The venue's own top of book."""

@@ -295,7 +295,6 @@ class MarketEngine:
 
     def _on_book(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, BookSnapshot | BookDelta)
-        self.analytics.before_book(event)
         need = state.sync.push(event)
         self.analytics.on_book(event)
         if need is None:

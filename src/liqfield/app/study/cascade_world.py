@@ -255,9 +255,6 @@ class FlowOnly(MarketAnalytics):
     def on_trade(self, trade: Trade) -> None:
         self.flow.on_trade(trade)
 
-    def before_book(self, event: BookSnapshot | BookDelta) -> None:
-        del event
-
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
 
