@@ -303,8 +303,11 @@ class WallTracker:
     def _begin(self, touch: Touch, at_ns: int, distance: float, seen_born: bool) -> int:
         away = abs(distance)
         band = band_of(away)
-        if touch.after < self.large[band] or away > self.settings.reach:
+        large = self.large[band]
+        if touch.after < large or away > self.settings.reach:
             return 0
+        if seen_born and touch.before >= large:
+            return 0  # it did not grow: another level's cell of the watch
         if len(self.standing) >= self.settings.capacity:
             self.ignored += 1
             return 0
