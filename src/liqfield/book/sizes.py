@@ -7,6 +7,8 @@ so every machine agrees.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from liqfield.book.bands import BANDS, EDGES
@@ -48,17 +50,22 @@ class LevelSizes:
         self.counts *= self._keep
         self.counts += np.bincount(flat, minlength=self.counts.size).reshape(self.counts.shape)
 
-    def quantile(self, band: int, share: float) -> float:
+    def quantiles(self, band: int, shares: Sequence[float]) -> list[float]:
         """Coins; a band with too few levels borrows its nearer neighbours. inf without any."""
         counts = self.counts[band]
-        while counts.sum() < LEAST_COUNT and band > 0:
+        total = float(counts.sum())
+        while total < LEAST_COUNT and band > 0:
             band -= 1
             counts = counts + self.counts[band]
-        total = counts.sum()
+            total = float(counts.sum())
         if total < LEAST_COUNT:
-            return float("inf")
-        reached = np.cumsum(counts)
-        at = int(np.searchsorted(reached, share * total))
-        below = float(reached[at - 1]) if at > 0 else 0.0
-        width = float(reached[at]) - below
-        return bin_floor(at, (share * total - below) / width if width > 0.0 else 0.0)
+            return [float("inf")] * len(shares)
+        reached = counts.cumsum()
+        found = []
+        for share, at in zip(
+            shares, reached.searchsorted([share * total for share in shares]).tolist(), strict=True
+        ):
+            below = float(reached[at - 1]) if at > 0 else 0.0
+            width = float(reached[at]) - below
+            found.append(bin_floor(at, (share * total - below) / width if width > 0.0 else 0.0))
+        return found

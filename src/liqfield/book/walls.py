@@ -172,7 +172,8 @@ class WallTracker:
         self._ended: deque[WallEnd] = deque(maxlen=32)
         self._flips: deque[WallEnd] = deque(maxlen=64)
         self._flip_ns: tuple[deque[int], deque[int]] = (deque(maxlen=64), deque(maxlen=64))
-        self._aggression = np.zeros((2, AGGRESSION_S))  # coins bought [1] and sold [0] by second
+        # Coins bought [1] and sold [0] by second.
+        self._aggression = ([0.0] * AGGRESSION_S, [0.0] * AGGRESSION_S)
         self._second = 0
 
     # ---- what the book says -------------------------------------------------------------------
@@ -182,14 +183,13 @@ class WallTracker:
         chosen = self.settings
         self.sizes.sample(distance, quantity)
         for band in range(BANDS):
-            self.usual[band] = self.sizes.quantile(band, 0.5)
-            if self.usual[band] == np.inf:
+            usual, wide, least = self.sizes.quantiles(band, (0.5, 0.9, chosen.quantile))
+            self.usual[band] = usual
+            if usual == math.inf:
                 continue
-            least = self.sizes.quantile(band, chosen.quantile)
-            self.large[band] = max(least, chosen.times_usual * self.usual[band])
-            spread = self.sizes.quantile(band, 0.9) / self.usual[band]
-            times = min(chosen.stand_out, math.pow(spread, chosen.spread_power))
-            self.told[band] = max(self.large[band], times * self.usual[band])
+            self.large[band] = large = max(least, chosen.times_usual * usual)
+            times = min(chosen.stand_out, math.pow(wide / usual, chosen.spread_power))
+            self.told[band] = max(large, times * usual)
         self.large[band_of(chosen.reach) + 1 :] = np.inf
 
     def touch(self, touch: Touch, at_ns: int, mid_tick: float, *, seen_born: bool = True) -> int:
@@ -239,22 +239,27 @@ class WallTracker:
         second = at_ns // SECOND_NS
         if second > self._second:
             for gone in range(self._second + 1, min(second, self._second + AGGRESSION_S) + 1):
-                self._aggression[:, gone % AGGRESSION_S] = 0.0
+                for flow in self._aggression:
+                    flow[gone % AGGRESSION_S] = 0.0
             self._second = second
         if second > self._second - AGGRESSION_S:
-            self._aggression[is_buy, second % AGGRESSION_S] += quantity
+            self._aggression[is_buy][second % AGGRESSION_S] += quantity
 
     def watch_time(self, seconds: float, mid_tick: float, sight: tuple[int, int]) -> list[int]:
         """Once a pace: exposure by distance, the nearest approach; returns keys out of sight."""
         gone = []
+        low, high = sight
+        farthest = 1.5 * self.settings.reach
+        expose = self.survival.expose
         for key, wall in self.standing.items():
             if wall.ended_ns:
                 continue
-            wall.distance = wall.tick / mid_tick - 1.0
-            away = abs(wall.distance)
-            wall.nearest = min(wall.nearest, away)
-            self.survival.expose(band_of(away), seconds)
-            if away > 1.5 * self.settings.reach or not sight[0] <= wall.tick <= sight[1]:
+            wall.distance = distance = wall.tick / mid_tick - 1.0
+            away = abs(distance)
+            if away < wall.nearest:
+                wall.nearest = away
+            expose(band_of(away), seconds)
+            if away > farthest or not low <= wall.tick <= high:
                 gone.append(key)
         return gone
 
@@ -289,7 +294,7 @@ class WallTracker:
         survival = self.survival
         for array in (
             self.sizes.counts,
-            self._aggression,
+            np.array(self._aggression),
             survival.by_age,
             survival.approach,
             survival.exposure_s,
@@ -322,7 +327,7 @@ class WallTracker:
             nearest = min(band_of(wall.nearest), wall.born_band)
             self.survival.end(wall.born_band, nearest, last, age_s, how)
         else:
-            self.survival.ends_at[last, how] += 1
+            self.survival.end_unborn(last, how)
 
     def _judge(self, wall: Wall) -> list[WallFact]:
         chosen = self.settings
@@ -397,7 +402,7 @@ class WallTracker:
         seconds = [s for s in range(middle - span, middle + span + 1) if s <= self._second]
         flow = self._aggression[end.is_ask]
         within = float(sum(flow[s % AGGRESSION_S] for s in seconds))
-        pace = float(flow.sum()) / AGGRESSION_S * len(seconds)
+        pace = float(np.sum(flow)) / AGGRESSION_S * len(seconds)
         if within < chosen.flip_times * pace or within < 0.25 * end.peak:
             return []
         times = self._flip_ns[end.is_ask]

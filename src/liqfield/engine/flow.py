@@ -151,6 +151,7 @@ class FlowReadings:
         self.clusters: tuple[Cluster, ...] = ()
         self.clock_ns = 0
         self._second = 0
+        self._due_ns = S
         self._mapped_ns = 0
         self.price = 0.0  # pooled, from the venues' mean moves
         self._impact: ImpactFit | None = None
@@ -238,14 +239,14 @@ class FlowReadings:
     def needs_second(self, now_ns: int) -> bool:
         """Is a whole second over? Called for every fact that moves the clock."""
         self.clock_ns = now_ns
-        return now_ns // S > self._second
+        return now_ns >= self._due_ns
 
     def second(self, ladders: dict[str, Ladder | None]) -> None:
         """Close the second; `ladders` by instrument id."""
         now = self.clock_ns // S
         elapsed = min(now - self._second, 3600) if self._second else 1
         is_window = now // WINDOW_S > self._second // WINDOW_S
-        self._second = now
+        self._second, self._due_ns = now, (now + 1) * S
         net = gross = 0.0
         bids = asks = 0.0
         moves: list[float] = []
