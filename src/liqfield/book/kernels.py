@@ -159,6 +159,32 @@ def top_levels(size: FloatArray, column: int, side: int, count: int) -> tuple[In
 
 
 @kernel
+def best_levels(
+    size: FloatArray, base: int, best: IntArray, ticks: IntArray, coins: FloatArray
+) -> int:
+    """Best levels of both sides into ticks int64[2, n] and coins float64[2, n], best first.
+
+    What is not found has no coins and the worst thinkable tick; returns how many that are.
+    """
+    missing = 0
+    for side in range(2):
+        column = best[BEST_BID + side] - base
+        step = -1 if side == 0 else 1
+        found = 0
+        while found < ticks.shape[1] and 0 <= column < size.shape[1]:
+            if size[side, column] > 0.0:
+                ticks[side, found] = column + base
+                coins[side, found] = size[side, column]
+                found += 1
+            column += step
+        for k in range(found, ticks.shape[1]):
+            ticks[side, k] = NO_BID if side == 0 else NO_ASK
+            coins[side, k] = 0.0
+            missing += 1
+    return missing
+
+
+@kernel
 def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArray, FloatArray]:
     """Columns in [first, last) with something resting, ascending."""
     count = 0

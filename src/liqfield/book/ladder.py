@@ -16,6 +16,7 @@ from liqfield.book.kernels import (
     NO_BID,
     TAKEN,
     apply_levels,
+    best_levels,
     best_ticks,
     collect,
     fill,
@@ -118,6 +119,17 @@ class Ladder:
             ticks = np.concatenate((ticks, far[order]))
             quantity = np.concatenate((quantity, coins[order]))
         return ticks, quantity
+
+    def best_levels(self, ticks: IntArray, coins: FloatArray) -> None:
+        """Fill ticks int64[2, n] and coins float64[2, n] with the best bids and asks, best first.
+
+        A level that does not exist has no coins and a tick worse than any.
+        """
+        missing = best_levels(self._size, self._base, self._best, ticks, coins)
+        if missing and self._best[TAKEN]:
+            for side in (BID, ASK):
+                found, quantity = self.top(side, ticks.shape[1])
+                ticks[side, : len(found)], coins[side, : len(found)] = found, quantity
 
     def levels(self, side: int) -> tuple[IntArray, FloatArray]:
         """Every level, ascending by tick."""

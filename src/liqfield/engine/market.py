@@ -56,6 +56,8 @@ DAY_NS = 86_400_000_000_000
 # A venue's clock may run ahead of ours (a recording shows 1.27 s); beyond this it is not believed.
 MAX_AHEAD_NS = 5_000_000_000
 BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
+MAYBE_PAST = frozenset({Candle, FundingRate, OpenInterest})
+LIVE_KINDS = frozenset({Trade, MarkPrice})  # their first one ends the past
 
 
 class RecentKeys:
@@ -166,14 +168,17 @@ class MarketEngine:
     def step(self, event: MarketEvent) -> list[Output]:
         """Fold one event; returns what is due because of it."""
         state = self.instruments.get(event.instrument_id)
-        handler = self._handlers.get(type(event))
+        kind = type(event)
+        handler = self._handlers.get(kind)
         if state is None or handler is None:
             return []
-        if getattr(event, "is_history", False) or (type(event) is FundingRate and event.is_settled):
+        if kind in MAYBE_PAST and (
+            getattr(event, "is_history", False) or getattr(event, "is_settled", False)
+        ):
             self._history.add(event)
             return []
         outputs: list[Output] = []
-        if self._history and type(event) in (Trade, MarkPrice):
+        if kind in LIVE_KINDS and self._history:
             outputs += self._flush_history(event.event_ns)
         at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
         if at_ns > self.clock_ns:
@@ -294,7 +299,7 @@ class MarketEngine:
     # ---- handlers: one a kind -----------------------------------------------------------------
 
     def _on_book(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
-        assert isinstance(event, BookSnapshot | BookDelta)
+        assert isinstance(event, BookSnapshot) or isinstance(event, BookDelta)  # noqa: SIM101
         need = state.sync.push(event)
         self.analytics.on_book(event)
         if need is None:
