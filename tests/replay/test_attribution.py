@@ -35,7 +35,7 @@ class Ledger:
         self.start: Counter[Level] = Counter()
         self.cells: dict[Level, list[int]] = {}
         self.traded = self.judged = 0
-        for key in range(4_096):
+        for key in range(2 * 4_096):  # two a cell stand for every level there
             self.attribution.watch(key, 1)
 
     def lots(self, coins: float) -> int:
