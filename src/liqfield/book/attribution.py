@@ -63,9 +63,9 @@ def band(edges: FloatArray, mid: float, tick: int) -> int:
 @inner_kernel
 def is_watched(watch: IntArray, key: int) -> bool:
     """False only for a level that is not watched; two that share a cell stand for each other."""
-    cell = key & (watch.shape[1] - 1)
-    count: int = watch[0, cell]
-    return count > 1 or (count == 1 and bool(watch[1, cell] == key))
+    cell = key & (len(watch) - 1)
+    count: int = watch[cell, 0]
+    return count > 1 or (count == 1 and bool(watch[cell, 1] == key))
 
 
 @inner_kernel
@@ -322,7 +322,7 @@ class Attribution:
         self._head[TOLERANCE] = tolerance_ns
         self._bands = np.full((2, BANDS), np.inf)
         self._bands[0, :-1] = EDGES
-        self._watch = np.zeros((2, WATCH), np.int64)  # levels watched and the sum of their keys
+        self._watch = np.zeros((WATCH, 2), np.int64)  # levels watched and the sum of their keys
         self._waiting = np.empty((2, PENDING), np.int64)
         self._waiting_left = np.empty(PENDING)
         self._losses = np.empty((3, LOSSES), np.int64)
@@ -336,8 +336,8 @@ class Attribution:
     def watch(self, key: int, by: int) -> None:
         """Report every change of a level (tick * 2 + is_ask), or stop (by = 1, -1)."""
         cell = key & (WATCH - 1)
-        self._watch[0, cell] += by
-        self._watch[1, cell] += by * key
+        self._watch[cell, 0] += by
+        self._watch[cell, 1] += by * key
 
     def report_from(self, large: FloatArray) -> None:
         """float64[BANDS]: a level that grows to this size is reported as a Touch."""

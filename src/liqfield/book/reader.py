@@ -219,13 +219,12 @@ class BookReader:
         if sides is None:
             return
         self.usual.sample(now_ns, np.stack([side.at(EDGES) for side in sides]))
-        self.walls.learn(
+        large = self.walls.learn(
             np.concatenate([side.distance for side in sides]),
             np.concatenate([side.quantity for side in sides]),
         )
         self.attribution.report_from(self.walls.large)
-        for is_ask, side in enumerate(sides):
-            self._find_large(side, is_ask)
+        self._find_large(sides, large)
         self.past.append((now_ns, *_lattice(sides)))
 
     def _measure_view(self) -> None:
@@ -240,12 +239,19 @@ class BookReader:
         self.seen[BID] = max(1.0 - low / self.mid_tick, 0.0)
         self.seen[ASK] = max(high / self.mid_tick - 1.0, 0.0)
 
-    def _find_large(self, side: SideDepth, is_ask: int) -> None:
-        """Large levels that stood before they were large, or before we looked."""
-        band = np.searchsorted(EDGES, side.distance, side="right")
-        for i in np.flatnonzero(side.quantity >= self.walls.large[band]):
-            tick, quantity = round(float(side.price[i]) / self.tick_usd), float(side.quantity[i])
-            if tick * 2 + is_ask not in self.walls.standing and self._trades_known:
+    def _find_large(self, sides: tuple[SideDepth, SideDepth], large: IntArray) -> None:
+        """Large levels that stood before they were large, or before we looked.
+
+        large: their indices, bids before asks.
+        """
+        if not self._trades_known:
+            return
+        bids = len(sides[BID].price)
+        for i in large.tolist():
+            is_ask, at = (0, i) if i < bids else (1, i - bids)
+            side = sides[is_ask]
+            tick, quantity = round(float(side.price[at]) / self.tick_usd), float(side.quantity[at])
+            if tick * 2 + is_ask not in self.walls.standing:
                 touch = Touch(tick, is_ask, quantity, quantity, 0.0, 0.0)
                 self._touch(touch, self.attribution.at_ns, seen_born=False)
 

@@ -21,7 +21,7 @@ from liqfield.book.bands import BANDS, band_of
 from liqfield.book.sizes import LevelSizes
 from liqfield.book.survival import CENSORED, FILLED, PULLED, Survival
 from liqfield.model.analytics import WallState
-from liqfield.model.events import FloatArray
+from liqfield.model.events import FloatArray, IntArray
 
 SECOND_NS = 1_000_000_000
 AGGRESSION_S = 64
@@ -178,10 +178,10 @@ class WallTracker:
 
     # ---- what the book says -------------------------------------------------------------------
 
-    def learn(self, distance: FloatArray, quantity: FloatArray) -> None:
-        """Sample all levels of the book: thresholds follow."""
+    def learn(self, distance: FloatArray, quantity: FloatArray) -> IntArray:
+        """Sample all levels of the book: thresholds follow. Returns which levels are large."""
         chosen = self.settings
-        self.sizes.sample(distance, quantity)
+        bands = self.sizes.sample(distance, quantity)
         for band in range(BANDS):
             usual, wide, least = self.sizes.quantiles(band, (0.5, 0.9, chosen.quantile))
             self.usual[band] = usual
@@ -191,6 +191,7 @@ class WallTracker:
             times = min(chosen.stand_out, math.pow(wide / usual, chosen.spread_power))
             self.told[band] = max(large, times * usual)
         self.large[band_of(chosen.reach) + 1 :] = np.inf
+        return np.flatnonzero(quantity >= self.large[bands])
 
     def touch(self, touch: Touch, at_ns: int, mid_tick: float, *, seen_born: bool = True) -> int:
         """Fold a change of a watched or large level; +1 a wall began, 0 nothing to watch."""
@@ -199,25 +200,30 @@ class WallTracker:
         wall = self.standing.get(touch.tick * 2 + touch.is_ask)
         if wall is None:
             return self._begin(touch, at_ns, distance, seen_born)
-        wall.size, wall.distance = touch.after, distance
-        wall.nearest = min(wall.nearest, abs(distance))
-        wall.filled += touch.filled
-        wall.cancelled += touch.cancelled
-        wall.last_filled += touch.filled
-        wall.last_cancelled += touch.cancelled
-        if touch.after > touch.before:
-            wall.added += touch.after - touch.before
-        if wall.size > 1.2 * wall.peak:
-            wall.grown_ns = at_ns
-        if wall.size >= wall.peak:
-            wall.peak = wall.size
-        if wall.size >= chosen.near_share * wall.peak:
+        size = touch.after
+        wall.size, wall.distance = size, distance
+        if abs(distance) < wall.nearest:
+            wall.nearest = abs(distance)
+        if size > touch.before:
+            wall.added += size - touch.before
+        else:
+            filled, cancelled = touch.filled, touch.cancelled
+            wall.filled += filled
+            wall.cancelled += cancelled
+            wall.last_filled += filled
+            wall.last_cancelled += cancelled
+        peak = wall.peak
+        if size >= peak:
+            if size > 1.2 * peak:
+                wall.grown_ns = at_ns
+            wall.peak = peak = size
+        if size >= chosen.near_share * peak:
             wall.last_filled = wall.last_cancelled = 0.0
             if wall.ended_ns:
                 self._ending.remove(wall)
                 wall.ended_ns = 0
-        elif wall.ended_ns == 0 and wall.size <= chosen.end_share * wall.peak:
-            wall.ended_ns, wall.at_end = at_ns, (distance, wall.size)
+        elif wall.ended_ns == 0 and size <= chosen.end_share * peak:
+            wall.ended_ns, wall.at_end = at_ns, (distance, size)
             self._ending.append(wall)
         return 0
 

@@ -97,9 +97,10 @@ class MarketAnalytics:
 
     def on_clock(self, now_ns: int) -> None:
         """The engine's clock moved; comes before the fact that moved it."""
-        self.clock_ns = now_ns
-        if self.flow.needs_second(now_ns):
-            self.flow.second({key: of.sync.ladder for key, of in self._of.items()})
+        flow = self.flow
+        self.clock_ns = flow.clock_ns = now_ns
+        if now_ns >= flow.due_ns:
+            flow.second({key: of.sync.ladder for key, of in self._of.items()})
 
     def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
         """A column of the map is due: what lies ahead of the price is looked up again."""
@@ -111,8 +112,7 @@ class MarketAnalytics:
     def on_trade(self, trade: Trade) -> None:
         """One market execution."""
         of = self._of[trade.instrument_id]
-        is_buy = trade.aggressor is Aggressor.BUY
-        of.book.trade(trade.price, trade.quantity, is_buy, trade.event_ns)
+        of.book.trade(trade.price, trade.quantity, trade.aggressor is Aggressor.BUY, trade.event_ns)
         self.flow.on_trade(trade)
 
     def on_book(self, event: BookSnapshot | BookDelta) -> None:

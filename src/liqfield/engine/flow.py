@@ -152,9 +152,9 @@ class FlowReadings:
         self.of_touch, self.of_trades = RollingImpact(), RollingImpact()
         self.ofi: float | None = None
         self.clusters: tuple[Cluster, ...] = ()
-        self.clock_ns = 0
+        self.clock_ns = 0  # set by the owner for every fact that moves it
         self._second = 0
-        self._due_ns = S
+        self.due_ns = S
         self._mapped_ns = 0
         self.price = 0.0  # pooled, from the venues' mean moves
         self._impact: ImpactFit | None = None
@@ -239,17 +239,12 @@ class FlowReadings:
 
     # ---- time ---------------------------------------------------------------------------------
 
-    def needs_second(self, now_ns: int) -> bool:
-        """Is a whole second over? Called for every fact that moves the clock."""
-        self.clock_ns = now_ns
-        return now_ns >= self._due_ns
-
     def second(self, ladders: dict[str, Ladder | None]) -> None:
-        """Close the second; `ladders` by instrument id."""
+        """Close the second, once `clock_ns` reached `due_ns`; `ladders` by instrument id."""
         now = self.clock_ns // S
         elapsed = min(now - self._second, 3600) if self._second else 1
         is_window = now // WINDOW_S > self._second // WINDOW_S
-        self._second, self._due_ns = now, (now + 1) * S
+        self._second, self.due_ns = now, (now + 1) * S
         net = gross = 0.0
         bids = asks = 0.0
         moves: list[float] = []

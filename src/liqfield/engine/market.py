@@ -180,7 +180,9 @@ class MarketEngine:
         outputs: list[Output] = []
         if kind in LIVE_KINDS and self._history:
             outputs += self._flush_history(event.event_ns)
-        at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
+        at_ns, believed_ns = event.event_ns, event.received_ns + MAX_AHEAD_NS
+        if at_ns > believed_ns:
+            at_ns = believed_ns
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
             self.analytics.on_clock(at_ns)
