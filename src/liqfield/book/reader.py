@@ -165,15 +165,12 @@ class BookReader:
         if self._is_window:
             self.attribution.see(*self._sight())
         touches, told = self.attribution.delta(levels, before, at_ns, self.mid_tick)
+        walls, mid = self.walls, self.mid_tick
         for one in touches:
-            self._touch(one, at_ns)
+            if walls.touch(one, at_ns, mid):
+                self.attribution.watch(one.tick * 2 + one.is_ask, 1)
         for other in told:
             self.walls.explain(other)
-
-    def _touch(self, touch: Touch, at_ns: int, *, seen_born: bool = True) -> None:
-        begun = self.walls.touch(touch, at_ns, self.mid_tick, seen_born=seen_born)
-        if begun:
-            self.attribution.watch(touch.tick * 2 + touch.is_ask, 1)
 
     def _fold_whole(self, event_levels: BookLevels, at_ns: int) -> None:
         """Two whole books: what both show is compared, the rest came into sight or left it."""
@@ -253,7 +250,9 @@ class BookReader:
             tick, quantity = round(float(side.price[at]) / self.tick_usd), float(side.quantity[at])
             if tick * 2 + is_ask not in self.walls.standing:
                 touch = Touch(tick, is_ask, quantity, quantity, 0.0, 0.0)
-                self._touch(touch, self.attribution.at_ns, seen_born=False)
+                at_ns = self.attribution.at_ns
+                if self.walls.touch(touch, at_ns, self.mid_tick, seen_born=False):
+                    self.attribution.watch(tick * 2 + is_ask, 1)
 
 
 def _sorted(levels: BookLevels) -> BookLevels:
