@@ -3,7 +3,8 @@
     PYTHONPATH=src python -m benchmarks.analytics [RECORDS] RECORDING [RECORDING ...]
 
 Both engines step the same decoded events in slices by turns, process CPU time. `step_ratio` is
-engine.step alone, `spine_ratio` decode and step together, as the pipeline does them.
+engine.step alone, `spine_ratio` decode and step together, as the pipeline does them. `day_s` is how
+long a day of one venue would take.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from liqfield.app.terminal import infer_instruments
 from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.engine import Engine
 from liqfield.engine.flow import FlowReadings
-from liqfield.model.events import Event, Frame, Record
+from liqfield.model.events import BestQuote, Event, Frame, Record
 from liqfield.store.foreign import open_recording
 from liqfield.venues import registry
 from liqfield.venues.contract import Venue
 
 SLICE = 2_000  # records a turn
+DAY = 3_000_000  # messages of BTC on one venue: 1 M diffs, 2 M trades
 
 
 class NoReadings(MarketAnalytics):
@@ -36,12 +38,14 @@ class NoReadings(MarketAnalytics):
         return None
 
 
-for _name in [name for name in vars(MarketAnalytics) if name.startswith(("on_", "before_"))]:
+for _name in [name for name in vars(MarketAnalytics) if name.startswith("on_")]:
     setattr(NoReadings, _name, NoReadings._skip)
 
 
 class _NoFlow:
-    """Answers every hook of the flow readings with nothing."""
+    """Answers every hook of the flow readings with nothing; no second is ever over."""
+
+    due_ns = 1 << 62
 
     def __getattr__(self, _: str) -> Callable[..., None]:
         return lambda *_: None
@@ -97,6 +101,33 @@ def cost(path: Path, limit: int = 0) -> dict[str, object]:
     }
 
 
+def day(path: Path, limit: int = 0) -> dict[str, object]:
+    """CPU seconds that `DAY` diffs and trades would take in the mix of a recording, without its
+    quotes: decoded, folded and read off. A busy recording has less seconds a record than a day, so
+    the work of a second weighs less in it; `records_a_s` says how busy it is."""
+    records = list(open_recording(path))[: limit or None]
+    pipeline, venues = _engine(), registry.make()
+    infer_instruments(pipeline, records)
+    chosen = [
+        record
+        for record in records
+        if not all(isinstance(event, BestQuote) for event in _decode([record], venues, pipeline))
+    ]
+    warm = len(chosen) // 5
+    pipeline.consume(chosen[:warm])
+    started = time.process_time_ns()
+    pipeline.consume(chosen[warm:])
+    spent = (time.process_time_ns() - started) / 1e9
+    count = len(chosen) - warm
+    took_s = (chosen[-1].received_ns - chosen[warm].received_ns) / 1e9
+    return {
+        "recording": path.name,
+        "records": count,
+        "records_a_s": count / took_s,
+        "day_s": spent / count * DAY,
+    }
+
+
 def _engine() -> Pipeline:
     venues = registry.make()
     return Pipeline(Engine({name: venue.book_rule for name, venue in venues.items()}), venues)
@@ -113,11 +144,12 @@ def _decode(part: Sequence[Record], venues: dict[str, Venue], of: Pipeline) -> l
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Print one JSON row a recording; a number first limits the records."""
+    """Print two JSON rows a recording: ratios, a day; a number first limits the records."""
     names = list(arguments or sys.argv[1:])
     limit = int(names.pop(0)) if names and names[0].isdigit() else 0
     for name in names:
-        sys.stdout.buffer.write(msgspec.json.encode(cost(Path(name), limit)) + b"\n")
+        for figures in (cost(Path(name), limit), day(Path(name), limit)):
+            sys.stdout.buffer.write(msgspec.json.encode(figures) + b"\n")
 
 
 if __name__ == "__main__":

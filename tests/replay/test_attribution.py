@@ -35,7 +35,7 @@ class Ledger:
         self.start: Counter[Level] = Counter()
         self.cells: dict[Level, list[int]] = {}
         self.traded = self.judged = 0
-        for key in range(4_096):
+        for key in range(2 * 4_096):  # two a cell stand for every level there
             self.attribution.watch(key, 1)
 
     def lots(self, coins: float) -> int:
@@ -58,19 +58,19 @@ class Ledger:
 
     def book(self, event: BookSnapshot | BookDelta) -> None:
         ladder = self.sync.ladder
-        before = ladder.sizes(event.levels) if ladder and isinstance(event, BookDelta) else None
         self.sync.push(event)
         now = self.sync.ladder
         assert now is not None or ladder is None, "the recording has no losses"
         if now is None:
             return
-        if before is None or not isinstance(event, BookDelta):
+        if ladder is None or not isinstance(event, BookDelta):
             self.attribution.restart(self.sync.event_ns)
             self.start = _lots_of(now, self)
             return
         assert now.best_bid is not None
+        assert now.applied is event.levels, "the recording has no repeats"
         touches, told = self.attribution.delta(
-            event.levels, before, event.event_ns, float(now.best_bid)
+            event.levels, now.before, event.event_ns, float(now.best_bid)
         )
         self.judged += len(touches)
         for t in touches:

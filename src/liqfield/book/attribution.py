@@ -61,6 +61,14 @@ def band(edges: FloatArray, mid: float, tick: int) -> int:
 
 
 @inner_kernel
+def is_watched(watch: IntArray, key: int) -> bool:
+    """False only for a level that is not watched; two that share a cell stand for each other."""
+    cell = key & (len(watch) - 1)
+    count: int = watch[cell, 0]
+    return count > 1 or (count == 1 and bool(watch[cell, 1] == key))
+
+
+@inner_kernel
 def explain_past(
     losses: IntArray, left: FloatArray, head: IntArray, key: int, quantity: float, at: int
 ) -> float:
@@ -107,13 +115,13 @@ def settle(
     cell[FILLED] += moved + refilled
     cell[CANCELLED] -= moved
     cell[ADDED] += refilled
-    if watch[key & (len(watch) - 1)] > 0 and moved + refilled > 0.0:
+    if is_watched(watch, key) and moved + refilled > 0.0:
         row = head[TOLD]
         told[0, row], told[1, row], told[2, row] = key, moved, refilled
         head[TOLD] += 1
 
 
-@kernel
+@inner_kernel
 def fold_trades(
     keys: IntArray,
     times: IntArray,
@@ -154,8 +162,8 @@ def fold_trades(
             head[WAITING] += 1
 
 
-@kernel
-def fold_delta(
+@inner_kernel
+def fold_levels(
     ticks: IntArray,
     before: FloatArray,
     after: FloatArray,
@@ -170,16 +178,16 @@ def fold_delta(
     losses_left: FloatArray,
     totals: FloatArray,
     out: FloatArray,
-    touched: IntArray,
+    touched: FloatArray,
     told: FloatArray,
 ) -> None:
     """Attribute one message. bands: float64[2, n], edges and the sizes that are large there.
 
-    out: float64[2, n], filled and cancelled a level.
+    out: float64[2, n], filled and cancelled a level. touched: float64[n, 6], rows of `Touch`.
     """
     since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
     count = head[WAITING]
-    mask, ring = len(watch) - 1, losses.shape[1] - 1
+    ring = losses.shape[1] - 1
     head[TOUCHED] = 0
     for i in range(len(ticks)):
         out[0, i] = 0.0
@@ -216,8 +224,11 @@ def fold_delta(
                 losses[LOSS_UNTIL, row] = at
                 losses_left[row] = lost
                 head[LOST] += 1
-        if watch[key & mask] > 0 or (before[i] < bands[1, at_band] <= after[i]):
-            touched[head[TOUCHED]] = i
+        if is_watched(watch, key) or (before[i] < bands[1, at_band] <= after[i]):
+            row = head[TOUCHED]
+            touched[row, 0], touched[row, 1] = tick, side
+            touched[row, 2], touched[row, 3] = before[i], after[i]
+            touched[row, 4], touched[row, 5] = out[0, i], out[1, i]
             head[TOUCHED] += 1
     kept = 0
     for j in range(count):
@@ -234,6 +245,69 @@ def fold_delta(
     head[WAITING] = kept
 
 
+@kernel
+def fold_message(
+    keys: IntArray,
+    times: IntArray,
+    coins: FloatArray,
+    ticks: IntArray,
+    before: FloatArray,
+    after: FloatArray,
+    bid_count: int,
+    at_ns: int,
+    mid: float,
+    head: IntArray,
+    bands: FloatArray,
+    watch: IntArray,
+    waiting: IntArray,
+    waiting_left: FloatArray,
+    losses: IntArray,
+    losses_left: FloatArray,
+    totals: FloatArray,
+    out: FloatArray,
+    touched: FloatArray,
+    told: FloatArray,
+) -> tuple[int, int]:
+    """The trades since the last message, then this one; (rows of touched, columns of told)."""
+    head[TOLD] = 0
+    fold_trades(
+        keys,
+        times,
+        coins,
+        mid,
+        head,
+        bands,
+        watch,
+        waiting,
+        waiting_left,
+        losses,
+        losses_left,
+        totals,
+        told,
+    )
+    head[SINCE] = head[AT]
+    head[AT] = max(at_ns, head[AT])
+    fold_levels(
+        ticks,
+        before,
+        after,
+        bid_count,
+        mid,
+        head,
+        bands,
+        watch,
+        waiting,
+        waiting_left,
+        losses,
+        losses_left,
+        totals,
+        out,
+        touched,
+        told,
+    )
+    return head[TOUCHED], head[TOLD]
+
+
 class Attribution:
     """Additions, fills and cancellations of one book.
 
@@ -248,21 +322,22 @@ class Attribution:
         self._head[TOLERANCE] = tolerance_ns
         self._bands = np.full((2, BANDS), np.inf)
         self._bands[0, :-1] = EDGES
-        self._watch = np.zeros(WATCH, np.int64)
+        self._watch = np.zeros((WATCH, 2), np.int64)  # levels watched and the sum of their keys
         self._waiting = np.empty((2, PENDING), np.int64)
         self._waiting_left = np.empty(PENDING)
         self._losses = np.empty((3, LOSSES), np.int64)
         self._losses_left = np.empty(LOSSES)
-        self._touched = np.empty(1024, np.int64)
+        self._touched = np.empty((64, 6))
         self._told = np.empty((3, 2 * PENDING))
-        self._mid = 1.0
         # Trades since the last message: keys, times, coins. They are folded with the next one.
         self._fresh: tuple[list[int], list[int], list[float]] = ([], [], [])
         self.see(-NO_SIGHT, NO_SIGHT)
 
     def watch(self, key: int, by: int) -> None:
         """Report every change of a level (tick * 2 + is_ask), or stop (by = 1, -1)."""
-        self._watch[key & (WATCH - 1)] += by
+        cell = key & (WATCH - 1)
+        self._watch[cell, 0] += by
+        self._watch[cell, 1] += by * key
 
     def report_from(self, large: FloatArray) -> None:
         """float64[BANDS]: a level that grows to this size is reported as a Touch."""
@@ -294,25 +369,23 @@ class Attribution:
         self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float
     ) -> tuple[list[Touch], list[Explained]]:
         """Fold a book message: the touched levels, and what became of trades at watched ones."""
-        ticks, after, bids = levels.price_ticks, levels.quantity, levels.bid_count
-        n = len(ticks)
+        n = len(levels.price_ticks)
         if n > len(self._touched):
-            self._touched = np.empty(2 * n, np.int64)
-        head = self._head
-        head[TOLD] = 0
-        self._mid = mid_tick
-        self._fold_trades()
-        self.out = out = np.empty((2, n))
-        head[SINCE] = self.at_ns
+            self._touched = np.empty((2 * n, 6))
+        keys, times, coins = self._fresh
+        self.out = np.empty((2, n))
         self.at_ns = max(at_ns, self.at_ns)
-        head[AT] = self.at_ns
-        fold_delta(
-            ticks,
+        touched, moved = fold_message(
+            np.array(keys, np.int64),
+            np.array(times, np.int64),
+            np.array(coins, np.float64),
+            levels.price_ticks,
             before,
-            after,
-            bids,
+            levels.quantity,
+            levels.bid_count,
+            at_ns,
             mid_tick,
-            head,
+            self._head,
             self._bands,
             self._watch,
             self._waiting,
@@ -320,26 +393,23 @@ class Attribution:
             self._losses,
             self._losses_left,
             self.totals,
-            out,
+            self.out,
             self._touched,
             self._told,
         )
-        told = [
-            Explained(int(key), moved, refilled)
-            for key, moved, refilled in self._told[:, : head[TOLD]].T.tolist()
-        ]
-        if not head[TOUCHED]:
+        if keys:
+            for part in self._fresh:
+                part.clear()
+        told = []
+        if moved:
+            told = [
+                Explained(int(key), moved, refilled)
+                for key, moved, refilled in self._told[:, :moved].T.tolist()
+            ]
+        if not touched:
             return [], told
-        at = self._touched[: head[TOUCHED]]
-        rows = zip(
-            ticks[at].tolist(),
-            (at >= bids).astype(np.int64).tolist(),
-            before[at].tolist(),
-            after[at].tolist(),
-            *out[:, at].tolist(),
-            strict=True,
-        )
-        return [Touch(*row) for row in rows], told
+        rows = self._touched[:touched].tolist()
+        return [Touch(int(tick), int(side), *rest) for tick, side, *rest in rows], told
 
     @property
     def pending(self) -> float:
@@ -367,25 +437,3 @@ class Attribution:
         ):
             sha.update(array.tobytes())
         return sha.digest()
-
-    def _fold_trades(self) -> None:
-        keys, times, coins = self._fresh
-        if not keys:
-            return
-        fold_trades(
-            np.array(keys, np.int64),
-            np.array(times, np.int64),
-            np.array(coins),
-            self._mid,
-            self._head,
-            self._bands,
-            self._watch,
-            self._waiting,
-            self._waiting_left,
-            self._losses,
-            self._losses_left,
-            self.totals,
-            self._told,
-        )
-        for part in self._fresh:
-            part.clear()

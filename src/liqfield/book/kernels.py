@@ -9,6 +9,35 @@ from liqfield.model.jit import inner_kernel, kernel
 
 # Best ticks of a side with nothing in it: worse than any price, so that comparisons need no case.
 NO_BID, NO_ASK = -(1 << 62), 1 << 62
+# Words of `best`: best ticks inside the window and outside it, slots taken in the far table.
+BEST_BID, BEST_ASK, FAR_BID, FAR_ASK, TAKEN = range(5)
+
+
+# Levels outside the window: an open-addressed table from tick * 2 + side to coins. A slot once
+# taken keeps its key, a deleted level has size 0; the owner makes a new table before half is taken.
+FREE = -1
+_SPREAD = -7046029254386353131  # 2**64 over the golden ratio, as int64
+
+
+@inner_kernel
+def _slot(keys: IntArray, key: int) -> int:
+    """Where a key is, or would be."""
+    mask = len(keys) - 1
+    at = ((key * _SPREAD) >> 40) & mask
+    while keys[at] != key and keys[at] != FREE:
+        at = (at + 1) & mask
+    return at
+
+
+@inner_kernel
+def _far_best(keys: IntArray, sizes: FloatArray, side: int) -> int:
+    """Best tick of a side among the far levels."""
+    best = NO_BID if side == 0 else NO_ASK
+    for at in range(len(keys)):
+        if sizes[at] > 0.0 and keys[at] & 1 == side:
+            tick = keys[at] >> 1
+            best = max(best, tick) if side == 0 else min(best, tick)
+    return best
 
 
 @kernel
@@ -18,33 +47,75 @@ def apply_levels(
     bid_count: int,
     base: int,
     size: FloatArray,
-    bid: int,
-    ask: int,
-) -> tuple[int, int, int]:
-    """Set sizes inside the window: (levels outside it, best bid tick, best ask tick) there."""
+    far_keys: IntArray,
+    far_sizes: FloatArray,
+    best: IntArray,
+    before: FloatArray,
+) -> None:
+    """Set sizes. best: BID, ASK in the window, FAR_BID, FAR_ASK outside it, TAKEN far slots.
+
+    before: float64[n], receives what rested at each level.
+    """
     window = size.shape[1]
-    outside = 0
-    for i in range(bid_count):
-        column = ticks[i] - base
-        if 0 <= column < window:
-            size[0, column] = quantity[i]
-            if quantity[i] > 0.0:
-                bid = max(bid, ticks[i])
-            elif ticks[i] == bid:
+    bid, ask = best[BEST_BID], best[BEST_ASK]
+    for i in range(len(ticks)):
+        tick, coins = ticks[i], quantity[i]
+        column = tick - base
+        side = 0 if i < bid_count else 1
+        if not 0 <= column < window:
+            before[i] = _set_far(far_keys, far_sizes, best, tick, side, coins)
+            continue
+        before[i] = size[side, column]
+        size[side, column] = coins
+        if side == 0:
+            if coins > 0.0:
+                bid = max(bid, tick)
+            elif tick == bid:
                 bid = _next_bid(size, column, base)
-        else:
-            outside += 1
-    for i in range(bid_count, len(ticks)):
-        column = ticks[i] - base
-        if 0 <= column < window:
-            size[1, column] = quantity[i]
-            if quantity[i] > 0.0:
-                ask = min(ask, ticks[i])
-            elif ticks[i] == ask:
-                ask = _next_ask(size, column, base)
-        else:
-            outside += 1
-    return outside, bid, ask
+        elif coins > 0.0:
+            ask = min(ask, tick)
+        elif tick == ask:
+            ask = _next_ask(size, column, base)
+    best[BEST_BID], best[BEST_ASK] = bid, ask
+
+
+@inner_kernel
+def _set_far(
+    keys: IntArray, sizes: FloatArray, best: IntArray, tick: int, side: int, coins: float
+) -> float:
+    """Set a far level; returns what rested there."""
+    key = tick * 2 + side
+    at = _slot(keys, key)
+    if keys[at] == FREE:
+        if coins <= 0.0:
+            return 0.0
+        keys[at] = key
+        best[TAKEN] += 1
+    before: float = sizes[at]
+    sizes[at] = coins
+    word = FAR_BID + side
+    if coins > 0.0:
+        best[word] = max(best[word], tick) if side == 0 else min(best[word], tick)
+    elif tick == best[word]:
+        best[word] = _far_best(keys, sizes, side)
+    return before
+
+
+@kernel
+def fill_far(keys: IntArray, sizes: FloatArray, new: IntArray, coins: FloatArray) -> None:
+    """Put levels (keys, each once) into a table that has room."""
+    for i in range(len(new)):
+        at = _slot(keys, new[i])
+        keys[at] = new[i]
+        sizes[at] = coins[i]
+
+
+@kernel
+def read_far(keys: IntArray, sizes: FloatArray, key: int) -> float:
+    """Coins at a key."""
+    at = _slot(keys, key)
+    coins: float = sizes[at] if keys[at] == key else 0.0
+    return coins
 
 
 @inner_kernel
@@ -88,6 +159,32 @@ def top_levels(size: FloatArray, column: int, side: int, count: int) -> tuple[In
 
 
 @kernel
+def best_levels(
+    size: FloatArray, base: int, best: IntArray, ticks: IntArray, coins: FloatArray
+) -> int:
+    """Best levels of both sides into ticks int64[2, n] and coins float64[2, n], best first.
+
+    What is not found has no coins and the worst thinkable tick; returns how many that are.
+    """
+    missing = 0
+    for side in range(2):
+        column = best[BEST_BID + side] - base
+        step = -1 if side == 0 else 1
+        found = 0
+        while found < ticks.shape[1] and 0 <= column < size.shape[1]:
+            if size[side, column] > 0.0:
+                ticks[side, found] = column + base
+                coins[side, found] = size[side, column]
+                found += 1
+            column += step
+        for k in range(found, ticks.shape[1]):
+            ticks[side, k] = NO_BID if side == 0 else NO_ASK
+            coins[side, k] = 0.0
+            missing += 1
+    return missing
+
+
+@kernel
 def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArray, FloatArray]:
     """Columns in [first, last) with something resting, ascending."""
     count = 0
@@ -125,25 +222,3 @@ def bin_rows(
         row = int(np.floor(ticks[i] * tick_usd / step + 1e-7)) - first_row
         if 0 <= row < len(rows):
             rows[row] += quantity[i]
-
-
-@kernel
-def read_levels(
-    ticks: IntArray,
-    bid_count: int,
-    base: int,
-    size: FloatArray,
-    quantity: FloatArray,
-    outside: IntArray,
-) -> int:
-    """Sizes that rest now at the levels of a message; those outside the window go to `outside`."""
-    missed = 0
-    for i in range(len(ticks)):
-        column = ticks[i] - base
-        if 0 <= column < size.shape[1]:
-            quantity[i] = size[0 if i < bid_count else 1, column]
-        else:
-            quantity[i] = 0.0
-            outside[missed] = i
-            missed += 1
-    return missed

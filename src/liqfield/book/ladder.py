@@ -1,7 +1,7 @@
 """The ladder: resting quantity by integer tick, dense around the price, nothing lost far from it.
 
-Two float64 windows (bids, asks) cover `WINDOW` ticks; levels outside wait in a dict and move in
-when the window moves. Best prices are kept by the kernel. Quantities are base coins.
+Two float64 windows (bids, asks) cover `WINDOW` ticks; levels outside wait in a hash table and move
+in when the window moves. Best prices are kept by the kernel. Quantities are base coins.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import hashlib
 import numpy as np
 
 from liqfield.book.kernels import (
+    FREE,
     NO_ASK,
     NO_BID,
+    TAKEN,
     apply_levels,
+    best_levels,
     best_ticks,
     collect,
     fill,
-    read_levels,
+    fill_far,
+    read_far,
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
@@ -25,6 +29,7 @@ from liqfield.model.events import BookLevels, FloatArray, IntArray
 WINDOW = 1 << 16
 _EDGE = WINDOW // 4
 BID, ASK = 0, 1
+_FAR = 1 << 10  # slots of the far table at first
 
 
 class Ladder:
@@ -33,46 +38,52 @@ class Ladder:
     def __init__(self) -> None:
         self._size = np.zeros((2, WINDOW))
         self._base = 0  # tick of column 0
-        self._bid, self._ask = NO_BID, NO_ASK  # best ticks inside the window
-        self._far: tuple[dict[int, float], dict[int, float]] = ({}, {})
-        self._far_bid, self._far_ask = NO_BID, NO_ASK
+        self._best = np.array([NO_BID, NO_ASK, NO_BID, NO_ASK, 0])
+        self._bid, self._ask, self._far_bid, self._far_ask = NO_BID, NO_ASK, NO_BID, NO_ASK
+        self._far_keys, self._far_sizes = np.full(_FAR, FREE), np.zeros(_FAR)
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
+        self.applied: BookLevels | None = None  # the newest levels, and what had rested there
+        self.before = np.empty(0)
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
         self._size[:] = 0.0
-        self._bid, self._ask = NO_BID, NO_ASK
-        self._far[BID].clear()
-        self._far[ASK].clear()
-        self._far_bid, self._far_ask = NO_BID, NO_ASK
+        self._best[:] = NO_BID, NO_ASK, NO_BID, NO_ASK, 0
+        self._far_keys[:] = FREE
+        self._far_sizes[:] = 0.0
         self._is_empty, self.is_crossed = True, False
         self.apply(levels)
 
     def apply(self, levels: BookLevels) -> None:
         """Set absolute sizes; 0 deletes."""
         ticks = levels.price_ticks
+        n = len(ticks)
         if self._is_empty:
-            if len(ticks) == 0:
+            if n == 0:
                 return
             # Bids come best first on every venue; any level near the touch will do.
             self._base = int(ticks[0]) - WINDOW // 2
             self._is_empty = False
-        outside, bid, ask = apply_levels(
+        best = self._best
+        if (n + best[TAKEN]) * 2 > len(self._far_keys):
+            self._make_room(n)
+        self.applied, self.before = levels, np.empty(n)
+        apply_levels(
             ticks,
             levels.quantity,
             levels.bid_count,
             self._base,
             self._size,
-            self._bid,
-            self._ask,
+            self._far_keys,
+            self._far_sizes,
+            best,
+            self.before,
         )
-        self._bid, self._ask = bid, ask
-        if outside:
-            self._spill(levels)
+        self._bid, self._ask, self._far_bid, self._far_ask, _ = best.tolist()
+        bid, ask, far_bid, far_ask = self._bid, self._ask, self._far_bid, self._far_ask
         # The window moves when the touch comes within a quarter of its edge, or left it.
         column = (bid if bid != NO_BID else ask) - self._base
-        far_bid, far_ask = self._far_bid, self._far_ask
         self.is_crossed = (bid if bid > far_bid else far_bid) >= (ask if ask < far_ask else far_ask)
         if not _EDGE <= column < WINDOW - _EDGE or far_bid > bid or far_ask < ask:
             self._follow()
@@ -94,41 +105,40 @@ class Ladder:
         column = tick - self._base
         if 0 <= column < WINDOW:
             return float(self._size[side, column])
-        return self._far[side].get(tick, 0.0)
-
-    def sizes(self, levels: BookLevels) -> FloatArray:
-        """What rests now at the levels of a message: float64[n] base coins."""
-        ticks, bids = levels.price_ticks, levels.bid_count
-        quantity, outside = np.empty(len(ticks)), np.empty(len(ticks), np.int64)
-        missed = read_levels(ticks, bids, self._base, self._size, quantity, outside)
-        if missed:
-            far = outside[:missed]
-            bid_far, ask_far = self._far
-            quantity[far] = [
-                (bid_far if i < bids else ask_far).get(tick, 0.0)
-                for i, tick in zip(far.tolist(), ticks[far].tolist(), strict=True)
-            ]
-        return quantity
+        return read_far(self._far_keys, self._far_sizes, tick * 2 + side)
 
     def top(self, side: int, count: int) -> tuple[IntArray, FloatArray]:
         """The best `count` levels of a side, best first: int64[m] ticks, float64[m] coins."""
         best = self._bid if side == BID else self._ask
         ticks, quantity = top_levels(self._size, best - self._base, side, count)
         ticks = ticks + self._base
-        if len(ticks) < count and self._far[side]:
-            far = sorted(self._far[side].items(), reverse=side == BID)[: count - len(ticks)]
-            ticks = np.concatenate((ticks, np.array([t for t, _ in far], np.int64)))
-            quantity = np.concatenate((quantity, np.array([q for _, q in far])))
+        if len(ticks) < count:
+            far, coins = self._far(side)
+            order = np.argsort(far)
+            order = (order[::-1] if side == BID else order)[: count - len(ticks)]
+            ticks = np.concatenate((ticks, far[order]))
+            quantity = np.concatenate((quantity, coins[order]))
         return ticks, quantity
+
+    def best_levels(self, ticks: IntArray, coins: FloatArray) -> None:
+        """Fill ticks int64[2, n] and coins float64[2, n] with the best bids and asks, best first.
+
+        A level that does not exist has no coins and a tick worse than any.
+        """
+        missing = best_levels(self._size, self._base, self._best, ticks, coins)
+        if missing and self._best[TAKEN]:
+            for side in (BID, ASK):
+                found, quantity = self.top(side, ticks.shape[1])
+                ticks[side, : len(found)], coins[side, : len(found)] = found, quantity
 
     def levels(self, side: int) -> tuple[IntArray, FloatArray]:
         """Every level, ascending by tick."""
         columns, quantity = collect(self._size, side, 0, WINDOW)
         ticks = columns + self._base
-        if self._far[side]:
-            far = self._far[side]
-            ticks = np.concatenate((ticks, np.fromiter(far.keys(), np.int64, len(far))))
-            quantity = np.concatenate((quantity, np.fromiter(far.values(), float, len(far))))
+        far, coins = self._far(side)
+        if len(far):
+            ticks = np.concatenate((ticks, far))
+            quantity = np.concatenate((quantity, coins))
             order = np.argsort(ticks)
             ticks, quantity = ticks[order], quantity[order]
         return ticks, quantity
@@ -139,13 +149,11 @@ class Ladder:
         last = min(max(high - self._base, first), WINDOW)
         columns, quantity = collect(self._size, side, first, last)
         ticks = columns + self._base
-        far = self._far[side]
-        if far and (low < self._base or high > self._base + WINDOW):
-            far_ticks = np.fromiter(far.keys(), np.int64, len(far))
-            inside = (far_ticks >= low) & (far_ticks < high)
-            far_quantity = np.fromiter(far.values(), np.float64, len(far))
-            ticks = np.concatenate((ticks, far_ticks[inside]))
-            quantity = np.concatenate((quantity, far_quantity[inside]))
+        if low < self._base or high > self._base + WINDOW:
+            far, coins = self._far(side)
+            inside = (far >= low) & (far < high)
+            ticks = np.concatenate((ticks, far[inside]))
+            quantity = np.concatenate((quantity, coins[inside]))
         return ticks, quantity
 
     def digest(self) -> bytes:
@@ -157,20 +165,23 @@ class Ladder:
             sha.update(quantity.tobytes())
         return sha.digest()
 
-    def _spill(self, levels: BookLevels) -> None:
-        """Levels outside the window go to the far sides."""
-        columns = levels.price_ticks - self._base
-        for i in np.flatnonzero((columns < 0) | (columns >= WINDOW)).tolist():
-            far = self._far[BID if i < levels.bid_count else ASK]
-            tick, quantity = int(levels.price_ticks[i]), float(levels.quantity[i])
-            if quantity > 0.0:
-                far[tick] = quantity
-            elif far.pop(tick, None) is None:
-                continue
-            if i < levels.bid_count and tick >= self._far_bid:
-                self._far_bid = max(far, default=NO_BID)
-            elif i >= levels.bid_count and tick <= self._far_ask:
-                self._far_ask = min(far, default=NO_ASK)
+    def _far(self, side: int) -> tuple[IntArray, FloatArray]:
+        """Ticks and sizes of the levels outside the window, in no stated order."""
+        live = np.flatnonzero(self._far_sizes)
+        keys = self._far_keys[live]
+        of_side = keys & 1 == side
+        return keys[of_side] >> 1, self._far_sizes[live[of_side]]
+
+    def _make_room(self, count: int) -> None:
+        """A fresh table without the deleted levels, at most a quarter full with `count` more."""
+        live = np.flatnonzero(self._far_sizes)
+        self._tabulate(self._far_keys[live], self._far_sizes[live], count)
+
+    def _tabulate(self, keys: IntArray, coins: FloatArray, more: int) -> None:
+        slots = max(_FAR, 1 << (4 * (len(keys) + more) - 1).bit_length())
+        self._far_keys, self._far_sizes = np.full(slots, FREE), np.zeros(slots)
+        fill_far(self._far_keys, self._far_sizes, keys, coins)
+        self._best[TAKEN] = len(keys)
 
     def _follow(self) -> None:
         """Move the window to the touch."""
@@ -181,14 +192,18 @@ class Ladder:
         all_levels = [self.levels(BID), self.levels(ASK)]
         self._base = touch - WINDOW // 2
         self._size[:] = 0.0
+        outside: list[tuple[IntArray, FloatArray]] = []
         for side, (ticks, quantity) in enumerate(all_levels):
             columns = ticks - self._base
             inside = (columns >= 0) & (columns < WINDOW)
             fill(self._size, side, columns[inside], quantity[inside])
-            self._far[side].clear()
-            self._far[side].update(
-                zip(ticks[~inside].tolist(), quantity[~inside].tolist(), strict=True)
-            )
-        bids, asks = self._far
-        self._far_bid, self._far_ask = max(bids, default=NO_BID), min(asks, default=NO_ASK)
+            outside.append((ticks[~inside], quantity[~inside]))
+        (bids, bid_coins), (asks, ask_coins) = outside
+        keys = np.concatenate((bids * 2 + BID, asks * 2 + ASK))
+        self._tabulate(keys, np.concatenate((bid_coins, ask_coins)), 0)
+        self._far_bid, self._far_ask = (
+            int(bids.max(initial=NO_BID)),
+            int(asks.min(initial=NO_ASK)),
+        )
         self._bid, self._ask = best_ticks(self._size, self._base)
+        self._best[:TAKEN] = self._bid, self._ask, self._far_bid, self._far_ask

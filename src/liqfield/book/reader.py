@@ -44,8 +44,7 @@ class BookReader:
         # (at_ns, mid USD, first bin, USD by bin: bids below the mid, asks above it)
         self.past: deque[tuple[int, float, int, FloatArray]] = deque(maxlen=PAST)
         self._bounds = (-NO_SIGHT, NO_SIGHT)  # of a REST snapshot: levels beyond are known in part
-        self._before: FloatArray | None = None
-        self._was_live = False
+        self._was_live = sync.ladder is not None
         self._trades_known = False  # a loss can be explained only while trades are told
         self._whole: BookLevels | None = None  # the whole book as last told
         self._width = [math.inf, math.inf]  # ticks from the mid to the last level shown
@@ -62,16 +61,10 @@ class BookReader:
         self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
         self.walls.aggress(side, quantity, at_ns)
 
-    def before(self, event: BookSnapshot | BookDelta) -> None:
-        """Right before the book folds a message: remember what rests where it will change."""
-        ladder = self.sync.ladder
-        self._was_live = ladder is not None
-        if ladder is not None and isinstance(event, BookDelta):
-            self._before = ladder.sizes(event.levels)
-
     def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
         """Right after the book folded it. now_ns: the engine's clock."""
         ladder = self.sync.ladder
+        was_live, self._was_live = self._was_live, ladder is not None
         if ladder is None:
             self._restart(event.event_ns)
             return
@@ -79,13 +72,12 @@ class BookReader:
         if bid is None or ask is None:
             return
         self.mid_tick = 0.5 * (bid + ask)
-        if not self._was_live:
+        if not was_live:
             self._begin(event)
         elif isinstance(event, BookDelta):
-            if self.sync.sequence != event.sequence:
+            if ladder.applied is not event.levels:
                 return  # a repeat: nothing was folded
-            assert self._before is not None
-            self._fold(event.levels, self._before, event.event_ns)
+            self._fold(event.levels, ladder.before, event.event_ns)
         elif self.sync.rule is BookRule.WHOLE:
             self._fold_whole(event.levels, event.event_ns)
         elif self.sync.rule is not BookRule.REST_THEN_PREVIOUS:  # else an audit: it says nothing
@@ -94,7 +86,8 @@ class BookReader:
 
     def gap(self, at_ns: int) -> None:
         """The book is void."""
-        if self.sync.ladder is None:
+        self._was_live = self.sync.ladder is not None
+        if not self._was_live:
             self._restart(at_ns)
 
     def trades_lost(self) -> None:
@@ -172,15 +165,12 @@ class BookReader:
         if self._is_window:
             self.attribution.see(*self._sight())
         touches, told = self.attribution.delta(levels, before, at_ns, self.mid_tick)
+        walls, mid = self.walls, self.mid_tick
         for one in touches:
-            self._touch(one, at_ns)
+            if walls.touch(one, at_ns, mid):
+                self.attribution.watch(one.tick * 2 + one.is_ask, 1)
         for other in told:
             self.walls.explain(other)
-
-    def _touch(self, touch: Touch, at_ns: int, *, seen_born: bool = True) -> None:
-        begun = self.walls.touch(touch, at_ns, self.mid_tick, seen_born=seen_born)
-        if begun:
-            self.attribution.watch(touch.tick * 2 + touch.is_ask, 1)
 
     def _fold_whole(self, event_levels: BookLevels, at_ns: int) -> None:
         """Two whole books: what both show is compared, the rest came into sight or left it."""
@@ -226,13 +216,12 @@ class BookReader:
         if sides is None:
             return
         self.usual.sample(now_ns, np.stack([side.at(EDGES) for side in sides]))
-        self.walls.learn(
+        large = self.walls.learn(
             np.concatenate([side.distance for side in sides]),
             np.concatenate([side.quantity for side in sides]),
         )
         self.attribution.report_from(self.walls.large)
-        for is_ask, side in enumerate(sides):
-            self._find_large(side, is_ask)
+        self._find_large(sides, large)
         self.past.append((now_ns, *_lattice(sides)))
 
     def _measure_view(self) -> None:
@@ -247,14 +236,23 @@ class BookReader:
         self.seen[BID] = max(1.0 - low / self.mid_tick, 0.0)
         self.seen[ASK] = max(high / self.mid_tick - 1.0, 0.0)
 
-    def _find_large(self, side: SideDepth, is_ask: int) -> None:
-        """Large levels that stood before they were large, or before we looked."""
-        band = np.searchsorted(EDGES, side.distance, side="right")
-        for i in np.flatnonzero(side.quantity >= self.walls.large[band]):
-            tick, quantity = round(float(side.price[i]) / self.tick_usd), float(side.quantity[i])
-            if tick * 2 + is_ask not in self.walls.standing and self._trades_known:
+    def _find_large(self, sides: tuple[SideDepth, SideDepth], large: IntArray) -> None:
+        """Large levels that stood before they were large, or before we looked.
+
+        large: their indices, bids before asks.
+        """
+        if not self._trades_known:
+            return
+        bids = len(sides[BID].price)
+        for i in large.tolist():
+            is_ask, at = (0, i) if i < bids else (1, i - bids)
+            side = sides[is_ask]
+            tick, quantity = round(float(side.price[at]) / self.tick_usd), float(side.quantity[at])
+            if tick * 2 + is_ask not in self.walls.standing:
                 touch = Touch(tick, is_ask, quantity, quantity, 0.0, 0.0)
-                self._touch(touch, self.attribution.at_ns, seen_born=False)
+                at_ns = self.attribution.at_ns
+                if self.walls.touch(touch, at_ns, self.mid_tick, seen_born=False):
+                    self.attribution.watch(tick * 2 + is_ask, 1)
 
 
 def _sorted(levels: BookLevels) -> BookLevels:

@@ -7,10 +7,14 @@ so every machine agrees.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from liqfield.book.bands import BANDS, EDGES
 from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import inner_kernel, kernel
 
 PARTS = 4  # bins an octave
 OCTAVES = 96  # 2**-48 ... 2**48 coins
@@ -18,14 +22,34 @@ LOWEST = -48
 LEAST_COUNT = 20.0  # levels before a band has a law of its own
 
 
-def size_bin(quantity: FloatArray) -> IntArray:
-    """Histogram bin of each size > 0."""
-    mantissa, exponent = np.frexp(quantity)
-    part = ((mantissa - 0.5) * (2 * PARTS)).astype(np.int64)
-    bins: IntArray = np.clip(
-        (exponent.astype(np.int64) - LOWEST) * PARTS + part, 0, OCTAVES * PARTS - 1
-    )
-    return bins
+@inner_kernel
+def size_bin(quantity: float) -> int:
+    """Histogram bin of a size > 0."""
+    mantissa, exponent = math.frexp(quantity)
+    bin_ = (int(exponent) - LOWEST) * PARTS + int((mantissa - 0.5) * (2 * PARTS))
+    return min(max(bin_, 0), OCTAVES * PARTS - 1)
+
+
+@kernel
+def count_sizes(
+    distance: FloatArray,
+    quantity: FloatArray,
+    edges: FloatArray,
+    keep: float,
+    counts: FloatArray,
+    band: IntArray,
+) -> None:
+    """Decay counts float64[BANDS, bins] by `keep` and add these levels; band receives theirs."""
+    fresh = np.zeros(counts.shape, np.int64)
+    for i in range(len(distance)):
+        at = 0
+        while at < len(edges) and distance[i] >= edges[at]:
+            at += 1
+        band[i] = at
+        fresh[at, size_bin(quantity[i])] += 1
+    for b in range(counts.shape[0]):
+        for k in range(counts.shape[1]):
+            counts[b, k] = counts[b, k] * keep + fresh[b, k]
 
 
 def bin_floor(index: int, share: float = 0.0) -> float:
@@ -41,24 +65,28 @@ class LevelSizes:
         self.counts = np.zeros((BANDS, OCTAVES * PARTS))
         self._keep = 0.5 ** (1.0 / half_life)
 
-    def sample(self, distance: FloatArray, quantity: FloatArray) -> None:
-        """Take in the levels of both sides: unsigned distance and coins, all > 0."""
-        band = np.searchsorted(EDGES, distance, side="right")
-        flat = band * (OCTAVES * PARTS) + size_bin(quantity)
-        self.counts *= self._keep
-        self.counts += np.bincount(flat, minlength=self.counts.size).reshape(self.counts.shape)
+    def sample(self, distance: FloatArray, quantity: FloatArray) -> IntArray:
+        """Take in the levels of both sides, unsigned distance and coins, all > 0; their bands."""
+        band = np.empty(len(distance), np.int64)
+        count_sizes(distance, quantity, EDGES, self._keep, self.counts, band)
+        return band
 
-    def quantile(self, band: int, share: float) -> float:
+    def quantiles(self, band: int, shares: Sequence[float]) -> list[float]:
         """Coins; a band with too few levels borrows its nearer neighbours. inf without any."""
         counts = self.counts[band]
-        while counts.sum() < LEAST_COUNT and band > 0:
+        total = float(counts.sum())
+        while total < LEAST_COUNT and band > 0:
             band -= 1
             counts = counts + self.counts[band]
-        total = counts.sum()
+            total = float(counts.sum())
         if total < LEAST_COUNT:
-            return float("inf")
-        reached = np.cumsum(counts)
-        at = int(np.searchsorted(reached, share * total))
-        below = float(reached[at - 1]) if at > 0 else 0.0
-        width = float(reached[at]) - below
-        return bin_floor(at, (share * total - below) / width if width > 0.0 else 0.0)
+            return [float("inf")] * len(shares)
+        reached = counts.cumsum()
+        found = []
+        for share, at in zip(
+            shares, reached.searchsorted([share * total for share in shares]).tolist(), strict=True
+        ):
+            below = float(reached[at - 1]) if at > 0 else 0.0
+            width = float(reached[at]) - below
+            found.append(bin_floor(at, (share * total - below) / width if width > 0.0 else 0.0))
+        return found

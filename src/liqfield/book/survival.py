@@ -31,23 +31,45 @@ class Survival:
     """
 
     def __init__(self) -> None:
-        self.by_age = np.zeros((BANDS, AGE_STEPS, 3))
-        self.approach = np.zeros((BANDS, 3))
-        self.exposure_s = np.zeros(BANDS)
-        self.ends_at = np.zeros((BANDS, 3))
+        # Flat lists: walls end one at a time, and a list counts faster than an array.
+        self._by_age = [0.0] * (BANDS * AGE_STEPS * 3)
+        self._approach = [0.0] * (BANDS * 3)
+        self._exposure_s = [0.0] * BANDS
+        self._ends_at = [0.0] * (BANDS * 3)
+
+    @property
+    def by_age(self) -> FloatArray:
+        return np.array(self._by_age).reshape(BANDS, AGE_STEPS, 3)
+
+    @property
+    def approach(self) -> FloatArray:
+        return np.array(self._approach).reshape(BANDS, 3)
+
+    @property
+    def exposure_s(self) -> FloatArray:
+        return np.array(self._exposure_s)
+
+    @property
+    def ends_at(self) -> FloatArray:
+        return np.array(self._ends_at).reshape(BANDS, 3)
 
     def expose(self, band: int, seconds: float) -> None:
         """A wall stood for so long with the price in this band."""
-        self.exposure_s[band] += seconds
+        self._exposure_s[band] += seconds
 
     def end(self, born: int, nearest: int, last: int, age_s: float, how: int) -> None:
         """A life is over. Bands: at birth, nearest the price ever came, at the end."""
-        self.by_age[born, age_step(age_s), how] += 1
-        self.ends_at[last, how] += 1
+        self._by_age[(born * AGE_STEPS + age_step(age_s)) * 3 + how] += 1.0
+        self.end_unborn(last, how)
         # The price came through every band from birth to the nearest.
-        self.approach[nearest : max(born, nearest) + 1, 0] += 1
-        if how in (PULLED, FILLED):
-            self.approach[nearest, 1 + how] += 1
+        for band in range(nearest, max(born, nearest) + 1):
+            self._approach[band * 3] += 1.0
+        if how != CENSORED:
+            self._approach[nearest * 3 + 1 + how] += 1.0
+
+    def end_unborn(self, last: int, how: int) -> None:
+        """The end of a life whose beginning was not seen: it counts for the hazard only."""
+        self._ends_at[last * 3 + how] += 1.0
 
     def survival(self, how: int | None = None, born: slice = slice(None)) -> FloatArray:
         """float64[AGE_STEPS]: share alive after each age step; how: only that end counts."""

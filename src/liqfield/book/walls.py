@@ -21,7 +21,7 @@ from liqfield.book.bands import BANDS, band_of
 from liqfield.book.sizes import LevelSizes
 from liqfield.book.survival import CENSORED, FILLED, PULLED, Survival
 from liqfield.model.analytics import WallState
-from liqfield.model.events import FloatArray
+from liqfield.model.events import FloatArray, IntArray
 
 SECOND_NS = 1_000_000_000
 AGGRESSION_S = 64
@@ -172,25 +172,26 @@ class WallTracker:
         self._ended: deque[WallEnd] = deque(maxlen=32)
         self._flips: deque[WallEnd] = deque(maxlen=64)
         self._flip_ns: tuple[deque[int], deque[int]] = (deque(maxlen=64), deque(maxlen=64))
-        self._aggression = np.zeros((2, AGGRESSION_S))  # coins bought [1] and sold [0] by second
+        # Coins bought [1] and sold [0] by second.
+        self._aggression = ([0.0] * AGGRESSION_S, [0.0] * AGGRESSION_S)
         self._second = 0
 
     # ---- what the book says -------------------------------------------------------------------
 
-    def learn(self, distance: FloatArray, quantity: FloatArray) -> None:
-        """Sample all levels of the book: thresholds follow."""
+    def learn(self, distance: FloatArray, quantity: FloatArray) -> IntArray:
+        """Sample all levels of the book: thresholds follow. Returns which levels are large."""
         chosen = self.settings
-        self.sizes.sample(distance, quantity)
+        bands = self.sizes.sample(distance, quantity)
         for band in range(BANDS):
-            self.usual[band] = self.sizes.quantile(band, 0.5)
-            if self.usual[band] == np.inf:
+            usual, wide, least = self.sizes.quantiles(band, (0.5, 0.9, chosen.quantile))
+            self.usual[band] = usual
+            if usual == math.inf:
                 continue
-            least = self.sizes.quantile(band, chosen.quantile)
-            self.large[band] = max(least, chosen.times_usual * self.usual[band])
-            spread = self.sizes.quantile(band, 0.9) / self.usual[band]
-            times = min(chosen.stand_out, math.pow(spread, chosen.spread_power))
-            self.told[band] = max(self.large[band], times * self.usual[band])
+            self.large[band] = large = max(least, chosen.times_usual * usual)
+            times = min(chosen.stand_out, math.pow(wide / usual, chosen.spread_power))
+            self.told[band] = max(large, times * usual)
         self.large[band_of(chosen.reach) + 1 :] = np.inf
+        return np.flatnonzero(quantity >= self.large[bands])
 
     def touch(self, touch: Touch, at_ns: int, mid_tick: float, *, seen_born: bool = True) -> int:
         """Fold a change of a watched or large level; +1 a wall began, 0 nothing to watch."""
@@ -199,25 +200,30 @@ class WallTracker:
         wall = self.standing.get(touch.tick * 2 + touch.is_ask)
         if wall is None:
             return self._begin(touch, at_ns, distance, seen_born)
-        wall.size, wall.distance = touch.after, distance
-        wall.nearest = min(wall.nearest, abs(distance))
-        wall.filled += touch.filled
-        wall.cancelled += touch.cancelled
-        wall.last_filled += touch.filled
-        wall.last_cancelled += touch.cancelled
-        if touch.after > touch.before:
-            wall.added += touch.after - touch.before
-        if wall.size > 1.2 * wall.peak:
-            wall.grown_ns = at_ns
-        if wall.size >= wall.peak:
-            wall.peak = wall.size
-        if wall.size >= chosen.near_share * wall.peak:
+        size = touch.after
+        wall.size, wall.distance = size, distance
+        if abs(distance) < wall.nearest:
+            wall.nearest = abs(distance)
+        if size > touch.before:
+            wall.added += size - touch.before
+        else:
+            filled, cancelled = touch.filled, touch.cancelled
+            wall.filled += filled
+            wall.cancelled += cancelled
+            wall.last_filled += filled
+            wall.last_cancelled += cancelled
+        peak = wall.peak
+        if size >= peak:
+            if size > 1.2 * peak:
+                wall.grown_ns = at_ns
+            wall.peak = peak = size
+        if size >= chosen.near_share * peak:
             wall.last_filled = wall.last_cancelled = 0.0
             if wall.ended_ns:
                 self._ending.remove(wall)
                 wall.ended_ns = 0
-        elif wall.ended_ns == 0 and wall.size <= chosen.end_share * wall.peak:
-            wall.ended_ns, wall.at_end = at_ns, (distance, wall.size)
+        elif wall.ended_ns == 0 and size <= chosen.end_share * peak:
+            wall.ended_ns, wall.at_end = at_ns, (distance, size)
             self._ending.append(wall)
         return 0
 
@@ -239,22 +245,27 @@ class WallTracker:
         second = at_ns // SECOND_NS
         if second > self._second:
             for gone in range(self._second + 1, min(second, self._second + AGGRESSION_S) + 1):
-                self._aggression[:, gone % AGGRESSION_S] = 0.0
+                for flow in self._aggression:
+                    flow[gone % AGGRESSION_S] = 0.0
             self._second = second
         if second > self._second - AGGRESSION_S:
-            self._aggression[is_buy, second % AGGRESSION_S] += quantity
+            self._aggression[is_buy][second % AGGRESSION_S] += quantity
 
     def watch_time(self, seconds: float, mid_tick: float, sight: tuple[int, int]) -> list[int]:
         """Once a pace: exposure by distance, the nearest approach; returns keys out of sight."""
         gone = []
+        low, high = sight
+        farthest = 1.5 * self.settings.reach
+        expose = self.survival.expose
         for key, wall in self.standing.items():
             if wall.ended_ns:
                 continue
-            wall.distance = wall.tick / mid_tick - 1.0
-            away = abs(wall.distance)
-            wall.nearest = min(wall.nearest, away)
-            self.survival.expose(band_of(away), seconds)
-            if away > 1.5 * self.settings.reach or not sight[0] <= wall.tick <= sight[1]:
+            wall.distance = distance = wall.tick / mid_tick - 1.0
+            away = abs(distance)
+            if away < wall.nearest:
+                wall.nearest = away
+            expose(band_of(away), seconds)
+            if away > farthest or not low <= wall.tick <= high:
                 gone.append(key)
         return gone
 
@@ -289,7 +300,7 @@ class WallTracker:
         survival = self.survival
         for array in (
             self.sizes.counts,
-            self._aggression,
+            np.array(self._aggression),
             survival.by_age,
             survival.approach,
             survival.exposure_s,
@@ -303,8 +314,11 @@ class WallTracker:
     def _begin(self, touch: Touch, at_ns: int, distance: float, seen_born: bool) -> int:
         away = abs(distance)
         band = band_of(away)
-        if touch.after < self.large[band] or away > self.settings.reach:
+        large = self.large[band]
+        if touch.after < large or away > self.settings.reach:
             return 0
+        if seen_born and touch.before >= large:
+            return 0  # it did not grow: another level's cell of the watch
         if len(self.standing) >= self.settings.capacity:
             self.ignored += 1
             return 0
@@ -319,7 +333,7 @@ class WallTracker:
             nearest = min(band_of(wall.nearest), wall.born_band)
             self.survival.end(wall.born_band, nearest, last, age_s, how)
         else:
-            self.survival.ends_at[last, how] += 1
+            self.survival.end_unborn(last, how)
 
     def _judge(self, wall: Wall) -> list[WallFact]:
         chosen = self.settings
@@ -394,7 +408,7 @@ class WallTracker:
         seconds = [s for s in range(middle - span, middle + span + 1) if s <= self._second]
         flow = self._aggression[end.is_ask]
         within = float(sum(flow[s % AGGRESSION_S] for s in seconds))
-        pace = float(flow.sum()) / AGGRESSION_S * len(seconds)
+        pace = float(np.sum(flow)) / AGGRESSION_S * len(seconds)
         if within < chosen.flip_times * pace or within < 0.25 * end.peak:
             return []
         times = self._flip_ns[end.is_ask]

@@ -67,7 +67,7 @@ class MarketAnalytics:
     """Readings of one base asset over its instruments.
 
     Hooks get each fact once: repeats are gone, trades are market volume only. `on_book` follows
-    the book's own update; `before_book` comes right before it, while the old sizes are still there.
+    the book's own update.
     """
 
     def __init__(self, base: str, flow: FlowSettings | None = None) -> None:
@@ -97,9 +97,10 @@ class MarketAnalytics:
 
     def on_clock(self, now_ns: int) -> None:
         """The engine's clock moved; comes before the fact that moved it."""
-        self.clock_ns = now_ns
-        if self.flow.needs_second(now_ns):
-            self.flow.second({key: of.sync.ladder for key, of in self._of.items()})
+        flow = self.flow
+        self.clock_ns = flow.clock_ns = now_ns
+        if now_ns >= flow.due_ns:
+            flow.second({key: of.sync.ladder for key, of in self._of.items()})
 
     def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
         """A column of the map is due: what lies ahead of the price is looked up again."""
@@ -111,13 +112,8 @@ class MarketAnalytics:
     def on_trade(self, trade: Trade) -> None:
         """One market execution."""
         of = self._of[trade.instrument_id]
-        is_buy = trade.aggressor is Aggressor.BUY
-        of.book.trade(trade.price, trade.quantity, is_buy, trade.event_ns)
+        of.book.trade(trade.price, trade.quantity, trade.aggressor is Aggressor.BUY, trade.event_ns)
         self.flow.on_trade(trade)
-
-    def before_book(self, event: BookSnapshot | BookDelta) -> None:
-        """A book message is about to be folded into the book."""
-        self._of[event.instrument_id].book.before(event)
 
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message was folded: `sync.ladder` is the true book now, or None."""
@@ -126,7 +122,7 @@ class MarketAnalytics:
         while of.book.facts:
             fact = of.book.facts.popleft()
             self.events.append(flow_event(of.instrument.venue, fact, of.book.tick_usd))
-        self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
+        self.flow.on_book(event.instrument_id, of.sync.ladder)
 
     def on_quote(self, quote: BestQuote) -> None:
         """The venue's own top of book."""

@@ -13,6 +13,8 @@ from liqfield.model.events import Event, Gap, Listing, Notice, Turnover, Unknown
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import BookRule, ContractKind
 
+APART = frozenset({Unknown, Notice, Gap, Listing, Turnover})  # of no instrument that is followed
+
 
 class Engine:
     """All state of the program.
@@ -42,6 +44,9 @@ class Engine:
         """Fold one event; returns what is due because of it."""
         kind = type(event)
         self.events[kind.__name__] += 1
+        if kind not in APART:
+            market = self._market_of.get(event.instrument_id)  # type: ignore[union-attr]
+            return market.step(event) if market is not None else []  # type: ignore[arg-type]
         if kind is Unknown:
             self.unknown[f"{event.venue} {event.kind}"] += 1  # type: ignore[union-attr]
             return []
@@ -55,11 +60,9 @@ class Engine:
         if isinstance(event, Listing):
             self.list(event.instrument)
             return []
-        if isinstance(event, Turnover):
-            self.turnover_usd[event.instrument_id] = event.notional_usd
-            return []
-        market = self._market_of.get(event.instrument_id)  # type: ignore[union-attr]
-        return market.step(event) if market is not None else []  # type: ignore[arg-type]
+        assert isinstance(event, Turnover)
+        self.turnover_usd[event.instrument_id] = event.notional_usd
+        return []
 
     def past(self, event: Event) -> Iterable[list[Output]]:
         """What must be folded before this event, in small pieces; `step` does it all at once."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.cascade.push import PushDetector
@@ -69,6 +70,8 @@ class InstrumentFlow:
         self.instrument = instrument
         self.touch = TouchImbalance()
         self.levels = LevelImbalance()
+        self.best_ticks = np.zeros((2, LEVELS), np.int64)  # what `levels` reads: bids, asks
+        self.best_coins = np.zeros((2, LEVELS))
         self.absorption = AbsorptionDetector(
             instrument.venue, instrument.tick_usd, settings.absorption
         )
@@ -149,8 +152,9 @@ class FlowReadings:
         self.of_touch, self.of_trades = RollingImpact(), RollingImpact()
         self.ofi: float | None = None
         self.clusters: tuple[Cluster, ...] = ()
-        self.clock_ns = 0
+        self.clock_ns = 0  # set by the owner for every fact that moves it
         self._second = 0
+        self.due_ns = S
         self._mapped_ns = 0
         self.price = 0.0  # pooled, from the venues' mean moves
         self._impact: ImpactFit | None = None
@@ -194,13 +198,13 @@ class FlowReadings:
         if ladder is None:
             flow.levels.reset()
             return
-        bid_ticks, bids = ladder.top(BID, LEVELS)
-        ask_ticks, asks = ladder.top(ASK, LEVELS)
-        flow.levels.update(bid_ticks, bids, ask_ticks, asks)
-        if self.clock_ns - flow.quoted_ns > QUOTES_GONE_NS and len(bids) and len(asks):
+        ticks, coins = flow.best_ticks, flow.best_coins
+        ladder.best_levels(ticks, coins)
+        flow.levels.update(ticks, coins)
+        if self.clock_ns - flow.quoted_ns > QUOTES_GONE_NS and coins[:, 0].all():
             unit = flow.instrument.tick_usd
-            top = (bid_ticks[0] * unit, bids[0], ask_ticks[0] * unit, asks[0])
-            bid, bid_quantity, ask, ask_quantity = map(float, top)
+            bid, ask = (ticks[:, 0] * unit).tolist()
+            bid_quantity, ask_quantity = coins[:, 0].tolist()
             flow.touch.update(bid, bid_quantity, ask, ask_quantity)
             flow.absorption.on_top(bid, bid_quantity, ask, ask_quantity)
 
@@ -235,17 +239,12 @@ class FlowReadings:
 
     # ---- time ---------------------------------------------------------------------------------
 
-    def needs_second(self, now_ns: int) -> bool:
-        """Is a whole second over? Called for every fact that moves the clock."""
-        self.clock_ns = now_ns
-        return now_ns // S > self._second
-
     def second(self, ladders: dict[str, Ladder | None]) -> None:
-        """Close the second; `ladders` by instrument id."""
+        """Close the second, once `clock_ns` reached `due_ns`; `ladders` by instrument id."""
         now = self.clock_ns // S
         elapsed = min(now - self._second, 3600) if self._second else 1
         is_window = now // WINDOW_S > self._second // WINDOW_S
-        self._second = now
+        self._second, self.due_ns = now, (now + 1) * S
         net = gross = 0.0
         bids = asks = 0.0
         moves: list[float] = []

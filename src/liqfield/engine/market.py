@@ -58,6 +58,8 @@ DAY_NS = 86_400_000_000_000
 # A venue's clock may run ahead of ours (a recording shows 1.27 s); beyond this it is not believed.
 MAX_AHEAD_NS = 5_000_000_000
 BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
+MAYBE_PAST = frozenset({Candle, FundingRate, OpenInterest})
+LIVE_KINDS = frozenset({Trade, MarkPrice})  # their first one ends the past
 
 
 class RecentKeys:
@@ -172,19 +174,25 @@ class MarketEngine:
         state = self.instruments.get(event.instrument_id)
         if state is None:
             return []
-        if type(event) is ImportedPast:
+        kind = type(event)
+        if kind is ImportedPast:
+            assert isinstance(event, ImportedPast)
             for past in event.events:
                 self._history.add(past)
             self._joined_ns = max(self._joined_ns, event.event_ns)
             return []
-        handler = self._handlers.get(type(event))
+        handler = self._handlers.get(kind)
         if handler is None:
             return []
-        if getattr(event, "is_history", False) or (type(event) is FundingRate and event.is_settled):
+        if kind in MAYBE_PAST and (
+            getattr(event, "is_history", False) or getattr(event, "is_settled", False)
+        ):
             self._history.add(event)
             return []
         outputs = list(chain.from_iterable(self.past(event))) if self._has_past() else []
-        at_ns = min(event.event_ns, event.received_ns + MAX_AHEAD_NS)
+        at_ns, believed_ns = event.event_ns, event.received_ns + MAX_AHEAD_NS
+        if at_ns > believed_ns:
+            at_ns = believed_ns
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
             self.analytics.on_clock(at_ns)
@@ -203,7 +211,7 @@ class MarketEngine:
         read. Between pieces the caller may look, but fold nothing else.
         """
         if self._folding is None:
-            is_live = type(event) in (Trade, MarkPrice) and event.instrument_id in self.instruments
+            is_live = type(event) in LIVE_KINDS and event.instrument_id in self.instruments
             if not (self._history and is_live):
                 return
             self._folding = self._fold_past(event.event_ns)
@@ -321,8 +329,7 @@ class MarketEngine:
     # ---- handlers: one a kind -----------------------------------------------------------------
 
     def _on_book(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
-        assert isinstance(event, BookSnapshot | BookDelta)
-        self.analytics.before_book(event)
+        assert isinstance(event, BookSnapshot) or isinstance(event, BookDelta)  # noqa: SIM101
         need = state.sync.push(event)
         self.analytics.on_book(event)
         if need is None:

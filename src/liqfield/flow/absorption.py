@@ -77,6 +77,7 @@ class AbsorptionDetector:
         self._seconds: deque[Second] = deque(maxlen=self.settings.window_s)
         self._now = Second()
         self._touch = [0.0, 0.0]  # best bid, best ask
+        self._touch_rows = [-1, -1]  # where they are; -1 = not looked up yet
         memory = self.settings.memory_s
         self._usual = (DecayedQuantile(memory), DecayedQuantile(memory))
         self._standing: list[Standing | None] = [None, None]
@@ -98,24 +99,29 @@ class AbsorptionDetector:
 
     def on_top(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
         """The best quotes now."""
-        self._touch[0], self._touch[1] = bid, ask
-        width = self._row_usd
+        touch, width = self._touch, self._row_usd
         if width <= 0.0:
+            touch[0], touch[1] = bid, ask
             return
-        row = math.floor(bid / width + 1e-9)
-        shown = self._now.shown[0]
-        if bid_quantity > shown.get(row, 0.0):
-            shown[row] = bid_quantity
-        row = math.floor(ask / width + 1e-9)
-        shown = self._now.shown[1]
-        if ask_quantity > shown.get(row, 0.0):
-            shown[row] = ask_quantity
+        rows = self._touch_rows
+        # Most quotes change sizes alone.
+        if bid != touch[0] or rows[0] < 0:
+            touch[0] = bid
+            rows[0] = math.floor(bid / width + 1e-9)
+        if ask != touch[1] or rows[1] < 0:
+            touch[1] = ask
+            rows[1] = math.floor(ask / width + 1e-9)
+        bids, asks = self._now.shown
+        if bid_quantity > bids.get(rows[0], 0.0):
+            bids[rows[0]] = bid_quantity
+        if ask_quantity > asks.get(rows[1], 0.0):
+            asks[rows[1]] = ask_quantity
 
     def reset(self) -> None:
         """After a loss of trades or quotes: what was seen of the window says nothing any more."""
         self._seconds.clear()
         self._now = Second()
-        self._touch = [0.0, 0.0]
+        self._touch, self._touch_rows = [0.0, 0.0], [-1, -1]
         self._standing = [None, None]
 
     # ---- verdicts -----------------------------------------------------------------------------
@@ -133,7 +139,11 @@ class AbsorptionDetector:
         ended = self._now
         self._now = Second()
         events: list[FlowEvent] = []
-        volumes = [sum(sum(s.hit[side].values()) for s in self._seconds) for side in (0, 1)]
+        volumes = [0.0, 0.0]
+        for second in self._seconds:
+            for side in (0, 1):
+                if second.hit[side]:
+                    volumes[side] += sum(second.hit[side].values())
         for side in (0, 1):
             standing = self._standing[side]
             if standing is not None:

@@ -29,9 +29,12 @@ class CandleBuilder:
             self._open = self._high = self._low = trade.price
             self._volume = self._buy = 0.0
         # A trade that arrives after its minute closed still counts, in the running one.
-        self._high = max(self._high, trade.price)
-        self._low = min(self._low, trade.price)
-        self._close = trade.price
+        price = trade.price
+        if price > self._high:
+            self._high = price
+        if price < self._low:
+            self._low = price
+        self._close = price
         self._volume += trade.quantity
         if trade.aggressor is Aggressor.BUY:
             self._buy += trade.quantity

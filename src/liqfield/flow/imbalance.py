@@ -78,7 +78,7 @@ def add_levels(
     """Add the change of each level to ofi[LEVELS] and remember the new state.
 
     ticks int64[2, LEVELS], quantity float64[2, LEVELS]: bids, asks, best first; a level that does
-    not exist has quantity 0 and the worst thinkable tick (0 for bids, a huge one for asks).
+    not exist has quantity 0 and a tick worse than any.
     """
     for m in range(ofi.size):
         e = 0.0
@@ -99,34 +99,17 @@ def add_levels(
 class LevelImbalance:
     """OFI over `LEVELS` levels of the book, and the weights that make one number of it."""
 
-    NO_ASK = 1 << 62
-
     def __init__(self, keep: int = 180) -> None:
         self.ofi = np.zeros(LEVELS)
         self.weights = np.full(LEVELS, 1.0 / LEVELS)
         self._windows = np.zeros((keep, LEVELS))
         self._count = 0
         self._is_fresh = True
-        self._ticks = np.zeros((2, LEVELS), np.int64)
-        self._quantity = np.zeros((2, LEVELS))
         self._old_ticks = np.zeros((2, LEVELS), np.int64)
         self._old = np.zeros((2, LEVELS))
 
-    def update(
-        self,
-        bid_ticks: IntArray,
-        bid_quantity: FloatArray,
-        ask_ticks: IntArray,
-        ask_quantity: FloatArray,
-    ) -> None:
-        """The best levels of the book after a message, best first, at most LEVELS a side."""
-        b, a = len(bid_ticks), len(ask_ticks)
-        ticks, quantity = self._ticks, self._quantity
-        if b < LEVELS or a < LEVELS:
-            ticks[0], ticks[1] = 0, self.NO_ASK
-            quantity[:] = 0.0
-        ticks[0, :b], ticks[1, :a] = bid_ticks, ask_ticks
-        quantity[0, :b], quantity[1, :a] = bid_quantity, ask_quantity
+    def update(self, ticks: IntArray, quantity: FloatArray) -> None:
+        """The best levels after a book message, as `add_levels` takes them."""
         if self._is_fresh:
             self._old_ticks[:], self._old[:] = ticks, quantity
             self._is_fresh = False

@@ -9,26 +9,40 @@ from liqfield.model.sides import Aggressor
 
 
 class RecentVolume:
-    """A ring of the newest `capacity` trades; memory is fixed, the oldest are overwritten."""
+    """A ring of the newest `capacity` trades; memory is fixed, the oldest are overwritten.
+
+    Trades wait in a list and enter the ring many at a time.
+    """
 
     def __init__(self, capacity: int = 1 << 15) -> None:
         self._at_ns = np.zeros(capacity, np.int64)
         self._price = np.zeros(capacity)
         self._signed = np.zeros(capacity)
         self._count = 0
+        self._fresh: list[Trade] = []
+        self._batch = min(capacity, 256)
 
     def update(self, trade: Trade) -> None:
-        i = self._count % len(self._at_ns)
-        self._at_ns[i] = trade.event_ns
-        self._price[i] = trade.price
-        signed = trade.quantity if trade.aggressor is Aggressor.BUY else -trade.quantity
-        self._signed[i] = signed
-        self._count += 1
+        self._fresh.append(trade)
+        if len(self._fresh) >= self._batch:
+            self._settle()
+
+    def _settle(self) -> None:
+        fresh = self._fresh
+        at = np.arange(self._count, self._count + len(fresh)) % len(self._at_ns)
+        self._at_ns[at] = [t.event_ns for t in fresh]
+        self._price[at] = [t.price for t in fresh]
+        self._signed[at] = [
+            t.quantity if t.aggressor is Aggressor.BUY else -t.quantity for t in fresh
+        ]
+        self._count += len(fresh)
+        fresh.clear()
 
     def rows(
         self, step: float, first_row: int, count: int, since_ns: int
     ) -> tuple[FloatArray, FloatArray]:
         """(delta, traded), float64[count] base coins each: rows of `step` USD from first_row on."""
+        self._settle()
         filled = min(self._count, len(self._at_ns))
         fresh = self._at_ns[:filled] >= since_ns
         row = np.floor(self._price[:filled][fresh] / step + 1e-9).astype(np.int64) - first_row

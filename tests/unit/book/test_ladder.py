@@ -35,8 +35,10 @@ def test_equals_two_dicts(
     fast, slow = Ladder(), DictBook()
     for centre, bids, asks in messages:
         message = levels([(centre + t, q) for t, q in bids], [(centre + t, q) for t, q in asks])
+        rested = _one_by_one(slow, message)
         fast.apply(message)
-        slow.apply(message)
+        assert fast.applied is message or not len(message.price_ticks)
+        assert fast.before.tolist() == rested or not len(message.price_ticks)
     for side in (BID, ASK):
         ticks, quantity = fast.levels(side)
         assert dict(zip(ticks.tolist(), quantity.tolist(), strict=True)) == slow.sides[side]
@@ -46,6 +48,37 @@ def test_equals_two_dicts(
     # The window follows the bid; a side wholly outside it is still found.
     assert fast.best_bid == (want_bid[0][0] if want_bid else None)
     assert fast.best_ask == (want_ask[0][0] if want_ask else None)
+
+
+def _one_by_one(book: DictBook, message: BookLevels) -> list[float]:
+    """Apply a message level by level; what rested at each."""
+    rested = []
+    for i, (tick, coins) in enumerate(
+        zip(message.price_ticks.tolist(), message.quantity.tolist(), strict=True)
+    ):
+        side = BID if i < message.bid_count else ASK
+        rested.append(book.sides[side].get(tick, 0.0))
+        one = [(tick, coins)]
+        book.apply(levels(one, []) if side == BID else levels([], one))
+    return rested
+
+
+def test_far_levels_come_and_go_by_the_thousand() -> None:
+    """The table of far levels grows, forgets what was deleted, and keeps the rest."""
+    fast, slow = Ladder(), DictBook()
+    centre = 10_000_000
+    for turn in range(40):
+        first = centre + WINDOW + turn * 700
+        gone = [(first - 2_100 + k, 0.0) for k in range(0, 700, 2)]
+        message = levels([(centre, 1.0 + turn)], [(first + k, 0.5 + k) for k in range(700)] + gone)
+        fast.apply(message)
+        slow.apply(message)
+    ticks, quantity = fast.levels(ASK)
+    assert dict(zip(ticks.tolist(), quantity.tolist(), strict=True)) == slow.sides[ASK]
+    assert [fast.quantity(ASK, t) for t in ticks[:50].tolist()] == quantity[:50].tolist()
+    best, _ = fast.top(ASK, 3)
+    assert best.tolist() == ticks[:3].tolist() == sorted(slow.sides[ASK])[:3]
+    assert fast.best_ask == best[0]
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, unique=True), st.integers(1, 30))

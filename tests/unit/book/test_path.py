@@ -65,7 +65,6 @@ class Book:
             now, at = self.now, self.sequence
             event = BookDelta(self.sync.instrument_id, now, now, at, at, -1, levels)
         assert event.levels.bid_count >= len(rows)
-        self.reader.before(event)
         self.sync.push(event)
         self.reader.after(event, self.now)
         assert self.sync.ladder is not None

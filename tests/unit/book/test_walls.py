@@ -67,7 +67,6 @@ class Feed:
         return [fact for fact in self.facts if isinstance(fact, WallEnd)]
 
     def _push(self, event: BookSnapshot | BookDelta) -> None:
-        self.reader.before(event)
         self.sync.push(event)
         self.reader.after(event, self.now)
         self.facts += self.reader.facts

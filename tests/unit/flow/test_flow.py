@@ -210,6 +210,9 @@ def test_a_gap_is_no_flow() -> None:
     assert live.ofi == 0.0
 
 
+NO_ASK = 1 << 62
+
+
 @given(st.lists(quotes_st, min_size=2, max_size=6))
 def test_level_one_of_the_book_is_the_touch(books: list[list[BestQuote]]) -> None:
     """Level m is the formula at level m: built from books whose levels are given."""
@@ -221,12 +224,12 @@ def test_level_one_of_the_book_is_the_touch(books: list[list[BestQuote]]) -> Non
         asks = sorted({int(q.ask_price): q.ask_quantity for q in book}.items())
         bids, asks = bids[:LEVELS], asks[:LEVELS]
         states.append((bids, asks))
-        live.update(
-            np.array([p for p, _ in bids], np.int64),
-            np.array([x for _, x in bids]),
-            np.array([p for p, _ in asks], np.int64),
-            np.array([x for _, x in asks]),
-        )
+        ticks, coins = np.zeros((2, LEVELS), np.int64), np.zeros((2, LEVELS))
+        ticks[1] = NO_ASK
+        for side, rows in enumerate((bids, asks)):
+            for k, (price, size) in enumerate(rows):
+                ticks[side, k], coins[side, k] = price, size
+        live.update(ticks, coins)
     assert depth >= 1
     for m in range(LEVELS):
         chain = [
@@ -234,7 +237,7 @@ def test_level_one_of_the_book_is_the_touch(books: list[list[BestQuote]]) -> Non
                 k,
                 bids[m][0] if m < len(bids) else 0,
                 bids[m][1] if m < len(bids) else 0.0,
-                asks[m][0] if m < len(asks) else LevelImbalance.NO_ASK,
+                asks[m][0] if m < len(asks) else NO_ASK,
                 asks[m][1] if m < len(asks) else 0.0,
             )
             for k, (bids, asks) in enumerate(states)

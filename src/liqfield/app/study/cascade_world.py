@@ -255,9 +255,6 @@ class FlowOnly(MarketAnalytics):
     def on_trade(self, trade: Trade) -> None:
         self.flow.on_trade(trade)
 
-    def before_book(self, event: BookSnapshot | BookDelta) -> None:
-        del event
-
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
 
@@ -318,7 +315,8 @@ class _Run:
 
     def _plain(self, event: MarketEvent) -> None:
         """The baseline detector sees the same facts through the same hooks."""
-        if self.plain.needs_second(self.engine.clock_ns):
+        self.plain.clock_ns = self.engine.clock_ns
+        if self.plain.clock_ns >= self.plain.due_ns:
             self.plain.second({})
         if isinstance(event, Trade):
             self.plain.on_trade(event)

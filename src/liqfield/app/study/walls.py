@@ -109,7 +109,6 @@ class Watcher:
                 book.trade(event.price, event.quantity, is_buy, event.event_ns)
             elif isinstance(event, BookSnapshot | BookDelta):
                 of, book = self.books[event.instrument_id]
-                book.before(event)
                 book.sync.push(event)
                 book.after(event, event.event_ns)
                 while book.facts:
