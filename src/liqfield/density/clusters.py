@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from liqfield.density.combine import combine, placed
+from liqfield.density.combine import combine, placed_usd
 from liqfield.model.estimates import SIDES, Cluster, Confidence, LiquidationDensity
 from liqfield.model.events import FloatArray
 
@@ -70,7 +70,7 @@ def find_clusters(
     if whole is None:
         return ()
     parts = {
-        d.instrument_id.partition(":")[0]: placed(d, whole.grid)[0].sum(axis=1) for d in densities
+        d.instrument_id.partition(":")[0]: placed_usd(d, whole.grid) for d in densities
     }
     usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
