@@ -69,9 +69,7 @@ def find_clusters(
     whole = combine(densities)
     if whole is None:
         return ()
-    parts = {
-        d.instrument_id.partition(":")[0]: placed_usd(d, whole.grid) for d in densities
-    }
+    parts = {d.instrument_id.partition(":")[0]: placed_usd(d, whole.grid) for d in densities}
     usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
     reach = int(chosen.reach / whole.grid.width)

@@ -41,9 +41,7 @@ def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | Non
     for d in sorted(densities, key=lambda d: d.instrument_id):
         ages = _NONE if d.age_s is None else d.age_s
         offset = _offset(d, shared.grid)
-        kernels.pool(
-            d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside
-        )
+        kernels.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
         outside += d.outside_usd
     usd = mass.sum(axis=1)
     return LiquidationDensity(

@@ -29,7 +29,7 @@ from liqfield.model.analytics import (
     PathView,
     WallView,
 )
-from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
+from liqfield.model.estimates import Cluster, DensityColumn, LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -212,6 +212,14 @@ class MarketEngine:
             for _, state in sorted(self.instruments.items())
         )
         return tuple(with_quirks(venue, density) for venue, density in found if density is not None)
+
+    def columns(self) -> tuple[DensityColumn, ...]:
+        """As `densities`, of what a history keeps: no intervals, no ages."""
+        found = (
+            (state.instrument.venue, state.density.column())
+            for _, state in sorted(self.instruments.items())
+        )
+        return tuple(with_quirks(venue, column) for venue, column in found if column is not None)
 
     def paths(
         self, clusters: Sequence[Cluster], density: LiquidationDensity | None
@@ -406,9 +414,9 @@ class MarketEngine:
                     continue
                 event = known  # noqa: PLW2901
             if due_ns and event.event_ns > due_ns:
-                densities = self.densities()
-                if densities:
-                    outputs.append(ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, densities))
+                columns = self.columns()
+                if columns:
+                    outputs.append(ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, columns))
             if event.event_ns > due_ns:
                 whole, rest = divmod(event.event_ns, HISTORY_COLUMN_NS)
                 due_ns = (whole + (rest > 0)) * HISTORY_COLUMN_NS

@@ -46,9 +46,7 @@ class DensityColumn(msgspec.Struct, frozen=True, gc=False, eq=False):
     forced_share: float = 1.0
 
 
-class LiquidationDensity(
-    DensityColumn, frozen=True, gc=False, eq=False, kw_only=True
-):
+class LiquidationDensity(DensityColumn, frozen=True, gc=False, eq=False, kw_only=True):
     """The whole read-out of one venue's instrument, with intervals and ages.
 
     p10, p90      float64[2, bins]: 80 % interval of the sum over bands
