@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import statistics
@@ -27,13 +28,15 @@ ROOT = Path(__file__).resolve().parents[1]
 LATER_START_S, FIRST_START_S, GIVE_UP_S = 5.0, 180.0, 300.0
 
 
-async def _first_column(url: str) -> None:
-    """Until a map frame comes: binary, sent for every column."""
+async def _first_column(url: str, base: str) -> None:
+    """Until a map frame comes: binary, sent for every column. A market must be known to follow."""
     async with connect(url, compression=None, max_size=1 << 24, ping_interval=None) as socket:
-        await socket.send('{"t":"subscribe","topics":["map:BTC:all"]}')
         async for data in socket:
             if isinstance(data, bytes):
                 return
+            hello = json.loads(data)
+            if hello["t"] == "hello" and any(m["base"] == base for m in hello["markets"]):
+                await socket.send(json.dumps({"t": "subscribe", "topics": [f"map:{base}:all"]}))
 
 
 async def _one(data: str, cache: str, markets: str) -> dict[str, float]:
@@ -57,7 +60,7 @@ async def _one(data: str, cache: str, markets: str) -> dict[str, float]:
         seen["address printed"] = time.perf_counter() - started
         address = next(word for word in line.decode().split() if word.startswith("http://"))
         url = address.rstrip("/").replace("http", "ws", 1) + "/ws"
-        await asyncio.wait_for(_first_column(url), GIVE_UP_S)
+        await asyncio.wait_for(_first_column(url, markets.split(",")[0]), GIVE_UP_S)
         seen["first map on the socket"] = time.perf_counter() - started
     finally:
         process.terminate()

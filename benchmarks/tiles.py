@@ -47,11 +47,11 @@ class Market:
             self._mark,
             self._grid,
             self._usd,
-            sides,
-            sides,
             np.zeros(2),
             float(sides[0].sum()),
             Confidence(1.0),
+            p10=sides,
+            p90=sides,
         )
 
 

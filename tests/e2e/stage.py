@@ -71,8 +71,9 @@ def density(at_s: float) -> LiquidationDensity:
     usd[1][:, distance < 0.003] = 0.0
     sides = usd.sum(axis=1)
     return LiquidationDensity(
-        "binance:BTCUSDT", int(at_s * SECOND), MARK, grid, usd, sides * 0.6, sides * 1.6,
+        "binance:BTCUSDT", int(at_s * SECOND), MARK, grid, usd,
         np.zeros(2), float(sides[0].sum()), Confidence(0.7, ("a test",)),
+        p10=sides * 0.6, p90=sides * 1.6,
     )  # fmt: skip
 
 

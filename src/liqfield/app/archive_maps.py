@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from liqfield.density.combine import combine
+from liqfield.density.combine import combine_columns
 from liqfield.density.estimator import DensityEstimator
 from liqfield.model.errors import StoreError
 from liqfield.model.events import Candle, MarketEvent
@@ -113,14 +113,14 @@ class ArchiveMaps:
     async def _column(
         self, base: str, estimators: dict[str, DensityEstimator], due: int, column_s: int
     ) -> None:
-        found = [d for d in (e.get(due) for e in estimators.values()) if d is not None]
+        found = [d for d in (e.column(due) for e in estimators.values()) if d is not None]
         # An instrument whose imports have ended does not stand still in the map.
         found = [d for d in found if due - d.at_ns <= 3_600_000_000_000]
         for density in found:
             venue = density.instrument_id.partition(":")[0]
             self._maps.append(base, venue, due, density, column_s)
             await self._breathe()
-        pooled = combine(found)
+        pooled = combine_columns(found)
         if pooled is not None:
             self._maps.append(base, "all", due, pooled, column_s)
             self.columns += 1

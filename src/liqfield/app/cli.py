@@ -7,27 +7,26 @@ import contextlib
 import signal
 import sys
 import webbrowser
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 
 from liqfield import __version__
-from liqfield.app import files, store_commands
-from liqfield.app.demo import run_demo
-from liqfield.app.doctor import examine, to_text
-from liqfield.app.inspect import inspect as inspect_files
 from liqfield.app.settings import Settings, load
-from liqfield.app.terminal import Terminal
 from liqfield.model.errors import LiqfieldError
-from liqfield.store.foreign import open_recording
+
+if TYPE_CHECKING:
+    from liqfield.app.terminal import Terminal
 
 app = App(name="liqfield", version=__version__, help="Where leveraged positions are forced out.")
-files.register(app)
-store_commands.register(app)
-# Named, not imported: the studies bring the built-in market along, which a terminal does not need.
+# Named, not imported: a terminal needs neither tables nor the studies' market, and starts sooner.
+app.command("liqfield.app.files:map_command", name="map", help="Liquidation maps of a source.")
+app.command("liqfield.app.files:verify_command", name="verify", help="Score a file of maps.")
+app.command("liqfield.app.store_commands:store", name="store", help="What is kept on disk.")
+app.command("liqfield.app.store_commands:import_command", name="import", help="Read archives in.")
 app.command("liqfield.app.study.cli:study", name="study", help="Proofs where the truth is known.")
 
 Markets = Annotated[str | None, Parameter(help="comma-separated: BTC,ETH,top:50")]
@@ -52,7 +51,16 @@ def demo(
         settings,
         overrides={"port": port, "host": host, "markets": markets, "venues": venues},
     )
-    _run(chosen, "demo", None, lambda terminal: run_demo(terminal, seed), browser=browser)
+    from liqfield.app.demo import feed_demo, lab_process
+
+    async def serve() -> None:
+        # Its processor time beside our own imports: the market is started before them.
+        async with lab_process(chosen, seed) as lab:
+            await _serve(
+                chosen, "demo", None, lambda terminal: feed_demo(terminal, lab), browser=browser
+            )
+
+    _run(serve())
 
 
 @app.command
@@ -71,7 +79,7 @@ def live(
         overrides={"port": port, "host": host, "markets": markets, "venues": venues},
     )
     folder = chosen.data_path
-    _run(chosen, "live", folder, lambda terminal: terminal.feed(), browser=browser)
+    _run(_serve(chosen, "live", folder, lambda terminal: terminal.feed(), browser=browser))
 
 
 @app.command
@@ -88,18 +96,22 @@ def replay(
     chosen = load(settings, overrides={"port": port, "host": host, "speed": speed})
     chosen = msgspec.structs.replace(chosen, markets=())
 
+    from liqfield.store.foreign import open_recording
+
     async def source(terminal: Terminal) -> None:
         for path in files:
             await terminal.replay(open_recording(path, venue), chosen.speed)
         terminal.progress = "the recording has ended"
         await asyncio.Event().wait()
 
-    _run(chosen, "replay", None, source, browser=browser)
+    _run(_serve(chosen, "replay", None, source, browser=browser))
 
 
 @app.command
 def inspect(*files: Path, venue: str = "") -> None:
     """What is in a recording, as JSON: frames, events, unknown kinds, gaps, book checks."""
+    from liqfield.app.inspect import inspect as inspect_files
+
     report = inspect_files(files, venue)
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
@@ -115,6 +127,8 @@ def doctor(
     json: bool = False,
 ) -> None:
     """What is reachable and what is not, and why: venues, clock, disk, port, web app."""
+    from liqfield.app.doctor import examine, to_text
+
     chosen = load(settings, overrides={"port": port, "host": host, "venues": venues})
     elsewhere: dict[str, tuple[str, str]] = {}
     if endpoints is not None:
@@ -129,19 +143,12 @@ def doctor(
     raise SystemExit(0 if report.is_well else 1)
 
 
-def _run(
-    settings: Settings,
-    source: str,
-    folder: Path | None,
-    feed: Callable[[Terminal], Awaitable[None]],
-    *,
-    browser: bool,
-) -> None:
+def _run(serving: Coroutine[None, None, None]) -> None:
     with contextlib.suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(_serve(settings, source, folder, feed, browser=browser))
+    asyncio.run(serving)
 
 
 async def _serve(
@@ -152,6 +159,8 @@ async def _serve(
     *,
     browser: bool,
 ) -> None:
+    from liqfield.app.terminal import Terminal
+
     terminal = Terminal(settings, source, folder)
     async with terminal.serve() as address:
         print(f"liqfield {source}: {address.url}", flush=True)

@@ -8,13 +8,16 @@ top:50                      the fifty base assets with the highest turnover of 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from liqfield.app.settings import nearest
-from liqfield.engine.engine import Engine
 from liqfield.model.errors import SettingError
 from liqfield.venues.decoding import base_and_factor
+
+if TYPE_CHECKING:
+    from liqfield.engine.engine import Engine
 
 MAX_TOP = 500
 

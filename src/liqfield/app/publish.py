@@ -14,7 +14,7 @@ from liqfield.book.composite import BookSource, compose
 from liqfield.book.ladder import ASK, BID
 from liqfield.context.funding import VenueFunding, rate_8h, weighted_8h
 from liqfield.density.clusters import ClusterSettings, find_clusters
-from liqfield.density.combine import combine
+from liqfield.density.combine import combine, combine_columns
 from liqfield.engine.market import DAY_NS, InstrumentState, MarketEngine
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.model.estimates import Cluster, LiquidationDensity, StreamHealth
@@ -138,7 +138,7 @@ class Publisher:
         for density in due.densities:
             venue = density.instrument_id.partition(":")[0]
             self._maps.append(due.base, venue, due.at_ns, density, column_s)
-        pooled = combine(due.densities)
+        pooled = combine_columns(due.densities)
         if pooled is not None:
             self._maps.append(due.base, "all", due.at_ns, pooled, column_s)
 

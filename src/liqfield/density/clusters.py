@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from liqfield.density.combine import combine, placed
+from liqfield.density.combine import combine, placed_usd
 from liqfield.model.estimates import SIDES, Cluster, Confidence, LiquidationDensity
 from liqfield.model.events import FloatArray
 
@@ -69,9 +69,7 @@ def find_clusters(
     whole = combine(densities)
     if whole is None:
         return ()
-    parts = {
-        d.instrument_id.partition(":")[0]: placed(d, whole.grid)[0].sum(axis=1) for d in densities
-    }
+    parts = {d.instrument_id.partition(":")[0]: placed_usd(d, whole.grid) for d in densities}
     usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
     reach = int(chosen.reach / whole.grid.width)

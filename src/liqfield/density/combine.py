@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from liqfield.density import kernels
 from liqfield.model.errors import ModelError
-from liqfield.model.estimates import Confidence, LiquidationDensity
+from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid
 
-
-def placed(density: LiquidationDensity, grid: PriceGrid) -> tuple[FloatArray, FloatArray]:
-    """(mass[2, 3, count] on `grid`, USD of each side that does not fit)."""
-    if density.grid.width != grid.width:
-        raise ModelError("densities of different bin width: rebin first")
-    mass = np.zeros((2, 3, grid.count))
-    offset = density.grid.first_bin - grid.first_bin
-    low, high = max(offset, 0), min(offset + density.grid.count, grid.count)
-    if high > low:
-        mass[:, :, low:high] = density.notional_usd[:, :, low - offset : high - offset]
-    lost: FloatArray = density.notional_usd.sum(axis=(1, 2)) - mass.sum(axis=(1, 2))
-    return mass, np.maximum(lost, 0.0)
+_NONE: FloatArray = np.empty((2, 0))
 
 
-def _moved(values: FloatArray, density: LiquidationDensity, grid: PriceGrid) -> FloatArray:
-    out = np.zeros((2, grid.count))
-    offset = density.grid.first_bin - grid.first_bin
-    low, high = max(offset, 0), min(offset + density.grid.count, grid.count)
-    if high > low:
-        out[:, low:high] = values[:, low - offset : high - offset]
-    return out
+class _Shared(NamedTuple):
+    """What is weighted by open interest, and whose window the sum stands on."""
+
+    grid: PriceGrid
+    open_interest_usd: float
+    confidence: Confidence
+    forced_share: float
+    mark_price: float
 
 
 def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | None:
@@ -42,41 +34,83 @@ def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | Non
     """
     if not densities:
         return None
-    lead = max(densities, key=lambda d: (d.open_interest_usd, d.instrument_id))
-    grid = lead.grid
-    count = grid.count
+    shared = _shared(densities)
+    count = shared.grid.count
     mass, outside = np.zeros((2, 3, count)), np.zeros(2)
-    below, above = np.zeros((2, count)), np.zeros((2, count))
-    age, reasons = np.zeros((2, count)), list[str]()
-    total = sum(d.open_interest_usd for d in densities) or 1.0
-    score = share = mark = 0.0
+    below, above, age = (np.zeros((2, count)) for _ in range(3))
     for d in sorted(densities, key=lambda d: d.instrument_id):
-        part, lost = placed(d, grid)
-        mass += part
-        outside += d.outside_usd + lost
-        usd = part.sum(axis=1)
-        below += np.square(usd - _moved(d.p10, d, grid))
-        above += np.square(_moved(d.p90, d, grid) - usd)
-        if d.age_s is not None:
-            age += usd * _moved(d.age_s, d, grid)
-        weight = d.open_interest_usd / total
+        ages = _NONE if d.age_s is None else d.age_s
+        offset = _offset(d, shared.grid)
+        kernels.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
+        outside += d.outside_usd
+    usd = mass.sum(axis=1)
+    return LiquidationDensity(
+        instrument_id="all",
+        at_ns=max(d.at_ns for d in densities),
+        mark_price=shared.mark_price,
+        grid=shared.grid,
+        notional_usd=mass,
+        p10=np.maximum(usd - np.sqrt(below), 0.0),
+        p90=usd + np.sqrt(above),
+        outside_usd=outside,
+        open_interest_usd=shared.open_interest_usd,
+        confidence=shared.confidence,
+        forced_share=shared.forced_share,
+        age_s=age / np.maximum(usd, 1e-300),
+    )
+
+
+def combine_columns(columns: Sequence[DensityColumn]) -> DensityColumn | None:
+    """As `combine`, of what a history keeps: amounts without intervals and ages."""
+    if not columns:
+        return None
+    shared = _shared(columns)
+    mass, outside = np.zeros((2, 3, shared.grid.count)), np.zeros(2)
+    for d in sorted(columns, key=lambda d: d.instrument_id):
+        offset = _offset(d, shared.grid)
+        kernels.pool(
+            d.notional_usd, offset, _NONE, _NONE, _NONE, mass, _NONE, _NONE, _NONE, outside
+        )
+        outside += d.outside_usd
+    return DensityColumn(
+        instrument_id="all",
+        at_ns=max(d.at_ns for d in columns),
+        mark_price=shared.mark_price,
+        grid=shared.grid,
+        notional_usd=mass,
+        outside_usd=outside,
+        open_interest_usd=shared.open_interest_usd,
+        confidence=shared.confidence,
+        forced_share=shared.forced_share,
+    )
+
+
+def placed_usd(density: DensityColumn, grid: PriceGrid) -> FloatArray:
+    """USD [2, count] summed over bands on `grid`; what does not fit is left out."""
+    out = np.zeros((2, grid.count))
+    offset = _offset(density, grid)
+    low, high = max(offset, 0), min(offset + density.grid.count, grid.count)
+    if high > low:
+        density.notional_usd[:, :, low - offset : high - offset].sum(axis=1, out=out[:, low:high])
+    return out
+
+
+def _shared(columns: Sequence[DensityColumn]) -> _Shared:
+    lead = max(columns, key=lambda d: (d.open_interest_usd, d.instrument_id))
+    total = sum(d.open_interest_usd for d in columns)
+    score = share = mark = 0.0
+    reasons: list[str] = []
+    for d in sorted(columns, key=lambda d: d.instrument_id):
+        weight = d.open_interest_usd / (total or 1.0)
         score += weight * d.confidence.score
         share += weight * d.forced_share
         mark += weight * d.mark_price
         venue = d.instrument_id.partition(":")[0]
         reasons += [f"{venue}: {reason}" for reason in d.confidence.reasons]
-    usd = mass.sum(axis=1)
-    return LiquidationDensity(
-        instrument_id="all",
-        at_ns=max(d.at_ns for d in densities),
-        mark_price=mark,
-        grid=grid,
-        notional_usd=mass,
-        p10=np.maximum(usd - np.sqrt(below), 0.0),
-        p90=usd + np.sqrt(above),
-        outside_usd=outside,
-        open_interest_usd=sum(d.open_interest_usd for d in densities),
-        confidence=Confidence(score, tuple(reasons)),
-        forced_share=share,
-        age_s=age / np.maximum(usd, 1e-300),
-    )
+    return _Shared(lead.grid, total, Confidence(score, tuple(reasons)), share, mark)
+
+
+def _offset(density: DensityColumn, grid: PriceGrid) -> int:
+    if density.grid.width != grid.width:
+        raise ModelError("densities of different bin width: rebin first")
+    return density.grid.first_bin - grid.first_bin

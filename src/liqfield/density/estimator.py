@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
+from liqfield.density import kernels
 from liqfield.density import law as laws
 from liqfield.density.fit import fit_law
 from liqfield.density.flow import FlowBuffer, MovePath
@@ -21,7 +22,7 @@ from liqfield.density.level import Level, is_finite_positive
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.trust import Trust
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
     Candle,
     FloatArray,
@@ -494,18 +495,14 @@ class DensityEstimator:
         """
         if self.state is None or not self._oi_known:
             return None
-        state, s = self.state, self.settings
+        state, s, unit = self.state, self.settings, self.unit_usd
         mass, born = state.read()
-        coins = mass.sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            age_s = np.where(coins > 0.0, (self._hours() - born / coins) * 3600.0, 0.0)
-        mass *= self.unit_usd
-        usd = coins * self.unit_usd
-        confidence, widen = self.trust.judge(
-            max(at_ns or 0, self.clock_ns), self.level.prints, self._mark_ns
-        )
+        usd, age_s = np.empty(born.shape), np.empty(born.shape)
+        kernels.notional(mass, born, unit, self._hours(), usd, age_s)
+        confidence, widen = self._judge(at_ns)
         relative = math.sqrt(s.spread**2 + widen**2)
-        p10, p90 = gamma_interval(usd, relative, self.level.lump_usd(s.lump_usd))
+        lump_usd = self.level.lump_usd(s.lump_usd)
+        p10, p90 = gamma_interval(usd, relative, lump_usd)
         share = self.forced_shares()
         printed = share * self.level.visible()
         return LiquidationDensity(
@@ -516,15 +513,38 @@ class DensityEstimator:
             notional_usd=mass,
             p10=p10,
             p90=p90,
-            outside_usd=state.outside() * self.unit_usd,
-            open_interest_usd=self.open_interest * self.unit_usd,
+            outside_usd=state.outside() * unit,
+            open_interest_usd=self.open_interest * unit,
             confidence=confidence,
             forced_share=float(share.mean()),
-            age_s=np.maximum(age_s, 0.0),
+            age_s=age_s,
             printed_share=(float(printed[0]), float(printed[1])),
             printed_sd=relative,
-            printed_lump_usd=self.level.lump_usd(s.lump_usd),
+            printed_lump_usd=lump_usd,
         )
+
+    def column(self, at_ns: int | None = None) -> DensityColumn | None:
+        """What a history keeps of `get`: the same amounts, at less than half the cost."""
+        if self.state is None or not self._oi_known:
+            return None
+        state, unit = self.state, self.unit_usd
+        mass, _ = state.read(with_ages=False)
+        mass *= unit
+        return DensityColumn(
+            instrument_id=self.instrument.id,
+            at_ns=self.clock_ns,
+            mark_price=self.mark,
+            grid=state.grid,
+            notional_usd=mass,
+            outside_usd=state.outside() * unit,
+            open_interest_usd=self.open_interest * unit,
+            confidence=self._judge(at_ns)[0],
+            forced_share=float(self.forced_shares().mean()),
+        )
+
+    def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
+        now_ns = max(at_ns or 0, self.clock_ns)
+        return self.trust.judge(now_ns, self.level.prints, self._mark_ns)
 
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""

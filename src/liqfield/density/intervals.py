@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from liqfield.density import kernels
 from liqfield.model.events import FloatArray
 
 # Quantiles 0.1 and 0.9 of a gamma variable of mean 1, by natural log of its shape (computed with an
@@ -48,15 +49,20 @@ Q90: FloatArray = np.array(
     ]
 )
 
+# The same lines between knots at equal steps, where the kernel finds its place by a division.
+_AT: FloatArray = np.arange(kernels.FIRST_KNOT, LOG_SHAPE[-1] + 0.1, kernels.KNOT_STEP)
+_LOW: FloatArray = np.interp(_AT, LOG_SHAPE, Q10)
+_HIGH: FloatArray = np.interp(_AT, LOG_SHAPE, Q90)
+
 
 def gamma_interval(
-    mean: FloatArray, relative_sd: FloatArray | float, lump: float
+    mean: FloatArray, relative_sd: float, lump: float
 ) -> tuple[FloatArray, FloatArray]:
     """(p10, p90) of non-negative quantities with variance (relative_sd x mean)^2 + lump x mean.
 
     mean and lump in USD. A mean of zero gives (0, 0).
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance_ratio = np.square(relative_sd) + lump / np.maximum(mean, 1e-300)
-    at = np.clip(-np.log(np.maximum(variance_ratio, 1e-12)), LOG_SHAPE[0], LOG_SHAPE[-1])
-    return mean * np.interp(at, LOG_SHAPE, Q10), mean * np.interp(at, LOG_SHAPE, Q90)
+    flat = np.ascontiguousarray(mean, dtype=np.float64).reshape(-1)
+    p10, p90 = np.empty_like(flat), np.empty_like(flat)
+    kernels.intervals(flat, relative_sd * relative_sd, lump, _LOW, _HIGH, p10, p90)
+    return p10.reshape(mean.shape), p90.reshape(mean.shape)

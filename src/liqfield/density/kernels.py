@@ -11,7 +11,10 @@ import math
 import numpy as np
 
 from liqfield.model.events import FloatArray
-from liqfield.model.jit import kernel
+from liqfield.model.jit import inner_kernel, kernel
+
+READ_BLOCK = 512
+FIRST_KNOT, KNOT_STEP = -4.0, 0.5
 
 
 @kernel
@@ -192,17 +195,121 @@ def read_out(
     mass: FloatArray,
     born: FloatArray,
 ) -> None:
-    """mass[2, 3, bins] = coins by leverage band; born[2, bins] = sum of coins x birth hour."""
-    bins = raw.shape[2]
-    mass[:] = 0.0
-    born[:] = 0.0
+    """mass[2, 3, bins] = coins by leverage band; born[2, bins] = sum of coins x birth hour.
+
+    born of no bins ([2, 0]) is left out. Each side is looked at as far as it may hold something,
+    in blocks whose sums stay in the nearest cache, so the state is what comes from memory.
+    """
+    classes, bins = raw.shape[1], raw.shape[2]
+    is_aged = born.shape[1] > 0
     for side in range(2):
-        for c in range(raw.shape[1]):
-            factor = scale[side, c]
-            row = mass[side, bands[c]]
-            when = born[side]
-            first = 0 if side == 0 else top_short
-            stop = top_long + 1 if side == 0 else bins
-            for b in range(first, stop):
-                row[b] += raw[side, c, b] * factor
-                when[b] += birth[side, c, b] * factor
+        low = 0 if side == 0 else max(top_short, 0)
+        high = min(top_long + 1, bins) if side == 0 else bins
+        mass[side] = 0.0
+        if is_aged:
+            born[side] = 0.0
+        for start in range(low, high, READ_BLOCK):
+            stop = min(start + READ_BLOCK, high)
+            # Slices of one known length: the loops over them become vector instructions.
+            for c in range(classes):
+                factor = scale[side, c]
+                _add(mass[side, bands[c], start:stop], raw[side, c, start:stop], factor)
+                if is_aged:
+                    _add(born[side, start:stop], birth[side, c, start:stop], factor)
+
+
+@inner_kernel
+def _add(sums: FloatArray, of: FloatArray, factor: float) -> None:
+    for b in range(len(sums)):
+        sums[b] += of[b] * factor
+
+
+@kernel
+def intervals(
+    mean: FloatArray,
+    variance: float,
+    lump: float,
+    low_knots: FloatArray,
+    high_knots: FloatArray,
+    p10: FloatArray,
+    p90: FloatArray,
+) -> None:
+    """p10, p90 [n] of gamma laws of mean[n] and variance (variance + lump / mean) x mean^2.
+
+    *_knots: quantiles of mean 1 at ln shape = FIRST_KNOT, FIRST_KNOT + KNOT_STEP, ...
+    """
+    last = len(low_knots) - 1
+    for i in range(len(mean)):
+        m = mean[i]
+        if not m > 0.0:
+            p10[i] = m
+            p90[i] = m
+            continue
+        ratio = max(variance + lump / max(m, 1e-300), 1e-12)
+        at = min(max((-math.log(ratio) - FIRST_KNOT) / KNOT_STEP, 0.0), float(last))
+        k = min(int(at), last - 1)
+        part = at - k
+        p10[i] = m * (low_knots[k] + part * (low_knots[k + 1] - low_knots[k]))
+        p90[i] = m * (high_knots[k] + part * (high_knots[k + 1] - high_knots[k]))
+
+
+@kernel
+def notional(
+    mass: FloatArray,
+    born: FloatArray,
+    unit_usd: float,
+    now_h: float,
+    usd: FloatArray,
+    age_s: FloatArray,
+) -> None:
+    """Coins mass[2, 3, bins] become USD in place; usd[2, bins] is their sum, age_s its mean age.
+
+    born[2, bins] as `read_out` gives it, now_h the hour of the reading.
+    """
+    for side in range(2):
+        for b in range(usd.shape[1]):
+            coins = mass[side, 0, b] + mass[side, 1, b] + mass[side, 2, b]
+            age_s[side, b] = 0.0
+            usd[side, b] = coins * unit_usd
+            if coins > 0.0:
+                age_s[side, b] = max((now_h - born[side, b] / coins) * 3600.0, 0.0)
+                for band in range(3):
+                    mass[side, band, b] *= unit_usd
+
+
+@kernel
+def pool(
+    part: FloatArray,
+    offset: int,
+    p10: FloatArray,
+    p90: FloatArray,
+    age_s: FloatArray,
+    mass: FloatArray,
+    below: FloatArray,
+    above: FloatArray,
+    weighted: FloatArray,
+    lost: FloatArray,
+) -> None:
+    """Add part[2, 3, n] to mass[2, 3, bins] from bin `offset` on; what falls beside it to lost[2].
+
+    below and above [2, bins] take the squared distances of p10 and p90 [2, n] from the sum over
+    bands, weighted takes notional x age_s; inputs of no bins are left out.
+    """
+    count, bins = part.shape[2], mass.shape[2]
+    low, high = max(-offset, 0), min(bins - offset, count)
+    for side in range(2):
+        for b in range(count):
+            usd = part[side, 0, b] + part[side, 1, b] + part[side, 2, b]
+            if usd == 0.0:
+                continue
+            if b < low or b >= high:
+                lost[side] += usd
+                continue
+            at = b + offset
+            for band in range(3):
+                mass[side, band, at] += part[side, band, b]
+            if p10.shape[1] > 0:
+                below[side, at] += (usd - p10[side, b]) ** 2
+                above[side, at] += (p90[side, b] - usd) ** 2
+            if age_s.shape[1] > 0:
+                weighted[side, at] += usd * age_s[side, b]

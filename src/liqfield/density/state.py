@@ -240,10 +240,10 @@ class DensityState:
 
     # ---- out ----------------------------------------------------------------------------------
 
-    def read(self) -> tuple[FloatArray, FloatArray]:
-        """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins])."""
+    def read(self, *, with_ages: bool = True) -> tuple[FloatArray, FloatArray]:
+        """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins]); no bins without ages."""
         count = self.grid.count
-        mass, born = np.empty((2, 3, count)), np.empty((2, count))
+        mass, born = np.empty((2, 3, count)), np.empty((2, count if with_ages else 0))
         kernels.read_out(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]

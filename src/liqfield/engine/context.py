@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -17,7 +18,7 @@ from liqfield.context.funding import (
 from liqfield.context.quirks import confidence_of, quirks_of
 from liqfield.context.sessions import session_clock
 from liqfield.model.analytics import ContextView, FundingView
-from liqfield.model.estimates import Confidence, LiquidationDensity
+from liqfield.model.estimates import Confidence, DensityColumn
 from liqfield.model.events import FundingRate, OpenInterest, PositioningRatio
 from liqfield.model.instrument import Instrument
 
@@ -35,7 +36,10 @@ class VenueState(msgspec.Struct, frozen=True):
     open_interest: float
 
 
-def with_quirks(venue: str, density: LiquidationDensity) -> LiquidationDensity:
+Density = TypeVar("Density", bound=DensityColumn)
+
+
+def with_quirks(venue: str, density: Density) -> Density:
     """The map with what its venue's known habits take from its confidence, and why."""
     told = tuple(quirk.text for quirk in quirks_of(venue) if quirk.confidence < 1.0)
     was = density.confidence

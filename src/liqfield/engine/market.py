@@ -30,7 +30,7 @@ from liqfield.model.analytics import (
     PathView,
     WallView,
 )
-from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
+from liqfield.model.estimates import Cluster, DensityColumn, LiquidationDensity, TruthReport
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -248,6 +248,14 @@ class MarketEngine:
         )
         return tuple(with_quirks(venue, density) for venue, density in found if density is not None)
 
+    def columns(self) -> tuple[DensityColumn, ...]:
+        """As `densities`, of what a history keeps: no intervals, no ages."""
+        found = (
+            (state.instrument.venue, state.density.column())
+            for _, state in sorted(self.instruments.items())
+        )
+        return tuple(with_quirks(venue, column) for venue, column in found if column is not None)
+
     def paths(
         self, clusters: Sequence[Cluster], density: LiquidationDensity | None
     ) -> tuple[PathView, ...]:
@@ -445,8 +453,8 @@ class MarketEngine:
             yield outputs
 
     def _past_column(self, due_ns: int) -> list[Output]:
-        densities = self.densities() if due_ns > self._joined_ns else ()
-        return [ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, densities)] if densities else []
+        columns = self.columns() if due_ns > self._joined_ns else ()
+        return [ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, columns)] if columns else []
 
     def _past_event(self, event: MarketEvent) -> list[Output]:
         state = self.instruments.get(event.instrument_id)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.estimates import DensityColumn
 from liqfield.model.events import Candle, Liquidation
 from liqfield.model.requests import NeedSnapshot
 
@@ -17,7 +17,7 @@ class ColumnDue(msgspec.Struct, frozen=True, gc=False, eq=False):
     base: str
     at_ns: int
     column_ns: int
-    densities: tuple[LiquidationDensity, ...]
+    densities: tuple[DensityColumn, ...]
 
 
 class CandleClosed(msgspec.Struct, frozen=True, gc=False):

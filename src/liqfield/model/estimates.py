@@ -25,19 +25,14 @@ class Confidence(msgspec.Struct, frozen=True, gc=False):
     reasons: tuple[str, ...] = ()
 
 
-class LiquidationDensity(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """Expected notional force-closed per price bin if the mark reached it, one venue's instrument.
+class DensityColumn(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """Expected notional force-closed per price bin if the mark reached it: what a history keeps.
 
     notional_usd  float64[2 sides, 3 bands, bins]: base coins x mark, so that
                   notional_usd[side].sum() + outside_usd[side] == open_interest_usd for both sides
-    p10, p90      float64[2, bins]: 80 % interval of the sum over bands
     outside_usd   float64[2]: mass beyond the grid or without a liquidation price
     forced_share  expected share of the notional at a level that really reaches the venue as forced
                   orders when the mark gets there (stop-outs and top-ups come first)
-    printed_share       by side: USD that the venue's feed is expected to print per USD of map that
-                        the mark passes (the side's forced share x what the feed shows of it)
-    printed_sd          relative standard deviation of a predicted printed amount, lumps apart
-    printed_lump_usd    notional-weighted mean size of one print
     """
 
     instrument_id: str
@@ -45,12 +40,24 @@ class LiquidationDensity(msgspec.Struct, frozen=True, gc=False, eq=False):
     mark_price: float
     grid: PriceGrid
     notional_usd: FloatArray
-    p10: FloatArray
-    p90: FloatArray
     outside_usd: FloatArray
     open_interest_usd: float
     confidence: Confidence
     forced_share: float = 1.0
+
+
+class LiquidationDensity(DensityColumn, frozen=True, gc=False, eq=False, kw_only=True):
+    """The whole read-out of one venue's instrument, with intervals and ages.
+
+    p10, p90      float64[2, bins]: 80 % interval of the sum over bands
+    printed_share       by side: USD that the venue's feed is expected to print per USD of map that
+                        the mark passes (the side's forced share x what the feed shows of it)
+    printed_sd          relative standard deviation of a predicted printed amount, lumps apart
+    printed_lump_usd    notional-weighted mean size of one print
+    """
+
+    p10: FloatArray
+    p90: FloatArray
     age_s: FloatArray | None = None  # float64[2, bins]: mean age of the mass
     printed_share: tuple[float, float] = (1.0, 1.0)
     printed_sd: float = 0.6

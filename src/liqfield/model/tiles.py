@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from liqfield.model.errors import ModelError
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.estimates import DensityColumn
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid, rebin
+from liqfield.model.jit import kernel
 
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 
@@ -94,10 +95,69 @@ class StoredTile(msgspec.Struct, frozen=True):
 def quantise(usd: FloatArray) -> ByteArray:
     """USD to cells, any shape. Less than half a step below the floor is nothing, above the top is
     the top; not-a-number and negative are nothing."""
-    safe = np.where(usd > 0.0, usd, 1e-300)
-    steps = (np.log(safe) - math.log(FLOOR_USD)) * _STEPS_PER_LOG + 1.0
-    cells: ByteArray = np.clip(np.rint(steps), 0.0, 255.0).astype(np.uint8)
+    flat = np.ascontiguousarray(usd, dtype=np.float64).reshape(-1)
+    cells: ByteArray = np.empty(len(flat), np.uint8)
+    _quantise(flat, flat.view(np.int64), _FIRST_BUCKET, _BUCKETS, _EDGES, cells)
+    return cells.reshape(usd.shape)
+
+
+def _cells_of(usd: FloatArray) -> FloatArray:
+    """The definition, for positive amounts: rounded logarithmic steps from the floor."""
+    steps = (np.log(usd) - math.log(FLOOR_USD)) * _STEPS_PER_LOG + 1.0
+    cells: FloatArray = np.clip(np.rint(steps), 0.0, 255.0)
     return cells
+
+
+def _edges() -> FloatArray:
+    """float64[256]: the least number that falls into cell v + 1, to the last bit; none for 255."""
+    wanted = np.arange(1, 256)
+    low = np.full(255, 1.0).view(np.int64)
+    high = np.full(255, 4.0 * TOP_USD).view(np.int64)
+    while (high - low > 1).any():
+        middle = low + (high - low) // 2
+        reached = _cells_of(middle.view(np.float64)) >= wanted
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return np.append(high.view(np.float64), np.nan)
+
+
+# Buckets by exponent and four bits of the mantissa are narrower than a step: one comparison with
+# the next edge decides.
+_EDGES = _edges()
+_BUCKET_BITS = 48
+_FIRST_BUCKET = int(np.float64(FLOOR_USD / 2.0).view(np.int64)) >> _BUCKET_BITS
+_LAST_BUCKET = int(np.float64(TOP_USD * 2.0).view(np.int64)) >> _BUCKET_BITS
+_BUCKETS: ByteArray = _cells_of(
+    (np.arange(_FIRST_BUCKET, _LAST_BUCKET + 1) << _BUCKET_BITS).view(np.float64)
+).astype(np.uint8)
+
+
+@kernel
+def _quantise(
+    usd: FloatArray,
+    bits: np.ndarray,
+    first_bucket: int,
+    buckets: ByteArray,
+    edges: FloatArray,
+    cells: ByteArray,
+) -> None:
+    """cells[n] of usd[n]; bits are the same numbers as int64."""
+    last = len(buckets) - 1
+    for i in range(len(usd)):
+        cell = 0
+        if usd[i] > 0.0:
+            cell = buckets[min(max((bits[i] >> 48) - first_bucket, 0), last)]
+            if usd[i] >= edges[cell]:
+                cell += 1
+        cells[i] = cell
+
+
+@kernel
+def _widen(usd: FloatArray, before: int, factor: int, sums: FloatArray) -> None:
+    """sums[planes, n]: every `factor` bins of usd, which begins `before` bins into the first."""
+    sums[:] = 0.0
+    for plane in range(usd.shape[0]):
+        for b in range(usd.shape[1]):
+            sums[plane, (b + before) // factor] += usd[plane, b]
 
 
 def dequantise(cells: ByteArray) -> FloatArray:
@@ -111,20 +171,19 @@ def level_width(level: int) -> float:
     return BIN_WIDTH * LEVEL_FACTORS[level]
 
 
-def level_sums(density: LiquidationDensity, level: int) -> tuple[int, FloatArray]:
+def level_sums(density: DensityColumn, level: int) -> tuple[int, FloatArray]:
     """(first lattice bin, float64[6, bins] USD) of the whole grid, summed onto the level."""
     factor = LEVEL_FACTORS[level]
     first, usd = _on_base_lattice(density)
-    if factor > 1:
-        before = first % factor
-        after = -(before + usd.shape[1]) % factor
-        padded = np.pad(usd, ((0, 0), (before, after)))
-        usd = padded.reshape(PLANES, -1, factor).sum(axis=2)
-        first = (first - before) // factor
-    return first, usd
+    if factor == 1:
+        return first, usd
+    before = first % factor
+    sums = np.empty((PLANES, -(-(before + usd.shape[1]) // factor)))
+    _widen(usd, before, factor, sums)
+    return first // factor, sums
 
 
-def level_column(density: LiquidationDensity, level: int) -> LevelColumn:
+def level_column(density: DensityColumn, level: int) -> LevelColumn:
     """Summed onto the level, cut to LEVEL_BINS_MAX around the mark, quantised."""
     limit = LEVEL_BINS_MAX[level]
     first, usd = level_sums(density, level)
@@ -135,7 +194,7 @@ def level_column(density: LiquidationDensity, level: int) -> LevelColumn:
     return LevelColumn(first, quantise(usd))
 
 
-def _on_base_lattice(density: LiquidationDensity) -> tuple[int, FloatArray]:
+def _on_base_lattice(density: DensityColumn) -> tuple[int, FloatArray]:
     """(first bin, float64[6, bins]) at BIN_WIDTH."""
     grid = density.grid
     planes = density.notional_usd.reshape(PLANES, grid.count)

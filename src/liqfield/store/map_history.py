@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 
 from liqfield.model.errors import ModelError, StoreError
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.estimates import DensityColumn
 from liqfield.model.grid import PriceGrid
 from liqfield.model.tiles import (
     COLUMN_S,
@@ -113,7 +113,7 @@ class MapHistory:
         return self._writer.bytes_written
 
     def append(
-        self, base: str, venue: str, at_ns: int, density: LiquidationDensity, column_s: int = 10
+        self, base: str, venue: str, at_ns: int, density: DensityColumn, column_s: int = 10
     ) -> None:
         """Put the map known at `at_ns` (the end of its column) into every width from column_s up.
 

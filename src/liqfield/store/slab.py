@@ -17,7 +17,7 @@ import numpy as np
 import zstandard
 
 from liqfield.model.errors import ModelError, StoreError
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.estimates import DensityColumn
 from liqfield.model.tiles import (
     LEVEL_FACTORS,
     PLANES,
@@ -95,7 +95,7 @@ class SlabIndex(msgspec.Struct, frozen=True, array_like=True):
     tiles: tuple[TileEntry, ...]
 
 
-def stored_column(density: LiquidationDensity, as_of_ns: int) -> StoredColumn:
+def stored_column(density: DensityColumn, as_of_ns: int) -> StoredColumn:
     """Quantise every level of a map."""
     levels = [level_column(density, level) for level in LEVELS]
     facts = ColumnFacts(

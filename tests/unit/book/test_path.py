@@ -164,8 +164,8 @@ def test_forced_on_the_way_is_the_density_between_mark_and_edge() -> None:
     usd[1, 1] = 7e6
     sides = usd.sum(axis=1)
     density = LiquidationDensity(
-        "v:X", START, float(MID), grid, usd, sides, sides, np.zeros(2), 1e9,
-        Confidence(1.0), 0.5,
+        "v:X", START, float(MID), grid, usd, np.zeros(2), 1e9,
+        Confidence(1.0), 0.5, p10=sides, p90=sides,
     )  # fmt: skip
     book = learnt()
     near = MID * math.exp(-0.0105)

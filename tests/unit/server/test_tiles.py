@@ -29,6 +29,7 @@ from liqfield.model.tiles import (
     quantise,
 )
 from liqfield.server.tiles import live_tile
+from tests.reference.tiles import slow_cells
 from tests.unit.server.support import density
 
 usd_values = st.lists(st.floats(FLOOR_USD, TOP_USD), min_size=1, max_size=50)
@@ -39,6 +40,24 @@ def test_a_value_comes_back_within_the_stated_error(values: list[float]) -> None
     usd = np.array(values)
     back = dequantise(quantise(usd))
     assert np.all(np.abs(back - usd) <= usd * QUANTISATION_ERROR * (1 + 1e-9))
+
+
+@given(
+    st.lists(
+        st.floats(allow_nan=True, allow_infinity=True)
+        | st.floats(0.5 * FLOOR_USD, 2.0 * TOP_USD)
+        # The middle between two cells to within a few roundings, where a wrong edge would show.
+        | st.builds(
+            lambda v, off: FLOOR_USD * (TOP_USD / FLOOR_USD) ** ((v - 0.5) / 254) * (1 + off),
+            st.integers(0, 255),
+            st.sampled_from([0.0, 1e-15, -1e-15, 1e-12, -1e-12]),
+        ),
+        max_size=60,
+    )
+)
+def test_cells_are_those_of_the_definition(values: list[float]) -> None:
+    usd = np.array(values, dtype=float)
+    assert quantise(usd).tolist() == slow_cells(usd).tolist()
 
 
 @given(usd_values)

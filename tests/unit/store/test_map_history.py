@@ -39,11 +39,11 @@ def density(at_s: float, seed: int = 0, bins: int = 48) -> LiquidationDensity:
         MARK,
         PriceGrid.around(MARK, BIN_WIDTH, bins),
         notional,
-        sides / 2,
-        sides * 2,
         np.array([1.0, 2.0]),
         float(sides[0].sum() + 1.0),
         Confidence(0.5),
+        p10=sides / 2,
+        p90=sides * 2,
     )
 
 
