@@ -89,6 +89,13 @@ class Market(WireStruct, frozen=True, tag="market"):
     cascade_side: str | None = None
 
 
+class First(msgspec.Struct, frozen=True, rename="camel"):
+    """Written into the page (script#first), so that the map needs no answer of the socket."""
+
+    hello: Hello
+    market: Market
+
+
 class CandleRow(WireStruct, frozen=True, tag="candle"):
     """The running candle of `interval_s`, start-stamped."""
 

@@ -77,6 +77,14 @@ export interface Market {
 }
 
 /**
+ * Written into the page (script#first), so that the map needs no answer of the socket.
+ */
+export interface First {
+  readonly hello: Hello;
+  readonly market: Market;
+}
+
+/**
  * The running candle of `interval_s`, start-stamped.
  */
 export interface CandleRow {
