@@ -29,7 +29,7 @@ from liqfield.model.analytics import (
     PathView,
     WallView,
 )
-from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport
+from liqfield.model.estimates import Cluster, LiquidationDensity, TruthReport, TruthRow
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -230,6 +230,10 @@ class MarketEngine:
     def truth(self) -> TruthReport | None:
         """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
         return self._truth.report(self.base, self.clock_ns)
+
+    def truth_running(self) -> TruthRow | None:
+        """The hour that runs, so far; None where its beginning was missed."""
+        return self._truth.running()
 
     def flow(self, now_ns: int, span_s: float = 3600.0) -> FlowView:
         """The Flow panel over the last `span_s` of the UTC day; now_ns: the reader's clock."""

@@ -60,5 +60,7 @@ def _places(market: Market, column_s: int) -> Iterator[tuple[int, int]]:
     for time_index in range(
         math.floor((market.at_ms - DEFAULT_MS) / span_ms), math.floor(market.at_ms / span_ms) + 1
     ):
-        for price_index in range(math.floor((y - REACH) / tall), math.floor((y + REACH) / tall) + 1):
+        for price_index in range(
+            math.floor((y - REACH) / tall), math.floor((y + REACH) / tall) + 1
+        ):
             yield time_index, price_index

@@ -390,6 +390,8 @@ class Truth(WireStruct, frozen=True, tag="truth"):
     total_ratio: predicted / realised; coverage: share of intervals whose realised USD lay inside
     [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
     the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
+    running: the interval up to at_ms, on the path so far; None where its beginning was missed, then
+    the first one that is scored begins at next_ms.
     """
 
     base: str
@@ -403,6 +405,7 @@ class Truth(WireStruct, frozen=True, tag="truth"):
     calibration: tuple[CalibrationRow, ...]
     skill: tuple[SkillRow, ...]
     notes: tuple[str, ...]
+    running: TruthHour | None = None
 
 
 class StreamRow(msgspec.Struct, frozen=True, rename="camel"):
