@@ -7,6 +7,7 @@ export default defineConfig({
     outDir: "../src/liqfield/server/static",
     emptyOutDir: true,
     target: "es2022",
+    cssCodeSplit: false, // small, and written into the page
     modulePreload: { polyfill: false },
   },
   worker: { format: "es" },

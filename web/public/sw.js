@@ -1,6 +1,6 @@
 // Keeps the shell, so that the app opens on a flaky network; data is never served from a cache here.
 // The build writes the list of files and a name that changes with them (tools/precompress.mjs).
-const FILES = ["/"];
+const FILES = ["/index.html"];
 const SHELL = "liqfield-dev";
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(SHELL).then((c) => c.addAll(FILES)).then(() => self.skipWaiting()));
@@ -19,5 +19,5 @@ self.addEventListener("fetch", (event) => {
   if (url.pathname.startsWith("/api") || url.pathname === "/ws") return;
   // Files carry a hash in their name: what is kept is right. The page is asked for first.
   if (url.pathname.startsWith("/assets/")) event.respondWith(caches.match(request).then((hit) => hit ?? fetch(request)));
-  else event.respondWith(fetch(request).catch(() => caches.match(request).then((hit) => hit ?? (request.mode === "navigate" ? caches.match("/") : undefined) ?? Response.error())));
+  else event.respondWith(fetch(request).catch(() => caches.match(request).then((hit) => hit ?? (request.mode === "navigate" ? caches.match("/index.html") : undefined) ?? Response.error())));
 });

@@ -16,13 +16,17 @@ const shell = paths.filter((path) => /assets\/.*\.(js|css)$|manifest|icon\.svg$|
 const workerFile = shell.find((path) => path.includes("/assets/worker-"));
 if (!workerFile) throw new Error("no worker in the build");
 const page = join(root, "index.html");
-writeFileSync(page, readFileSync(page, "utf8").replace("</head>", `  <link rel="modulepreload" href="${workerFile}" />\n  </head>`));
+// The styles go into the page: it is painted when it arrives.
+const html = readFileSync(page, "utf8").replace("</head>", `  <link rel="modulepreload" href="${workerFile}" />\n  </head>`);
+const filled = html.replace(/<link rel="stylesheet"[^>]*href="(\/assets\/[^"]+\.css)"[^>]*>/, (_, href) => `<style>${readFileSync(join(root, href), "utf8").trim()}</style>`);
+if (!filled.includes("<style>")) throw new Error("the styles were not written into the page");
+writeFileSync(page, filled);
 
 const name = createHash("sha256");
 for (const path of paths) name.update(readFileSync(path));
 const worker = join(root, "sw.js");
 const text = readFileSync(worker, "utf8")
-  .replace('const FILES = ["/"];', `const FILES = ${JSON.stringify(["/", ...shell])};`)
+  .replace('const FILES = ["/index.html"];', `const FILES = ${JSON.stringify(["/index.html", ...shell])};`)
   .replace("liqfield-dev", `liqfield-${name.digest("hex").slice(0, 12)}`);
 if (!text.includes('"/assets/')) throw new Error("the service worker's list of files was not written");
 writeFileSync(worker, text);

@@ -178,7 +178,7 @@ class Publisher:
                 self._flow(base)
             if self._revision % CONTEXT_EVERY == 1 and market.clock_ns:
                 self._context(base, market)
-                score = truth_message(base, market.clock_ns, market.truth())
+                score = truth_message(base, market.clock_ns, market.truth(), market.truth_running())
                 self.hub.publish(f"truth:{base}", score)
             reference = market.reference()
             running = reference.candles.get() if reference is not None else None

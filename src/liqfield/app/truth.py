@@ -16,12 +16,16 @@ DRAWS = 200
 FLAT = "the hour's path without a map"
 
 
-def truth_message(base: str, now_ns: int, report: TruthReport | None) -> Truth:
+def truth_message(
+    base: str, now_ns: int, report: TruthReport | None, running: TruthRow | None = None
+) -> Truth:
     """hours is empty until the first whole interval has ended."""
+    now = None if running is None else _hour(running)
     now_ms = now_ns / 1e6
     next_ms = (now_ms // HOUR_MS + 1) * HOUR_MS
     if report is None or not report.rows:
-        return Truth(base, now_ms, next_ms, (), (), (None, None), (None, None), STATED, (), (), ())
+        none = (None, None)
+        return Truth(base, now_ms, next_ms, (), (), none, none, STATED, (), (), (), now)
     n = len(report.rows)
     realised = np.array([row.realised_usd for row in report.rows])
     printed = realised.sum(axis=0) > 0.0
@@ -57,6 +61,7 @@ def truth_message(base: str, now_ns: int, report: TruthReport | None) -> Truth:
         ),
         skill=tuple(row for side in range(2) for row in _skill(report, realised, side)),
         notes=tuple(notes),
+        running=now,
     )
 
 

@@ -157,6 +157,7 @@ class FlowReadings:
         self.due_ns = S
         self._mapped_ns = 0
         self.price = 0.0  # pooled, from the venues' mean moves
+        self._mid = 0.0  # of the venue with the largest open interest, a second old at most
         self._impact: ImpactFit | None = None
         self._events: deque[FlowEvent] = deque(maxlen=EVENTS)
 
@@ -179,7 +180,8 @@ class FlowReadings:
         flow.net += signed
         flow.gross += quantity
         flow.window_net += signed
-        self.delta.update(flow.instrument.venue, at_ns, price, signed)
+        # One venue's mid, so that the line does not swing between venues that differ by a tick.
+        self.delta.update(flow.instrument.venue, at_ns, self._mid or price, signed)
         flow.absorption.on_trade(price, signed)
         bar = self.footprint.update(at_ns, price, signed)
         if bar is not None and bar.stacked:
@@ -263,6 +265,10 @@ class FlowReadings:
                 moves.append(math.log(mid / before))
             flow.second_mid = mid
         self._pool_price(moves)
+        self._mid = max(
+            ((flow.open_interest, flow.touch.mid) for flow in self.of.values() if flow.touch.mid),
+            default=(0.0, 0.0),
+        )[1]
         if is_window:
             self._close_windows()
         self._cascade(at_ns, net, gross, (bids, asks))

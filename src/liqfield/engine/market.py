@@ -30,7 +30,13 @@ from liqfield.model.analytics import (
     PathView,
     WallView,
 )
-from liqfield.model.estimates import Cluster, DensityColumn, LiquidationDensity, TruthReport
+from liqfield.model.estimates import (
+    Cluster,
+    DensityColumn,
+    LiquidationDensity,
+    TruthReport,
+    TruthRow,
+)
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -273,6 +279,10 @@ class MarketEngine:
     def truth(self) -> TruthReport | None:
         """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
         return self._truth.report(self.base, self.clock_ns)
+
+    def truth_running(self) -> TruthRow | None:
+        """The hour that runs, so far; None where its beginning was missed."""
+        return self._truth.running()
 
     def flow(self, now_ns: int, span_s: float = 3600.0) -> FlowView:
         """The Flow panel over the last `span_s` of the UTC day; now_ns: the reader's clock."""

@@ -100,33 +100,46 @@ class TruthKeeper:
         # A map made well after the interval began would have seen part of what it is to predict.
         self._maps = {} if late else {d.instrument_id: _Map(d) for d in densities}
 
-    def _finish(self) -> None:
-        lead = self._maps.get(self._reference) or next(iter(self._maps.values()))
-        pairs = np.array([kept.predicted() for kept in self._maps.values()])
-        bare = pairs.sum(axis=0)
+    def running(self) -> TruthRow | None:
+        """The interval so far, on the path that the mark took so far; None where none is scored."""
+        if not self._maps:
+            return None
+        lead, bare = self._lead(), self._bare()
         predicted = bare * self._level.factor()
         sd = float(np.mean([kept.sd for kept in self._maps.values()]))
         lump = float(np.mean([kept.lump_usd for kept in self._maps.values()]))
         p10, p90 = self._level.interval(bare) or gamma_interval(predicted, sd, lump)
-        self._level.update(bare, np.array(self._realised))
-        moved = np.log([lead.open / lead.low, lead.high / lead.open])
+        moved = _moved(lead)
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = np.where(self._moved > 0.0, self._printed / self._moved, 0.0)
         flat = rate * moved
-        self.rows.append(
-            TruthRow(
-                at_ns=self._start_ns,
-                span_s=self._span_ns / 1e9,
-                mark_open=lead.open,
-                mark_low=lead.low,
-                mark_high=lead.high,
-                predicted_usd=_pair(predicted),
-                p10=_pair(p10),
-                p90=_pair(p90),
-                realised_usd=(self._realised[0], self._realised[1]),
-                flat_usd=_pair(flat),
-            )
+        return TruthRow(
+            at_ns=self._start_ns,
+            span_s=self._span_ns / 1e9,
+            mark_open=lead.open,
+            mark_low=lead.low,
+            mark_high=lead.high,
+            predicted_usd=_pair(predicted),
+            p10=_pair(p10),
+            p90=_pair(p90),
+            realised_usd=(self._realised[0], self._realised[1]),
+            flat_usd=_pair(flat),
         )
+
+    def _lead(self) -> _Map:
+        return self._maps.get(self._reference) or next(iter(self._maps.values()))
+
+    def _bare(self) -> FloatArray:
+        """USD by side that the maps hold along the path, without the learnt level."""
+        return np.array([kept.predicted() for kept in self._maps.values()]).sum(axis=0)
+
+    def _finish(self) -> None:
+        row = self.running()
+        if row is None:
+            return
+        self.rows.append(row)
+        self._level.update(self._bare(), np.array(self._realised))
+        moved = _moved(self._lead())
         self._printed = 0.99 * self._printed + np.array(self._realised)
         self._moved = 0.99 * self._moved + moved
 
@@ -137,6 +150,11 @@ class TruthKeeper:
         venues = sorted({key.partition(":")[0] for key in self._maps})
         complete = bool(self._partial) and not any(self._partial.values())
         return truth_report(base, now_ns, venues, complete, self.rows)
+
+
+def _moved(path: _Map) -> FloatArray:
+    """Log moves against longs and shorts."""
+    return np.log([path.open / path.low, path.high / path.open])
 
 
 def _pair(values: FloatArray) -> tuple[float, float]:

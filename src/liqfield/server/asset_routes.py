@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+
 from litestar import Response, route
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from liqfield.server.assets import ENCODINGS
+from liqfield.server.first_paint import with_first
 from liqfield.server.negotiate import accepted, matches
 from liqfield.server.services import AnyRequest, Given
 
@@ -39,6 +42,11 @@ async def get_asset(
     if asset is None:
         raise NotFoundException(f"nothing at /{name}")
     encodings = accepted(request.headers.get("accept-encoding", ""))
+    # /index.html stays bare: the service worker keeps it, and must not keep a moment.
+    if asset is services.assets.find("") and name != "index.html":
+        filled = with_first(asset.variants["identity"], services)
+        if filled is not None:
+            return _moment(filled, asset.media_type, gzip="gzip" in encodings)
     encoding = next((e for e, _ in ENCODINGS if e in encodings and e in asset.variants), "identity")
     etag = f'"{asset.etag}-{encoding}"'
     headers = {"ETag": etag, "Vary": "Accept-Encoding", "Cache-Control": asset.cache_control}
@@ -47,3 +55,11 @@ async def get_asset(
     if encoding != "identity":
         headers["Content-Encoding"] = encoding
     return Response(asset.variants[encoding], media_type=asset.media_type, headers=headers)
+
+
+def _moment(page: bytes, media_type: str, *, gzip: bool) -> Response[bytes]:
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    if gzip:
+        headers["Content-Encoding"] = "gzip"
+        page = zlib.compress(page, 5, wbits=31)
+    return Response(page, media_type=media_type, headers=headers)

@@ -25,7 +25,7 @@ from liqfield.server.wire import (
 #: (step, first row, rows) -> (delta, traded), base coins by row: flow.RecentVolume.rows with its
 #: `since_ns` bound.
 VolumeRows: TypeAlias = Callable[[float, int, int], tuple[FloatArray, FloatArray]]
-WALLS_MAX = 60
+WALLS_MAX = 12  # a badge in every row says nothing
 AUTO_STEP = 1e-4  # of the price: 60 rows show 0.6 %
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from liqfield.model.analytics import (
     CascadeView,
     ContextView,
     FlowEvent,
+    FlowEventKind,
     FlowView,
     FootprintBar,
     PathView,
@@ -33,7 +35,7 @@ from liqfield.server.wire import (
     WallRow,
 )
 
-BUCKETS, BARS, BAR_ROWS, EVENTS = 720, 16, 80, 100
+BUCKETS, BARS, BAR_ROWS, EVENTS, OF_KIND = 720, 16, 80, 100, 30
 PATH_POINTS = 120
 
 
@@ -138,9 +140,26 @@ def flow(view: FlowView) -> Flow:
             )
             for v in view.venues
         ),
-        events=tuple(event_row(event) for event in view.events[-EVENTS:]),
+        events=tuple(event_row(event) for event in _newest(view.events)),
         cascade=cascade_row(view.cascade),
     )
+
+
+def _newest(events: Sequence[FlowEvent]) -> list[FlowEvent]:
+    """The newest OF_KIND of each kind, EVENTS in all: walls come by the hundred and must not hide
+    what is rare."""
+    left = dict.fromkeys(FlowEventKind, OF_KIND)
+    kept: list[FlowEvent] = []
+    for event in reversed(events):
+        if left[event.kind] > 0:
+            left[event.kind] -= 1
+            kept.append(event)
+    # Frequent kinds give way first: what is kept of a kind is always its newest.
+    while len(kept) > EVENTS:
+        count = Counter(event.kind for event in kept)
+        oldest = max(i for i, e in enumerate(kept) if count[e.kind] == max(count.values()))
+        del kept[oldest]
+    return kept[::-1]
 
 
 def footprint_row(bar: FootprintBar) -> FootprintRow:

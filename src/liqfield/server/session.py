@@ -96,9 +96,9 @@ class _Session:
                 self._greet()
 
     def _greet(self) -> None:
-        hello = _hello(self._services)
-        self._markets = hello.markets
-        self.mailbox.put("hello", Payload(hello))
+        greeting = hello(self._services)
+        self._markets = greeting.markets
+        self.mailbox.put("hello", Payload(greeting))
 
     async def read_forever(self) -> None:
         while self._problems < PROBLEMS_PER_CLIENT:
@@ -165,7 +165,8 @@ class _Session:
         self.mailbox.put(f"{kind}#{self._replies}", Payload(message))
 
 
-def _hello(services: Services) -> Hello:
+def hello(services: Services) -> Hello:
+    """Who answers, the markets and the layout of the tiles."""
     return Hello(
         wire_version=WIRE_VERSION,
         source=services.settings.source,

@@ -89,6 +89,13 @@ class Market(WireStruct, frozen=True, tag="market"):
     cascade_side: str | None = None
 
 
+class First(msgspec.Struct, frozen=True, rename="camel"):
+    """Written into the page (script#first), so that the map needs no answer of the socket."""
+
+    hello: Hello
+    market: Market
+
+
 class CandleRow(WireStruct, frozen=True, tag="candle"):
     """The running candle of `interval_s`, start-stamped."""
 
@@ -383,6 +390,8 @@ class Truth(WireStruct, frozen=True, tag="truth"):
     total_ratio: predicted / realised; coverage: share of intervals whose realised USD lay inside
     [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
     the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
+    running: the interval up to at_ms, on the path so far; None where its beginning was missed, then
+    the first one that is scored begins at next_ms.
     """
 
     base: str
@@ -396,6 +405,7 @@ class Truth(WireStruct, frozen=True, tag="truth"):
     calibration: tuple[CalibrationRow, ...]
     skill: tuple[SkillRow, ...]
     notes: tuple[str, ...]
+    running: TruthHour | None = None
 
 
 class StreamRow(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,5 +1,5 @@
 /** What the page knows: the newest message of each topic, and the worker behind it. */
-import type { Clusters, Context, Flow, Health, Hello, Ladder, Market, TapeRow, Truth } from "../wire/types";
+import type { Clusters, Context, First, Flow, Health, Hello, Ladder, Market, TapeRow, Truth } from "../wire/types";
 import type { Filters, FromWorker, PlacedTile, Reading, TileView, ToWorker } from "../worker/protocol";
 import type { Panel } from "./settings.svelte";
 
@@ -33,6 +33,8 @@ export class Live {
   filters = $state.raw<Filters>({ venue: "all", sides: [true, true], bands: [true, true, true] });
   onTile: (tile: PlacedTile) => void = () => undefined;
   onForget: () => void = () => undefined;
+  /** The first picture stands: what can wait may come. */
+  onDrawn: () => void = () => undefined;
   onLive: (message: Extract<FromWorker, { k: "live" }>) => void = () => undefined;
   private step = 0;
   private rows = 120;
@@ -46,7 +48,26 @@ export class Live {
     this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.hear(event.data);
     const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
     this.say({ k: "open", url, origin: location.origin });
+    this.begin();
     document.addEventListener("visibilitychange", () => !document.hidden && this.say({ k: "wake" }));
+  }
+
+  /** What the server wrote into the page: the map is drawn before the socket says a word. */
+  private begin(): void {
+    const text = document.getElementById("first")?.textContent;
+    if (!text) return;
+    const { hello, market } = JSON.parse(text) as First;
+    this.message(hello);
+    this.message(market);
+    const links = [...document.querySelectorAll<HTMLLinkElement>("link[rel=preload][as=fetch]")].filter((l) => matchMedia(l.media).matches);
+    const named = links.map((l) => [l.href, new URL(l.href).pathname.replace("/api/v1/tiles/", "")] as const);
+    this.say({ k: "expect", names: named.map(([, name]) => name) });
+    for (const [href, name] of named) {
+      void fetch(href, { mode: "cors", credentials: "same-origin" })
+        .then(async (reply) => ({ bytes: reply.ok ? await reply.arrayBuffer() : null, etag: reply.headers.get("ETag") ?? "" }))
+        .catch(() => ({ bytes: null, etag: "" }))
+        .then(({ bytes, etag }) => this.say({ k: "seed", name, bytes, etag }, bytes ? [bytes] : []));
+    }
   }
 
   /** Time of the market, which in a replay is not ours; 0 while it is not known. */
@@ -109,8 +130,8 @@ export class Live {
     this.say({ k: "topics", topics, step: this.step, rows: this.rows });
   }
 
-  private say(message: ToWorker): void {
-    this.worker.postMessage(message);
+  private say(message: ToWorker, transfer: Transferable[] = []): void {
+    this.worker.postMessage(message, transfer);
   }
 
   private hear(m: FromWorker): void {

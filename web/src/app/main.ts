@@ -10,4 +10,3 @@ if (target) {
   target.replaceChildren();
   mount(App, { target });
 }
-if ("serviceWorker" in navigator && import.meta.env.PROD) void navigator.serviceWorker.register("/sw.js");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { colour, lightness, scaleFrom, shareOf, table, type Scale } from "./palette";
+import { colour, lightness, binsNear, scaleFrom, shareOf, table, type Scale } from "./palette";
 
 /** OKLab lightness of an sRGB colour, by the forward transform. */
 function measured([r, g, b]: readonly number[]): number {
@@ -39,6 +39,13 @@ describe("scale", () => {
     expect(first.high / first.low).toBeGreaterThan(8);
     expect(scaleFrom(map(1.3e4), 100, "log", first)).toMatchObject({ low: first.low, high: first.high });
     expect(scaleFrom(map(1e5), 100, "log", first)?.high).toBeGreaterThan(first.high * 4);
+  });
+  it("looks at the bins around the mark, not at the mass far out", () => {
+    const grid = { bins: 2000, firstBin: Math.floor(Math.log(100) / 0.0005) - 1000, binWidth: 0.0005 };
+    const usd = Float32Array.from({ length: 12_000 }, (_, i) => (Math.abs((i % 2000) - 1000) > 300 ? 1e8 : 1e5 + (i % 100) * 1e3));
+    const [from, to] = binsNear(grid, 100);
+    expect([from, to].map((k) => Math.round(Math.exp((grid.firstBin + k) * 0.0005)))).toEqual([89, 113]);
+    expect(scaleFrom(usd, 2000, "log", null, [from, to])?.high).toBeLessThan(2e6);
   });
   it("says nothing of an empty map", () => expect(scaleFrom(new Float32Array(600), 100, "log", null)).toBeNull());
 });

@@ -79,14 +79,21 @@ const nice = (x: number): number => {
   return power * ([1, 2, 5, 10].reduce((best, m) => (Math.abs(Math.log((m * power) / x)) < Math.abs(Math.log((best * power) / x)) ? m : best), 1));
 };
 
+/** Bins within 12 % of a price: far out the unlevered mass would take all the colours. */
+export function binsNear(map: { readonly bins: number; readonly firstBin: number; readonly binWidth: number }, price: number): [number, number] {
+  const middle = Math.log(price) / map.binWidth - map.firstBin;
+  const reach = 0.12 / map.binWidth;
+  return [Math.max(0, Math.floor(middle - reach)), Math.min(map.bins, Math.ceil(middle + reach))];
+}
+
 /**
- * The scale of a market out of its whole newest map, never out of what is on screen or filtered:
- * between the 30 % and the 99.7 % quantile of the bins near the mark, on round dollars. `before` is kept
+ * The scale of a market out of its newest map around the mark, never out of what is on screen or filtered:
+ * between the 30 % and the 99.7 % quantile of the bins `from` to `to`, on round dollars. `before` is kept
  * until it is off by more than half of one of its steps, so that it stands still while one looks.
  */
-export function scaleFrom(usd: Float32Array, bins: number, kind: "log" | "rank", before: Scale | null): Scale | null {
+export function scaleFrom(usd: Float32Array, bins: number, kind: "log" | "rank", before: Scale | null, [from, to]: readonly [number, number] = [0, bins]): Scale | null {
   const sums: number[] = [];
-  for (let k = 0; k < bins; k++) {
+  for (let k = from; k < to; k++) {
     let sum = 0;
     for (let plane = 0; plane < 6; plane++) sum += usd[plane * bins + k] ?? 0;
     if (sum > 0) sums.push(sum);

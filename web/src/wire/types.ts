@@ -77,6 +77,14 @@ export interface Market {
 }
 
 /**
+ * Written into the page (script#first), so that the map needs no answer of the socket.
+ */
+export interface First {
+  readonly hello: Hello;
+  readonly market: Market;
+}
+
+/**
  * The running candle of `interval_s`, start-stamped.
  */
 export interface CandleRow {
@@ -388,6 +396,8 @@ export interface SkillRow {
  * total_ratio: predicted / realised; coverage: share of intervals whose realised USD lay inside
  * [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
  * the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
+ * running: the interval up to at_ms, on the path so far; None where its beginning was missed, then
+ * the first one that is scored begins at next_ms.
  */
 export interface Truth {
   readonly t: "truth";
@@ -402,6 +412,7 @@ export interface Truth {
   readonly calibration: readonly CalibrationRow[];
   readonly skill: readonly SkillRow[];
   readonly notes: readonly string[];
+  readonly running: TruthHour | null;
 }
 
 export interface StreamRow {

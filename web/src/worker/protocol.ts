@@ -48,6 +48,8 @@ export type ToWorker =
   | { k: "open"; url: string; origin: string }
   | { k: "topics"; topics: readonly string[]; step: number; rows: number }
   | { k: "view"; view: TileView; blank: boolean }
+  | { k: "expect"; names: readonly string[] }
+  | { k: "seed"; name: string; bytes: ArrayBuffer | null; etag: string }
   | { k: "read"; id: number; atMs: number; price: number }
   | { k: "wake" };
 

@@ -20,6 +20,8 @@ export class TileCache {
   private view: TileView | null = null;
   private dataset = "";
   private failed = "";
+  /** Asked for by the page itself, before this worker ran. */
+  private expected = new Set<string>();
 
   constructor(
     private readonly post: (message: FromWorker, transfer?: Transferable[]) => void,
@@ -48,9 +50,23 @@ export class TileCache {
         this.held.set(name, held); // newest last: the oldest are dropped first
         if (!shown.has(name)) this.send(held);
       }
+      if (this.expected.has(name)) continue;
       if (!held || (!held.tile?.complete && now - held.fetchedMs > FRESH_MS)) this.queue.push({ name, key });
     }
     this.pump();
+  }
+
+  expect(names: readonly string[]): void {
+    for (const name of names) this.expected.add(name);
+  }
+
+  /** What became of an expected tile; null: ask for it again. */
+  seed(name: string, bytes: ArrayBuffer | null, etag: string): void {
+    this.expected.delete(name);
+    const [columnS, level, timeIndex, priceIndex] = name.split("/").slice(2).map(Number);
+    if (bytes && columnS !== undefined && level !== undefined && timeIndex !== undefined && priceIndex !== undefined) {
+      this.keep({ key: { columnS, level, timeIndex, priceIndex }, tile: decodeTile(bytes), fetchedMs: Date.now(), etag }, name);
+    } else this.refresh();
   }
 
   /** Running tiles grow: ask again for those on screen. */

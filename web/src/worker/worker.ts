@@ -62,6 +62,8 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
     });
   } else if (message.k === "topics") socket?.subscribe(message.topics, message.step, message.rows);
   else if (message.k === "view") tiles.show((view = message.view), message.blank);
+  else if (message.k === "expect") tiles.expect(message.names);
+  else if (message.k === "seed") tiles.seed(message.name, message.bytes, message.etag);
   else if (message.k === "read") post({ k: "reading", id: message.id, reading: tiles.read(message.atMs, message.price) });
   else socket?.wake();
 };
