@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import numpy as np
 import pytest
 
+from liqfield.app.study.cascade_store import load_worlds, world_path
 from liqfield.app.study.cascade_world import (
     START_NS,
     Cascade,
@@ -54,9 +57,11 @@ def world(**parts: object) -> World:
             Reading(at, "running" if 105 <= at < 140 else "calm", 0, (0, 0), 0.0, 0.0, 0.0)
             for at in range(1, 301)
         ],
+        told=[],
         absorptions=[],
         by_volume=[],
-        projections=[],
+        ahead=[],
+        volume_s=np.arange(1.0, 301.0),
     )
     return msgspec.structs.replace(plain, **parts)
 
@@ -144,10 +149,25 @@ def test_a_pushed_market_has_cascades_that_are_seen() -> None:
     assert json.loads(msgspec.json.encode(again))["cascades"] == len(seen.cascades)
 
 
+def test_worlds_are_kept_and_a_spent_budget_simulates_none(tmp_path: Path) -> None:
+    settings = WorldSettings(warm_s=70, episodes=1, episode_s=30, history_h=0.1)
+    assert load_worlds([3, 4], settings, tmp_path, 0.0) == []
+    made = run_world(3, settings)
+    world_path(3, settings, tmp_path).write_bytes(pickle.dumps(made))
+    (kept,) = load_worlds([3, 4], settings, tmp_path, 0.0)
+    assert kept.seed == 3
+    assert kept.readings == made.readings, "the tape tells a tracker all that the engine's was told"
+    other = msgspec.structs.replace(settings, move=0.01)
+    assert load_worlds([3], other, tmp_path, 0.0) == []
+
+
 @pytest.mark.soak
 def test_readings_over_five_hundred_cascades() -> None:
-    """`liqfield study cascades --worlds 60`: prints its figures; the laws are what must hold."""
-    found = study(1000, 60)
+    """`liqfield study cascades --worlds 50`: prints its figures; the laws are what must hold.
+
+    Goes on where an earlier run in the same folder was stopped.
+    """
+    found = study(5000, 50, Path("build/cascades"))
     print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     assert cast("int", found["cascades"]) >= 500
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from liqfield.book.depth import SideDepth, fit_law
@@ -16,15 +17,39 @@ from liqfield.model.sides import PositionSide
 REACH = 0.15
 
 
-def project_market(
+class Way(msgspec.Struct, frozen=True, eq=False):
+    """What lies ahead of a start price, in bins away from it; see `cascade.projection.project`."""
+
+    price: FloatArray
+    forced_usd: FloatArray
+    forced_p10: FloatArray
+    forced_p90: FloatArray
+    depth_usd: FloatArray
+    depth_log_sd: FloatArray
+
+    def project(
+        self, push_usd: float = 0.0, settings: ProjectionSettings | None = None
+    ) -> Projection:
+        """Follow forced flow along this way."""
+        return project(
+            self.price,
+            self.forced_usd,
+            self.forced_p10,
+            self.forced_p90,
+            self.depth_usd,
+            push_usd=push_usd,
+            depth_log_sd=self.depth_log_sd,
+            settings=settings,
+        )
+
+
+def way_ahead(
     densities: Sequence[LiquidationDensity],
     sides: Sequence[SideDepth],
     start_price: float,
     position_side: PositionSide,
-    push_usd: float = 0.0,
-    settings: ProjectionSettings | None = None,
-) -> Projection | None:
-    """Follow forced flow from a price: down through longs and bids, up through shorts and asks.
+) -> Way | None:
+    """The pooled map and the composite book from a price on: down for longs, up for shorts.
 
     sides: the venues' books of the side that is hit. Depth counts by distance from the start: a
     book moves with the price, so its shape is carried there. None without a map or a book. Raises
@@ -37,20 +62,29 @@ def project_market(
     is_down = position_side is PositionSide.LONG
     side = LONG if is_down else SHORT
     price, bins, share = way_bins(pooled.grid.edges(), start_price, is_down=is_down, reach=REACH)
-    usd = pooled.notional_usd[side].sum(axis=0)[bins] * share * pooled.forced_share
     scale = share * pooled.forced_share
-    distance = np.abs(price / start_price - 1.0)
-    depth, unseen = _depth(sides, distance)
-    return project(
+    depth, unseen = _depth(sides, np.abs(price / start_price - 1.0))
+    return Way(
         price,
-        usd,
+        pooled.notional_usd[side].sum(axis=0)[bins] * scale,
         pooled.p10[side][bins] * scale,
         pooled.p90[side][bins] * scale,
         depth,
-        push_usd=push_usd,
-        depth_log_sd=unseen,
-        settings=settings,
+        unseen,
     )
+
+
+def project_market(
+    densities: Sequence[LiquidationDensity],
+    sides: Sequence[SideDepth],
+    start_price: float,
+    position_side: PositionSide,
+    push_usd: float = 0.0,
+    settings: ProjectionSettings | None = None,
+) -> Projection | None:
+    """Follow forced flow from a price through what `way_ahead` finds there."""
+    way = way_ahead(densities, sides, start_price, position_side)
+    return None if way is None else way.project(push_usd, settings)
 
 
 def _depth(sides: Sequence[SideDepth], distance: FloatArray) -> tuple[FloatArray, FloatArray]:

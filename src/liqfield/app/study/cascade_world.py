@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from liqfield.app.study.lab_events import RULES, LabEvents
 from liqfield.book.depth import SideDepth, side_depth
+from liqfield.cascade.tracker import CascadeSettings, CascadeTracker, Surroundings
 from liqfield.engine.analytics import MarketAnalytics
-from liqfield.engine.flow import FlowReadings, FlowSettings
+from liqfield.engine.flow import FlowSettings
 from liqfield.engine.market import MarketEngine
-from liqfield.flow.absorption import AbsorptionSettings
+from liqfield.engine.project import REACH, Way, way_ahead
+from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import BASES, DEPTH_FACTOR, demo_spec
 from liqfield.lab.market_types import AgentEvent, InstrumentStep, LeverageLaw, PositionLaw
-from liqfield.model.analytics import FlowEvent, FlowEventKind
+from liqfield.model.analytics import CascadeState, FlowEvent, FlowEventKind
 from liqfield.model.estimates import SIDES
 from liqfield.model.events import (
     BestQuote,
@@ -36,14 +37,14 @@ from liqfield.model.events import (
     OpenInterest,
     Trade,
 )
-from liqfield.model.sides import CandleOf
+from liqfield.model.sides import Aggressor, CandleOf
 
 S = 1_000_000_000
 START_NS = 1_790_000_000 * S
 NAMES = ("BTC", "ETH", "SOL")
 # More positions close to their level than in `make demo`: cascades within minutes, not days.
 GAP_S = 12.0
-PERSIST_MIN = (1 / 6, 0.5, 1.0, 2.0, 4.0)
+SIGN = (-1.0, 1.0)  # of the move that forces a side
 STEP_NS = S // 2  # books and quotes come twice a second: a slow venue, a quick study
 LAW = PositionLaw(taker=LeverageLaw(median=5.0, isolated_share=0.45), stop_share=0.35)
 
@@ -100,15 +101,35 @@ class Reading(msgspec.Struct, frozen=True):
     still_s: float  # since the engine's last visible print of the side
     drive: float  # move of the last minute in deviations, positive: up
     push_usd: float  # net aggressive flow of the last 10 s in the forced direction
-    fuel: tuple[float, float] = (math.inf, math.inf)  # five-minute deviations to the cluster
-    fade: float = 0.0  # intensity over its peak
-    extreme_s: float = 0.0  # since the last new extreme
-    branching: float = math.nan
-    refill: float = math.nan
+    move_sd_s: float = math.nan  # of log price over one second
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What one second told the tracker, in order: surroundings, then the prints that followed.
+
+    around: mostly one; prints: (time in ns, side, USD) that came before it and after it.
+    """
+
+    before: tuple[tuple[int, int, float], ...]
+    around: tuple[Surroundings, ...]
+    after: tuple[tuple[int, int, float], ...]
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """What lay ahead as a cascade was seen: the inputs of a projection but for the push."""
+
+    at: int
+    side: int
+    price: float
+    way: Way
+    fuel: float  # distance to the next cluster, fraction; nan = none
 
 
 class World(msgspec.Struct):
-    """price: log of the venues' mean mid at each second; forced: (second, side, USD) by order."""
+    """price: log of the venues' mean mid at each second; forced: (second, side, USD) by order.
+
+    told: by second, all that the tracker was told, so that other rules can be tried on it.
+    """
 
     seed: int
     base: str
@@ -116,10 +137,12 @@ class World(msgspec.Struct):
     forced: tuple[FloatArray, IntArray, FloatArray]
     cascades: list[Cascade]
     standing: list[Standing]
-    readings: list[Reading]
+    told: list[Told]
     absorptions: list[FlowEvent]
     by_volume: list[FlowEvent]  # the baseline rule for absorption
-    projections: list[dict[str, Any]]
+    ahead: list[Ahead]
+    volume_s: FloatArray  # USD traded by the end of each second
+    readings: list[Reading] = []
 
 
 class Watched:
@@ -249,6 +272,66 @@ def _standing(event: AgentEvent, base: str) -> Standing:
     )
 
 
+class Taped(CascadeTracker):
+    """A tracker that keeps what it is told."""
+
+    def __init__(self, settings: CascadeSettings) -> None:
+        super().__init__(settings)
+        self._before: list[tuple[int, int, float]] = []
+        self._after: list[tuple[int, int, float]] = []
+        self._around_all: list[Surroundings] = []
+
+    def print_(self, at_ns: int, side: int, notional_usd: float) -> None:
+        (self._after if self._around_all else self._before).append((at_ns, side, notional_usd))
+        super().print_(at_ns, side, notional_usd)
+
+    def second(self, around: Surroundings) -> CascadeState | None:
+        self._around_all.append(around)
+        return super().second(around)
+
+    def take(self) -> Told:
+        """What came since the last call."""
+        told = Told(tuple(self._before), tuple(self._around_all), tuple(self._after))
+        self._before, self._around_all, self._after = [], [], []
+        return told
+
+
+def readings(told: Sequence[Told], settings: CascadeSettings) -> list[Reading]:
+    """What a tracker says at the end of each second that is told of what was told."""
+    tracker = CascadeTracker(settings)
+    out: list[Reading] = []
+    for k, second in enumerate(told):
+        for print_ in second.before:
+            tracker.print_(*print_)
+        for around in second.around:
+            tracker.second(around)
+        for print_ in second.after:
+            tracker.print_(*print_)
+        out.append(_reading(tracker, k + 1, second.around[-1] if second.around else None))
+    return out
+
+
+def _reading(tracker: CascadeTracker, at: int, around: Surroundings | None) -> Reading:
+    now = START_NS + at * S
+    sigma = tracker.sigma()
+    side = -1 if tracker.side is None else tracker.side
+    last = max((tracker.last_print_ns(k) for k in (0, 1)), default=0)
+    still = (now - tracker.last_print_ns(side)) / 1e9 if side >= 0 else (now - last) / 1e9
+    push = 0.0
+    if side >= 0 and around is not None:
+        push = max(SIGN[side] * tracker.flow() * around.price, 0.0)
+    return Reading(
+        at,
+        str(tracker.state),
+        side,
+        (tracker.recent(0, now)[0], tracker.recent(1, now)[0]),
+        still,
+        tracker.move(60) / (sigma * math.sqrt(60.0)) if sigma else 0.0,
+        push,
+        sigma or math.nan,
+    )
+
+
 class FlowOnly(MarketAnalytics):
     """Flow and cascade readings without those of the book: half the time a world takes."""
 
@@ -277,20 +360,27 @@ class _Run:
         self, market: LabMarket, base: str, seed: int, settings: WorldSettings, flow: FlowSettings
     ) -> None:
         self.market, self.base, self.seed, self.settings = market, base, seed, settings
+        self.settings_flow = flow
         self.watched = Watched(market)
         self.events = LabEvents(self.watched, step_ns=STEP_NS)  # type: ignore[arg-type]
         self.engine = MarketEngine(base, RULES, flow)
         self.engine.analytics = FlowOnly(base, flow)
-        self.plain = FlowReadings(base, FlowSettings(absorption=by_volume_alone(flow)))
+        self.tracker = Taped(flow.cascade)
+        self.engine.analytics.flow.tracker = self.tracker
+        self.plain: dict[str, AbsorptionDetector] = {}
+        self.by_volume: list[FlowEvent] = []
         self.prices: list[float] = []
-        self.readings: list[Reading] = []
-        self.projections: list[dict[str, Any]] = []
+        self.told: list[Told] = []
+        self.ahead: list[Ahead] = []
         self.gross_usd = 0.0
+        self.volume: list[float] = []
+        self.state = CascadeState.CALM
         self.rng = np.random.default_rng(seed)
         for event in self.events.open():
             if isinstance(event, Listing):
                 self.engine.add(event.instrument)
-                self.plain.add(event.instrument)
+                of = event.instrument
+                self.plain[of.id] = AbsorptionDetector(of.venue, of.tick_usd, by_volume_alone(flow))
             else:
                 self.engine.step(event)
         for event in history_events(market):
@@ -314,85 +404,37 @@ class _Run:
             self._read(second)
 
     def _plain(self, event: MarketEvent) -> None:
-        """The baseline detector sees the same facts through the same hooks."""
-        self.plain.clock_ns = self.engine.clock_ns
-        if self.plain.clock_ns >= self.plain.due_ns:
-            self.plain.second({})
+        """The baseline detector sees the same facts; its verdicts need no impact."""
         if isinstance(event, Trade):
-            self.plain.on_trade(event)
+            sign = 1.0 if event.aggressor is Aggressor.BUY else -1.0
+            self.plain[event.instrument_id].on_trade(event.price, sign * event.quantity)
             self.gross_usd += event.price * event.quantity
         elif isinstance(event, BestQuote):
-            self.plain.on_quote(event)
+            self.plain[event.instrument_id].on_top(
+                event.bid_price, event.bid_quantity, event.ask_price, event.ask_quantity
+            )
 
     def _read(self, second: int) -> None:
-        flow = self.engine.analytics.flow
-        tracker = flow.tracker
         now = START_NS + (second + 1) * S
-        visible = tuple(tracker.recent(side, now)[0] for side in (0, 1))
-        sigma = tracker.sigma()
-        side = -1 if tracker.side is None else tracker.side
-        before = self.readings[-1].state if self.readings else ""
-        last = max((tracker.last_print_ns(k) for k in (0, 1)), default=0)
-        still = (now - tracker.last_print_ns(side)) / 1e9 if side >= 0 else (now - last) / 1e9
-        drive = tracker.move(60) / (sigma * math.sqrt(60.0)) if sigma else 0.0
-        push = 0.0
-        if side >= 0:
-            push = max((-1.0, 1.0)[side] * tracker.flow() * flow.price, 0.0)
-        view = tracker.view()
-        fuels = [math.inf, math.inf]
-        for k in (0, 1):
-            fuel = flow.fuel(k)
-            if fuel is not None and sigma:
-                fuels[k] = fuel.distance / (sigma * math.sqrt(300.0))
-        reading = Reading(
-            second + 1,
-            str(tracker.state),
-            side,
-            (visible[0], visible[1]),
-            still,
-            drive,
-            push,
-            (fuels[0], fuels[1]),
-            view.intensity_usd_per_min / max(view.peak_usd_per_min, 1.0),
-            tracker.extreme_age_s(now),
-            view.branching if view.branching is not None else math.nan,
-            view.refill if view.refill is not None else math.nan,
-        )
-        self.readings.append(reading)
-        if reading.state == "running" and before not in ("running", "absorbing"):
-            self._project(reading)
-
-    def _project(self, reading: Reading) -> None:
-        """What the projection says at the moment in which a cascade is seen, and its rivals."""
-        flow = self.engine.analytics.flow
-        side = SIDES[reading.side]
-        for minutes in PERSIST_MIN:
-            # The pace of the last ten seconds goes on for so long.
-            push = reading.push_usd * 6.0 * minutes
-            found = self.engine.project(flow.price, side, push)
-            if found is None:
-                return
-            fuel = flow.fuel(reading.side)
-            self.projections.append(
-                {
-                    "at": float(reading.at),
-                    "side": float(reading.side),
-                    "minutes": minutes,
-                    "start": math.log(flow.price),
-                    "stop": math.log(found.stop_price),
-                    "near": math.log(found.stop_price_near),
-                    "far": math.log(found.stop_price_far),
-                    "forced": found.forced_usd,
-                    "forced_p10": found.forced_usd_p10,
-                    "forced_p90": found.forced_usd_p90,
-                    "push": push,
-                    "cluster": fuel.distance if fuel is not None else math.nan,
-                    "sigma_s": flow.tracker.sigma() or math.nan,
-                    "volume_s": self.gross_usd / max(reading.at, 1),
-                    "way_price": np.log(found.path_price),
-                    "way_forced": found.path_forced_usd - push,
-                }
-            )
+        for detector in self.plain.values():
+            found = detector.second(now, None, 1)
+            self.by_volume += [event for event in found if event.outcome != "running"]
+        self.told.append(self.tracker.take())
+        self.volume.append(self.gross_usd)
+        before, self.state = self.state, self.tracker.state
+        side = self.tracker.side
+        if self.state is CascadeState.RUNNING and before not in (
+            CascadeState.RUNNING,
+            CascadeState.ABSORBING,
+        ):
+            assert side is not None
+            flow = self.engine.analytics.flow
+            books = self.engine.analytics.sides(side, REACH)
+            way = way_ahead(self.engine.densities(), books, flow.price, SIDES[side])
+            fuel = flow.fuel(side)
+            if way is not None:
+                distance = fuel.distance if fuel is not None else math.nan
+                self.ahead.append(Ahead(second + 1, side, flow.price, way, distance))
 
     def world(self) -> World:
         market = self.market
@@ -420,10 +462,10 @@ class _Run:
             forced=forced,
             cascades=pooled_cascades(agents, forced, prices),
             standing=[_standing(event, self.base) for event in agents if event.kind != "cascade"],
-            readings=self.readings,
+            told=self.told,
             absorptions=found,
-            by_volume=[
-                event for event in self.plain.events() if event.kind is FlowEventKind.ABSORPTION
-            ],
-            projections=self.projections,
+            by_volume=self.by_volume,
+            ahead=self.ahead,
+            volume_s=np.array(self.volume),
+            readings=readings(self.told, self.settings_flow.cascade),
         )

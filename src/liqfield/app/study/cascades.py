@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from liqfield.app.study.cascade_store import load_worlds
 from liqfield.app.study.cascade_world import (
     GAP_S,
-    PERSIST_MIN,
+    SIGN,
     START_NS,
     Cascade,
     Standing,
     World,
     WorldSettings,
-    run_world,
 )
+from liqfield.cascade.projection import ProjectionSettings
 from liqfield.model.analytics import FlowEvent
 from liqfield.model.events import FloatArray
 
 Tally = dict[str, float]
 ACTIVE = ("running", "absorbing")
-SIGN = (-1.0, 1.0)
+PERSIST_MIN = (1 / 6, 0.5, 1.0, 2.0, 4.0)
 MATERIAL = 0.1  # an absorber counts when it took in this share of its venue's 10 bp depth
 LEAST_LIFE_S = 8.0
 NEAR = 2e-4  # an event belongs to a level within 2 bp
@@ -218,38 +220,50 @@ def driven(world: World, least: float = 3.0) -> list[tuple[int, int]]:
 # ---- projection ---------------------------------------------------------------------------------
 
 
-def projection_rows(world: World, warm_s: float, minutes: float) -> list[dict[str, float]]:
-    """Each projection beside the truth and the rules that it must beat; distances in log price."""
+def projection_rows(
+    world: World, warm_s: float, minutes: float, settings: ProjectionSettings | None = None
+) -> list[dict[str, float]]:
+    """Each projection beside the truth and the rules that it must beat; distances in log price.
+
+    minutes: for so long the pace of the last ten seconds is taken to go on.
+    """
     rows = []
     seconds, sides, usd = world.forced
-    for p in world.projections:
-        side, at = int(p["side"]), int(p["at"])
+    for seen in world.ahead:
+        side, at = seen.side, seen.at
         mine = [c for c in world.cascades if c.side == side and c.start - 2 <= at <= c.end + 15]
-        if at < warm_s or not mine or p["minutes"] != minutes:
+        if at < warm_s or not mine:
             continue
         end = mine[0].end + GAP_S
-        stretch = SIGN[side] * (world.price[at - 1 : int(end) + 1] - p["start"])
+        stretch = SIGN[side] * (world.price[at - 1 : int(end) + 1] - math.log(seen.price))
         if not len(stretch):
             continue
         inside = (sides == side) & (seconds > at) & (seconds <= end)
-        day = p["sigma_s"] * math.sqrt(86_400.0)
-        share = p["push"] / max(p["volume_s"] * 86_400.0, 1.0)
-        travelled = np.abs(p["way_price"] - p["start"])[1:]
-        way = float(np.interp(max(float(stretch.max()), 0.0), travelled, p["way_forced"]))
+        reading = world.readings[at - 1]
+        push = reading.push_usd * 6.0 * minutes
+        found = seen.way.project(push, settings)
+        way_price = np.log(found.path_price)
+        truth = max(float(stretch.max()), 0.0)
+        forced_way = np.interp(
+            truth, np.abs(way_price - way_price[0])[1:], found.path_forced_usd - push
+        )
+        sigma_s = reading.move_sd_s
+        day = sigma_s * math.sqrt(86_400.0)
+        share = push / max(float(world.volume_s[at - 1]) / at * 86_400.0, 1.0)
         rows.append(
             {
-                "forced_way": way,
-                "truth": max(float(stretch.max()), 0.0),
-                "stop": abs(p["stop"] - p["start"]),
-                "near": abs(p["near"] - p["start"]),
-                "far": abs(p["far"] - p["start"]),
-                "cluster": p["cluster"],
+                "forced_way": float(forced_way),
+                "truth": truth,
+                "stop": abs(math.log(found.stop_price / seen.price)),
+                "near": abs(math.log(found.stop_price_near / seen.price)),
+                "far": abs(math.log(found.stop_price_far / seen.price)),
+                "cluster": seen.fuel,
                 "root": day * math.sqrt(share),
                 "here": 0.0,
                 "forced": float(usd[inside].sum()),
-                "forced_stop": p["forced"],
-                "forced_p10": p["forced_p10"],
-                "forced_p90": p["forced_p90"],
+                "forced_stop": found.forced_usd,
+                "forced_p10": found.forced_usd_p10,
+                "forced_p90": found.forced_usd_p90,
             }
         )
     return rows
@@ -390,8 +404,14 @@ def _quartiles(values: FloatArray) -> list[float]:
     return [round(float(x), 3) for x in np.quantile(values, (0.25, 0.5, 0.75))]
 
 
-def study(first_seed: int, worlds: int, settings: WorldSettings | None = None) -> dict[str, object]:
-    """Run worlds one after another and report. Some dozen seconds of a core a world."""
+def study(
+    first_seed: int,
+    worlds: int,
+    folder: Path,
+    settings: WorldSettings | None = None,
+    budget_s: float = math.inf,
+) -> dict[str, object]:
+    """Run or load worlds and report on those that there are. Some dozen seconds of a core each."""
     chosen = settings or WorldSettings()
-    seen = [run_world(seed, chosen) for seed in range(first_seed, first_seed + worlds)]
-    return report(seen, float(chosen.warm_s))
+    seeds = range(first_seed, first_seed + worlds)
+    return report(load_worlds(seeds, chosen, folder, budget_s), float(chosen.warm_s))

@@ -46,9 +46,18 @@ def history(
 
 
 @study.command
-def cascades(*, worlds: int = 60, first_seed: int = 1000) -> None:
+def cascades(
+    *,
+    worlds: int = 50,
+    first_seed: int = 5000,
+    folder: Annotated[Path, Parameter(help="where worlds are kept, a file a seed")] = Path(
+        "build/cascades"
+    ),
+    minutes: Annotated[float, Parameter(help="simulate for so long at most, then report")] = 600.0,
+) -> None:
     """Absorption, cascade states and projection in the built-in market, where the truth is known.
 
-    Precision, recall and errors beside simpler rules, with 90 % intervals.
+    Precision, recall and errors beside simpler rules, with 90 % intervals. A run that was stopped
+    goes on where it was.
     """
-    _write(cascade_study.study(first_seed, worlds))
+    _write(cascade_study.study(first_seed, worlds, folder, budget_s=minutes * 60.0))
