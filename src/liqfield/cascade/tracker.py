@@ -27,13 +27,13 @@ class CascadeSettings(msgspec.Struct, frozen=True):
     depth_share             ... if they are worth this share of the depth within 10 bp
     tau_s                   intensity is an exponential average with this time constant
     stall_s                 prints go on, but no new extreme for so long: absorbing
-    fade                    intensity under this share of the peak is fading
-    quiet_s                 fading, and no new extreme for so long: exhausted
-    rest_s                  exhausted for so long: the next cluster may be approached
+                            and no print for burst_s as well: exhausted
+    fade                    under this share of the peak a burst of the other side takes over
+    rest_s                  exhausted for so long: another move may be an approach
     calm_s                  exhausted for so long: calm
-    approach_sigmas         near edge of a cluster within so many standard deviations of 5 minutes
-    drive_sigmas            and the last minute moved towards it by so many of one minute
-    leave                   approaching is left when either falls under this share of its threshold
+    drive_sigmas            the last minute moved one way by so many of its standard deviations:
+                            approaching what would be forced there
+    leave                   approaching is left when that falls under this share of its threshold
     extreme_sigmas          a new extreme counts when it is beyond by so many of one second
     """
 
@@ -43,11 +43,9 @@ class CascadeSettings(msgspec.Struct, frozen=True):
     tau_s: float = 15.0
     stall_s: float = 10.0
     fade: float = 0.2
-    quiet_s: float = 20.0
     rest_s: float = 30.0
     calm_s: float = 180.0
-    approach_sigmas: float = 4.0
-    drive_sigmas: float = 2.0
+    drive_sigmas: float = 3.0
     leave: float = 0.5
     extreme_sigmas: float = 0.5
     variance_half_life_s: float = 900.0
@@ -176,7 +174,7 @@ class CascadeTracker:
             self._run(started, around)
             return
         for side in (0, 1):
-            if self._approach(side, around, 1.0):
+            if self._approach(side, 1.0):
                 self._enter(CascadeState.APPROACHING, side, around)
                 self._unmet = 0
                 return
@@ -187,9 +185,7 @@ class CascadeTracker:
             self._run(started, around)
             return
         assert self.side is not None
-        self._unmet = (
-            0 if self._approach(self.side, around, self.settings.leave) else self._unmet + 1
-        )
+        self._unmet = 0 if self._approach(self.side, self.settings.leave) else self._unmet + 1
         if self._unmet >= self.settings.stall_s:
             self._enter(CascadeState.CALM, None, around)
 
@@ -204,7 +200,8 @@ class CascadeTracker:
             return
         is_new = self._note_extreme(side, around)
         still_s = (around.now_ns - self._extreme_ns) / 1e9
-        if intensity < s.fade * self._peak and still_s >= s.quiet_s:
+        is_silent = not self._bursts[side].recent(around.now_ns)[0]
+        if is_silent and still_s >= s.stall_s:
             self._enter(CascadeState.EXHAUSTED, side, around)
         elif self.state is CascadeState.RUNNING and still_s >= s.stall_s:
             self._enter(CascadeState.ABSORBING, side, around)
@@ -220,7 +217,7 @@ class CascadeTracker:
         past_s = (around.now_ns - self.since_ns) / 1e9
         if past_s >= self.settings.rest_s:
             for side in (0, 1):
-                if self._approach(side, around, 1.0):
+                if self._approach(side, 1.0):
                     self._unmet = 0
                     self._enter(CascadeState.APPROACHING, side, around)
                     return
@@ -240,15 +237,13 @@ class CascadeTracker:
                 found, most = side, usd
         return found
 
-    def _approach(self, side: int, around: Surroundings, strictness: float) -> bool:
-        fuel = around.fuel[side]
+    def _approach(self, side: int, strictness: float) -> bool:
         sigma = self.sigma()
-        if fuel is None or sigma is None:
+        if sigma is None:
             return False
-        drive = self._drive(side)
-        near = self.settings.approach_sigmas * sigma * math.sqrt(300.0)
-        least = self.settings.drive_sigmas * sigma * math.sqrt(60.0)
-        return fuel.distance <= near / strictness and drive >= least * strictness
+        return (
+            self._drive(side) >= self.settings.drive_sigmas * sigma * math.sqrt(60.0) * strictness
+        )
 
     def _drive(self, side: int) -> float:
         """Move over the last minute in the direction that forces this side, log price."""
@@ -397,18 +392,19 @@ class CascadeTracker:
         who = ("longs", "shorts")[side]
         fuel = around.fuel[side]
         lines: list[str] = []
-        if self.state is CascadeState.APPROACHING and fuel is not None:
+        if self.state is CascadeState.APPROACHING:
             sigma = self.sigma() or 1.0
             lines.append(
-                f"{usd_words(fuel.notional_usd)} of {who} {percent_words(fuel.distance)} away: "
-                f"{fuel.distance / (sigma * math.sqrt(300.0)):.1f} five-minute deviations "
-                f"(approaching from {s.approach_sigmas:g})"
-            )
-            lines.append(
-                f"the last minute moved towards it by "
+                f"the last minute moved towards the levels of {who} by "
                 f"{self._drive(side) / (sigma * math.sqrt(60.0)):.1f} deviations "
                 f"(from {s.drive_sigmas:g})"
             )
+            if fuel is not None:
+                lines.append(
+                    f"next: {usd_words(fuel.notional_usd)} of {who} "
+                    f"{percent_words(fuel.distance)} away, "
+                    f"{fuel.distance / (sigma * math.sqrt(300.0)):.1f} five-minute deviations"
+                )
             return lines
         count, usd = self._bursts[side].recent(around.now_ns)
         depth = self._depth[side]
@@ -420,13 +416,12 @@ class CascadeTracker:
         intensity = self._bursts[side].usd_per_min(around.now_ns)
         if self._peak > 0.0:
             lines.append(
-                f"{usd_words(intensity)} a minute, {intensity / self._peak:.0%} of the peak "
-                f"(fading under {s.fade:.0%})"
+                f"{usd_words(intensity)} a minute, {intensity / self._peak:.0%} of the peak"
             )
         still_s = (around.now_ns - self._extreme_ns) / 1e9
         lines.append(
             f"last new extreme {still_s:.0f} s ago (absorbing from {s.stall_s:g} s, exhausted "
-            f"from {s.quiet_s:g} s when fading)"
+            f"when no print came for {s.burst_s:g} s either)"
         )
         if self._fit is not None:
             lines.append(f"each forced dollar brings {self._fit.branching:.2f} more")

@@ -121,29 +121,40 @@ def test_few_or_small_prints_are_no_cascade() -> None:
     assert RUNNING not in script.states
 
 
-def test_approaching_needs_a_cluster_near_and_a_move_towards_it_and_has_hysteresis() -> None:
+def test_approaching_is_a_strong_move_one_way_names_what_is_ahead_and_has_hysteresis() -> None:
     script = Script()
     script.calm()
-    script.fuel = (Fuel(0.02, 5e7), None)
-    for _ in range(10):
-        script.second(-0.0006)
-    assert script.tracker.state is CALM  # it falls, but the cluster is far
-    script.calm(70)
     script.fuel = (Fuel(0.004, 5e7), None)
     for _ in range(5):
         script.second()
     assert script.tracker.state is CALM  # near, but nothing moves
-    script.fuel = (Fuel(0.002, 5e7), None)
-    for _ in range(10):
-        script.second(-0.0006)
+    for _ in range(15):
+        script.second(-0.001)
     assert script.tracker.state is APPROACHING
-    assert script.tracker.view().fuel_usd == 5e7
-    assert any("away" in line for line in script.tracker.view().evidence)
+    view = script.tracker.view()
+    assert view.position_side is PositionSide.LONG
+    assert view.fuel_usd == 5e7
+    assert any("away" in line for line in view.evidence)
     script.second()
     assert script.tracker.state is APPROACHING
     script.fuel = (None, None)
-    script.calm(30)
+    script.calm(80)
     assert script.tracker.state is CALM
+
+
+def test_exhausted_needs_silence_and_no_new_extreme() -> None:
+    script = Script()
+    script.calm()
+    for _ in range(15):
+        script.second(-0.001, (50_000.0, 20_000.0), flow=-100.0)
+    for _ in range(30):  # no more prints, but the price falls on
+        script.second(-0.002)
+    assert EXHAUSTED not in script.states
+    for _ in range(20):  # a print now and then, the price holds
+        script.second(0.0, (1_000.0,) if script.now % 5 == 0 else ())
+    assert EXHAUSTED not in script.states
+    script.calm(14)
+    assert script.tracker.state is EXHAUSTED
 
 
 def test_every_state_has_evidence_in_words() -> None:

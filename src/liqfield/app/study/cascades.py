@@ -30,7 +30,9 @@ from liqfield.model.events import FloatArray
 
 Tally = dict[str, float]
 ACTIVE = ("running", "absorbing")
-PERSIST_MIN = (1 / 6, 0.5, 1.0, 2.0, 4.0)
+PERSIST_MIN = (0.5, 1.0, 2.0)
+LEAST_PUSH = 0.5  # of the usual traded volume: a lull of ten seconds does not end a move
+USUAL_WAY = 0.0278  # median way still to go on the tuning seeds 400-404, log price
 MATERIAL = 0.1  # an absorber counts when it took in this share of its venue's 10 bp depth
 LEAST_LIFE_S = 8.0
 NEAR = 2e-4  # an event belongs to a level within 2 bp
@@ -166,7 +168,7 @@ def entries(world: World, state: str) -> list[tuple[int, int]]:
     return out
 
 
-def silence(world: World, quiet_s: float = GAP_S) -> list[tuple[int, int]]:
+def silence(world: World) -> list[tuple[int, int]]:
     """The simple rule for an end: no visible print of that side for 12 s."""
     out: list[tuple[int, int]] = []
     last = [0, 0]  # second in which at least four prints were seen
@@ -177,7 +179,6 @@ def silence(world: World, quiet_s: float = GAP_S) -> list[tuple[int, int]]:
             elif last[side] and reading.visible[side] == 0:
                 out.append((side, reading.at))
                 last[side] = 0
-    del quiet_s
     return out
 
 
@@ -225,7 +226,8 @@ def projection_rows(
 ) -> list[dict[str, float]]:
     """Each projection beside the truth and the rules that it must beat; distances in log price.
 
-    minutes: for so long the pace of the last ten seconds is taken to go on.
+    minutes: for so long the pace of the last ten seconds, at least half the usual volume, is taken
+    to go on.
     """
     rows = []
     seconds, sides, usd = world.forced
@@ -240,7 +242,8 @@ def projection_rows(
             continue
         inside = (sides == side) & (seconds > at) & (seconds <= end)
         reading = world.readings[at - 1]
-        push = reading.push_usd * 6.0 * minutes
+        usual = float(world.volume_s[at - 1]) / at  # USD a second, both sides
+        push = max(reading.push_usd, LEAST_PUSH * usual * 10.0) * 6.0 * minutes
         found = seen.way.project(push, settings)
         way_price = np.log(found.path_price)
         truth = max(float(stretch.max()), 0.0)
@@ -249,7 +252,7 @@ def projection_rows(
         )
         sigma_s = reading.move_sd_s
         day = sigma_s * math.sqrt(86_400.0)
-        share = push / max(float(world.volume_s[at - 1]) / at * 86_400.0, 1.0)
+        share = push / max(usual * 86_400.0, 1.0)
         rows.append(
             {
                 "forced_way": float(forced_way),
@@ -260,6 +263,7 @@ def projection_rows(
                 "cluster": seen.fuel,
                 "root": day * math.sqrt(share),
                 "here": 0.0,
+                "usual": USUAL_WAY,
                 "forced": float(usd[inside].sum()),
                 "forced_stop": found.forced_usd,
                 "forced_p10": found.forced_usd_p10,
@@ -370,7 +374,7 @@ def projection(worlds: Sequence[World], warm_s: float, minutes: float) -> dict[s
     out: dict[str, object] = {"runs": len(rows)}
     truth = np.array([row["truth"] for row in rows])
     out["truth_bp"] = _quartiles(truth * 1e4)
-    for name in ("stop", "cluster", "root", "here"):
+    for name in ("stop", "cluster", "root", "here", "usual"):
         guess = np.array([row[name] for row in rows])
         error = np.abs(guess - truth)[np.isfinite(guess)] * 1e4
         out[f"error_bp_{name}"] = _quartiles(error)
@@ -384,6 +388,8 @@ def projection(worlds: Sequence[World], warm_s: float, minutes: float) -> dict[s
         }
         for part in by_world
     ]
+    wide = np.array([row["far"] - row["near"] for row in rows])
+    out["fan_width_bp"] = _quartiles(wide * 1e4)
     out["coverage_stop"] = bootstrap(pairs, share("in", "n"))
     out["coverage_forced"] = bootstrap(pairs, share("in_forced", "n"))
     forced = np.array([row["forced"] for row in rows])
