@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -96,6 +98,15 @@ def test_the_interval_is_over_seeds() -> None:
     assert (both.precision_low, both.precision_high) == (0.0, 1.0)
     same = summarise([good, good], "ours", "pulled")
     assert (same.precision_low, same.precision_high) == (1.0, 1.0)
+
+
+def test_results_of_a_seed_are_kept(tmp_path: Path) -> None:
+    first = study([1], 0.05, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    again = study([1, 2], 0.05, folder=tmp_path, budget_s=0.0)
+    assert again.seeds == first.seeds == [1], "seed 2 would have to be simulated"
+    assert msgspec.json.encode(again.ours) == msgspec.json.encode(first.ours)
+    assert study([1], 0.1, folder=tmp_path, budget_s=0.0).seeds == [], "another length"
 
 
 @pytest.mark.soak

@@ -1,6 +1,6 @@
 """How well walls are read: pulled and filled against what the agents of the built-in market did.
 
-    python -m liqfield.app.study.walls --seeds 20 --minutes 20
+    liqfield study walls --seeds 20 --minutes 20
 
 The readings get the public feed only (books, trades). Truth: `wall_pulled` (withdrawn untouched as
 the price came within 2.5 bp), `wall_eaten` (traded away), `wall_expired` (taken out far away or
@@ -12,9 +12,12 @@ level that vanishes near the price was pulled (or: filled). Intervals: 95 %, ove
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
+import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -39,6 +42,7 @@ MATCH_NS = 3 * SECOND_NS
 VENUES = ("binance", "bybit", "okx")  # whole books of 20 levels show too little to follow a wall
 TUNING_SEEDS = range(1_000, 1_010)  # thresholds were chosen on these
 KINDS = ("pulled", "filled", "withdrawn")
+VERSION = 1  # raise when the built-in market, or what is read from its books, changes
 
 
 class Count(msgspec.Struct):
@@ -206,6 +210,9 @@ def summarise(results: Sequence[SeedResult], which: str, kind: str) -> Score:
         np.float64,
     )
     rng = np.random.default_rng(1)
+    if not len(counts):
+        none = math.nan
+        return Score(none, none, none, none, none, none, 0, 0)
     picks = rng.integers(0, len(counts), (2_000, len(counts)))
     drawn = counts[picks].sum(axis=1)
     total = counts.sum(axis=0)
@@ -231,12 +238,24 @@ def study(
     settings: WallSettings | None = None,
     *,
     trades_late: bool = False,
+    folder: Path | None = None,
+    budget_s: float = math.inf,
 ) -> WallStudy:
-    """All seeds."""
+    """All seeds, or as many as the budget (wall time) allows; those kept in the folder are read."""
     chosen = settings or WallSettings()
-    results = [run_seed(seed, minutes, chosen, trades_late=trades_late) for seed in seeds]
+    until = time.monotonic() + budget_s
+    results: list[SeedResult] = []
+    for seed in seeds:
+        path = None if folder is None else _path(folder, seed, minutes, chosen, late=trades_late)
+        if path is not None and path.exists():
+            results.append(msgspec.json.decode(path.read_bytes(), type=SeedResult))
+        elif time.monotonic() < until:
+            results.append(run_seed(seed, minutes, chosen, trades_late=trades_late))
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(msgspec.json.encode(results[-1]))
     return WallStudy(
-        list(seeds),
+        [result.seed for result in results],
         minutes,
         trades_late,
         chosen,
@@ -246,6 +265,11 @@ def study(
         sum(r.absorbers for r in results),
         sum(r.young for r in results),
     )
+
+
+def _path(folder: Path, seed: int, minutes: float, settings: WallSettings, *, late: bool) -> Path:
+    key = hashlib.sha256(msgspec.json.encode((VERSION, minutes, settings, late))).hexdigest()[:12]
+    return folder / f"{seed}-{key}.json"
 
 
 app = App(name="walls", help="How well walls are read, where the truth is known.")
@@ -258,9 +282,19 @@ def main(
     first: Annotated[int, Parameter(help="the first seed; 1000-1009 chose the thresholds")] = 1,
     minutes: float = 20.0,
     late: Annotated[bool, Parameter(help="trades arrive after the book that holds them")] = False,
+    folder: Annotated[Path, Parameter(help="where results are kept, a file a seed")] = Path(
+        "build/walls"
+    ),
+    budget_minutes: Annotated[float, Parameter(help="run new seeds for so long at most")] = 600.0,
 ) -> None:
-    """Print the study as JSON."""
-    report = study(range(first, first + seeds), minutes, trades_late=late)
+    """Print the study as JSON. A run that was stopped goes on where it was."""
+    report = study(
+        range(first, first + seeds),
+        minutes,
+        trades_late=late,
+        folder=folder,
+        budget_s=budget_minutes * 60.0,
+    )
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
