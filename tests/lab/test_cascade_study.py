@@ -54,7 +54,7 @@ def world(**parts: object) -> World:
         cascades=[Cascade(0, 100.0, 129.0, 3e6, 6.99)],
         standing=[Standing("absorber", "binance", True, 50.0, 80.0, 1_000.0, 5e6, 1e7)],
         readings=[
-            Reading(at, "running" if 105 <= at < 140 else "calm", 0, (0, 0), 0.0, 0.0, 0.0)
+            Reading(at, "running" if 105 <= at < 140 else "calm", 0, (0, 0), 0.0, 0.0)
             for at in range(1, 301)
         ],
         told=[],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,14 +59,38 @@ def test_a_hollow_book_runs_beyond_and_says_so() -> None:
 def test_the_fan_widens_with_the_estimate() -> None:
     price: FloatArray = 100.0 - 0.05 * np.arange(201, dtype=np.float64)
     f = np.full(200, 1e6)
-    depth = np.full(200, 1.4e6)
-    narrow = project(price, f, f * 0.9, f * 1.1, depth, push_usd=2e7)
-    wide = project(price, f, f * 0.2, f * 5.0, depth, push_usd=2e7)
+    depth = np.full(200, 4e6)
+    # Nothing but the bins' own intervals.
+    bare = ProjectionSettings(push_log_sd=0.0, map_log_sd=0.0, depth_sigma=0.1)
+    narrow = project(price, f, f * 0.9, f * 1.1, depth, push_usd=2e7, settings=bare)
+    wide = project(price, f, f * 0.2, f * 5.0, depth, push_usd=2e7, settings=bare)
 
     def spread(p: Projection) -> float:
         return abs(p.stop_price_far - p.stop_price_near)
 
     assert spread(wide) > spread(narrow) > 0.0
+    for wider in (
+        msgspec.structs.replace(bare, push_log_sd=0.3),
+        msgspec.structs.replace(bare, map_log_sd=0.3),
+        msgspec.structs.replace(bare, depth_sigma=0.3),
+    ):
+        found = project(price, f, f * 0.9, f * 1.1, depth, push_usd=2e7, settings=wider)
+        assert spread(found) > spread(narrow)
+        assert found.stop_price == narrow.stop_price, "widths leave the central case alone"
+
+
+def test_the_fan_is_that_of_many_draws() -> None:
+    price = np.linspace(100.0, 50.0, 2001)
+    forced, depth = np.full(2000, 1e5), np.full(2000, 4e6)
+
+    def bounds(draws: int) -> FloatArray:
+        found = project(
+            price, forced, forced * 0.5, forced * 2.0, depth,
+            push_usd=2e7, settings=ProjectionSettings(draws=draws),
+        )  # fmt: skip
+        return 100.0 - np.array([found.stop_price_near, found.stop_price_far])
+
+    assert bounds(256) == pytest.approx(bounds(8_192), rel=0.1)
 
 
 def test_edges_must_run_one_way() -> None:

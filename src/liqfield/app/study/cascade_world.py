@@ -100,7 +100,6 @@ class Reading(msgspec.Struct, frozen=True):
     visible: tuple[int, int]  # prints of the last 12 s
     still_s: float  # since the engine's last visible print of the side
     drive: float  # move of the last minute in deviations, positive: up
-    push_usd: float  # net aggressive flow of the last 10 s in the forced direction
     move_sd_s: float = math.nan  # of log price over one second
 
 
@@ -307,19 +306,16 @@ def readings(told: Sequence[Told], settings: CascadeSettings) -> list[Reading]:
             tracker.second(around)
         for print_ in second.after:
             tracker.print_(*print_)
-        out.append(_reading(tracker, k + 1, second.around[-1] if second.around else None))
+        out.append(_reading(tracker, k + 1))
     return out
 
 
-def _reading(tracker: CascadeTracker, at: int, around: Surroundings | None) -> Reading:
+def _reading(tracker: CascadeTracker, at: int) -> Reading:
     now = START_NS + at * S
     sigma = tracker.sigma()
     side = -1 if tracker.side is None else tracker.side
     last = max((tracker.last_print_ns(k) for k in (0, 1)), default=0)
     still = (now - tracker.last_print_ns(side)) / 1e9 if side >= 0 else (now - last) / 1e9
-    push = 0.0
-    if side >= 0 and around is not None:
-        push = max(SIGN[side] * tracker.flow() * around.price, 0.0)
     return Reading(
         at,
         str(tracker.state),
@@ -327,7 +323,6 @@ def _reading(tracker: CascadeTracker, at: int, around: Surroundings | None) -> R
         (tracker.recent(0, now)[0], tracker.recent(1, now)[0]),
         still,
         tracker.move(60) / (sigma * math.sqrt(60.0)) if sigma else 0.0,
-        push,
         sigma or math.nan,
     )
 

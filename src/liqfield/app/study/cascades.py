@@ -221,6 +221,12 @@ def driven(world: World, least: float = 3.0) -> list[tuple[int, int]]:
 # ---- projection ---------------------------------------------------------------------------------
 
 
+def net_usd(world: World, at: int, span_s: int = 10) -> float:
+    """Net aggressive flow of the seconds up to `at`; bought > 0."""
+    told = world.told[max(at - span_s, 0) : at]
+    return sum(around.net_flow * around.price for second in told for around in second.around)
+
+
 def projection_rows(
     world: World, warm_s: float, minutes: float, settings: ProjectionSettings | None = None
 ) -> list[dict[str, float]]:
@@ -241,17 +247,16 @@ def projection_rows(
         if not len(stretch):
             continue
         inside = (sides == side) & (seconds > at) & (seconds <= end)
-        reading = world.readings[at - 1]
         usual = float(world.volume_s[at - 1]) / at  # USD a second, both sides
-        push = max(reading.push_usd, LEAST_PUSH * usual * 10.0) * 6.0 * minutes
+        pace = SIGN[side] * net_usd(world, at)
+        push = max(pace, LEAST_PUSH * usual * 10.0) * 6.0 * minutes
         found = seen.way.project(push, settings)
         way_price = np.log(found.path_price)
         truth = max(float(stretch.max()), 0.0)
         forced_way = np.interp(
             truth, np.abs(way_price - way_price[0])[1:], found.path_forced_usd - push
         )
-        sigma_s = reading.move_sd_s
-        day = sigma_s * math.sqrt(86_400.0)
+        day = world.readings[at - 1].move_sd_s * math.sqrt(86_400.0)
         share = push / max(usual * 86_400.0, 1.0)
         rows.append(
             {
