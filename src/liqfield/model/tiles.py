@@ -154,10 +154,16 @@ def _quantise(
 @kernel
 def _widen(usd: FloatArray, before: int, factor: int, sums: FloatArray) -> None:
     """sums[planes, n]: every `factor` bins of usd, which begins `before` bins into the first."""
-    sums[:] = 0.0
     for plane in range(usd.shape[0]):
+        total, at, left = 0.0, 0, factor - before
         for b in range(usd.shape[1]):
-            sums[plane, (b + before) // factor] += usd[plane, b]
+            total += usd[plane, b]
+            left -= 1
+            if left == 0:
+                sums[plane, at] = total
+                total, at, left = 0.0, at + 1, factor
+        if left < factor:
+            sums[plane, at] = total
 
 
 def dequantise(cells: ByteArray) -> FloatArray:

@@ -8,6 +8,7 @@ again after the next write that succeeds.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 
 import msgspec
@@ -16,6 +17,9 @@ from liqfield.store.slab import Columns, SlabKey, encode_slab
 from liqfield.store.slab_files import SlabFiles
 
 FAILED_KEPT = 64
+# After an unfinished slab the thread rests so many times as long as it worked: a back-fill changes
+# the slabs faster than they are written, and only the newest state counts.
+REST, REST_MOST_S = 4.0, 2.0
 
 
 class WriteJob(msgspec.Struct, frozen=True, eq=False):
@@ -37,6 +41,7 @@ class SlabWriter:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._waiting = 0  # callers of `flush`: no rest while somebody waits
         self.problem = ""
         self.bytes_written = 0
 
@@ -62,7 +67,10 @@ class SlabWriter:
     def flush(self) -> None:
         """Wait until everything queued is written (or has failed)."""
         with self._changed:
+            self._waiting += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._jobs and self._writing is None)
+            self._waiting -= 1
 
     def close(self) -> None:
         """Flush and end the thread."""
@@ -81,6 +89,7 @@ class SlabWriter:
                     return
                 self._writing = self._jobs.popitem(last=False)
                 key, job = self._writing
+            started_s = time.monotonic()
             try:
                 data = encode_slab(key, job.columns, is_complete=job.is_complete)
                 self._files.write(key, data, is_complete=job.is_complete)
@@ -99,6 +108,9 @@ class SlabWriter:
                 with self._changed:
                     self._writing = None
                     self._changed.notify_all()
+                    if not job.is_complete:
+                        rest_s = min(REST * (time.monotonic() - started_s), REST_MOST_S)
+                        self._changed.wait_for(lambda: self._waiting or self._closing, rest_s)
 
     def _keep(self, key: SlabKey, job: WriteJob) -> None:
         with self._changed:
