@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqfield.book.attribution import ADDED, CANCELLED, FILLED, Attribution
+from liqfield.book.attribution import Attribution
+from liqfield.book.attribution_kernels import ADDED, CANCELLED, FILLED
 from liqfield.model.events import BookLevels
 from tests.reference.attribution import SlowAttribution
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from liqfield.app.study.lab_events import RULES, LabEvents
-from liqfield.book.attribution import FILLED
+from liqfield.book.attribution_kernels import FILLED
 from liqfield.density.clusters import ClusterSettings, find_clusters
 from liqfield.density.combine import combine
 from liqfield.engine.analytics import PATH_NS

@@ -1,0 +1,273 @@
+"""Hot loops of the attribution; the law they keep is told in `attribution.py`.
+
+A key is tick * 2 + is_ask. Sizes are base coins, times ns.
+"""
+
+from __future__ import annotations
+
+from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import inner_kernel, kernel
+
+ADDED, FILLED, CANCELLED = 0, 1, 2
+# Words of the kernels' head: times of the message, counts, what is judged.
+SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED = range(10)
+# Rows of their tables.
+KEY, TIME = 0, 1
+LOSS_KEY, LOSS_SINCE, LOSS_UNTIL = 0, 1, 2
+
+
+@inner_kernel
+def band(edges: FloatArray, mid: float, tick: int) -> int:
+    away = abs(tick - mid) / mid
+    found = 0
+    while found < len(edges) - 1 and away >= edges[found]:
+        found += 1
+    return found
+
+
+@inner_kernel
+def is_watched(watch: IntArray, key: int) -> bool:
+    """False only for a level that is not watched; two that share a cell stand for each other."""
+    cell = key & (len(watch) - 1)
+    count: int = watch[cell, 0]
+    return count > 1 or (count == 1 and bool(watch[cell, 1] == key))
+
+
+@inner_kernel
+def explain_past(
+    losses: IntArray, left: FloatArray, head: IntArray, key: int, quantity: float, at: int
+) -> float:
+    """Turn past cancellations at a level into fills; returns coins.
+
+    First those of the message that covers the time, then those within the tolerance, oldest first.
+    """
+    mask, count, tolerance = losses.shape[1] - 1, head[LOST], head[TOLERANCE]
+    first, oldest = count, max(count - losses.shape[1], 0)
+    while first > oldest and losses[LOSS_UNTIL, (first - 1) & mask] + tolerance >= at:
+        first -= 1
+    moved = 0.0
+    for want_cover in range(2):
+        for j in range(first, count):
+            row = j & mask
+            if losses[LOSS_KEY, row] != key or losses[LOSS_SINCE, row] - tolerance >= at:
+                continue
+            if moved >= quantity:
+                return moved
+            covers = losses[LOSS_SINCE, row] < at <= losses[LOSS_UNTIL, row]
+            if covers == (want_cover == 0):
+                part = min(quantity - moved, left[row])
+                left[row] -= part
+                moved += part
+    return moved
+
+
+@inner_kernel
+def settle(
+    key: int,
+    quantity: float,
+    moved: float,
+    is_over: bool,
+    mid: float,
+    head: IntArray,
+    bands: FloatArray,
+    watch: IntArray,
+    totals: FloatArray,
+    told: FloatArray,
+) -> None:
+    """Book what a trade explained, and a refill if its time is over."""
+    refilled = quantity - moved if is_over else 0.0
+    cell = totals[key & 1, band(bands[0], mid, key >> 1)]
+    cell[FILLED] += moved + refilled
+    cell[CANCELLED] -= moved
+    cell[ADDED] += refilled
+    if is_watched(watch, key) and moved + refilled > 0.0:
+        row = head[TOLD]
+        told[0, row], told[1, row], told[2, row] = key, moved, refilled
+        head[TOLD] += 1
+
+
+@inner_kernel
+def fold_trades(
+    keys: IntArray,
+    times: IntArray,
+    quantity: FloatArray,
+    mid: float,
+    head: IntArray,
+    bands: FloatArray,
+    watch: IntArray,
+    waiting: IntArray,
+    waiting_left: FloatArray,
+    losses: IntArray,
+    losses_left: FloatArray,
+    totals: FloatArray,
+    told: FloatArray,
+) -> None:
+    """Trades in the order of their arrival: the late ones explain the past, the others wait."""
+    for i in range(len(keys)):
+        left, is_late = quantity[i], times[i] <= head[AT]
+        if is_late:
+            moved = explain_past(losses, losses_left, head, keys[i], left, times[i])
+            is_over = times[i] <= head[AT] - head[TOLERANCE]
+            settle(keys[i], left, moved, is_over, mid, head, bands, watch, totals, told)
+            left -= moved
+            if is_over or left <= 0.0:
+                continue
+        count = head[WAITING]
+        if (
+            count > 0
+            and waiting[KEY, count - 1] == keys[i]
+            and waiting[TIME, count - 1] == times[i]
+        ):
+            waiting_left[count - 1] += left  # one order, many executions
+        elif count == len(waiting_left):
+            head[DROPPED] += 1
+        else:
+            waiting[KEY, count], waiting[TIME, count] = keys[i], times[i]
+            waiting_left[count] = left
+            head[WAITING] += 1
+
+
+@inner_kernel
+def fold_levels(
+    ticks: IntArray,
+    before: FloatArray,
+    after: FloatArray,
+    bid_count: int,
+    mid: float,
+    head: IntArray,
+    bands: FloatArray,
+    watch: IntArray,
+    waiting: IntArray,
+    waiting_left: FloatArray,
+    losses: IntArray,
+    losses_left: FloatArray,
+    totals: FloatArray,
+    out: FloatArray,
+    touched: FloatArray,
+    told: FloatArray,
+) -> None:
+    """Attribute one message. bands: float64[2, n], edges and the sizes that are large there.
+
+    out: float64[2, n], filled and cancelled a level. touched: float64[n, 6], rows of `Touch`.
+    """
+    since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
+    count = head[WAITING]
+    ring = losses.shape[1] - 1
+    head[TOUCHED] = 0
+    for i in range(len(ticks)):
+        out[0, i] = 0.0
+        out[1, i] = 0.0
+        change = after[i] - before[i]
+        tick = ticks[i]
+        if change == 0.0 or tick < head[LOW] or tick > head[HIGH]:
+            continue
+        side = 0 if i < bid_count else 1
+        key = tick * 2 + side
+        at_band = band(bands[0], mid, tick)
+        if change > 0.0:
+            totals[side, at_band, ADDED] += change
+        else:
+            lost = -change
+            for j in range(count):
+                if waiting[KEY, j] != key or waiting_left[j] <= 0.0:
+                    continue
+                if waiting[TIME, j] <= since - tolerance or waiting[TIME, j] > at:
+                    continue
+                part = min(lost, waiting_left[j])
+                waiting_left[j] -= part
+                out[0, i] += part
+                lost -= part
+                if lost <= 0.0:
+                    break
+            totals[side, at_band, FILLED] += out[0, i]
+            if lost > 0.0:
+                out[1, i] = lost
+                totals[side, at_band, CANCELLED] += lost
+                row = head[LOST] & ring
+                losses[LOSS_KEY, row] = key
+                losses[LOSS_SINCE, row] = since
+                losses[LOSS_UNTIL, row] = at
+                losses_left[row] = lost
+                head[LOST] += 1
+        if is_watched(watch, key) or (before[i] < bands[1, at_band] <= after[i]):
+            row = head[TOUCHED]
+            touched[row, 0], touched[row, 1] = tick, side
+            touched[row, 2], touched[row, 3] = before[i], after[i]
+            touched[row, 4], touched[row, 5] = out[0, i], out[1, i]
+            head[TOUCHED] += 1
+    kept = 0
+    for j in range(count):
+        key, left, time = waiting[KEY, j], waiting_left[j], waiting[TIME, j]
+        if left <= 0.0:
+            continue
+        if time > at - tolerance:
+            waiting[KEY, kept], waiting[TIME, kept] = key, time
+            waiting_left[kept] = left
+            kept += 1
+        else:
+            moved = explain_past(losses, losses_left, head, key, left, time)
+            settle(key, left, moved, True, mid, head, bands, watch, totals, told)
+    head[WAITING] = kept
+
+
+@kernel
+def fold_message(
+    keys: IntArray,
+    times: IntArray,
+    coins: FloatArray,
+    ticks: IntArray,
+    before: FloatArray,
+    after: FloatArray,
+    bid_count: int,
+    at_ns: int,
+    mid: float,
+    head: IntArray,
+    bands: FloatArray,
+    watch: IntArray,
+    waiting: IntArray,
+    waiting_left: FloatArray,
+    losses: IntArray,
+    losses_left: FloatArray,
+    totals: FloatArray,
+    out: FloatArray,
+    touched: FloatArray,
+    told: FloatArray,
+) -> tuple[int, int]:
+    """The trades since the last message, then this one; (rows of touched, columns of told)."""
+    head[TOLD] = 0
+    fold_trades(
+        keys,
+        times,
+        coins,
+        mid,
+        head,
+        bands,
+        watch,
+        waiting,
+        waiting_left,
+        losses,
+        losses_left,
+        totals,
+        told,
+    )
+    head[SINCE] = head[AT]
+    head[AT] = max(at_ns, head[AT])
+    fold_levels(
+        ticks,
+        before,
+        after,
+        bid_count,
+        mid,
+        head,
+        bands,
+        watch,
+        waiting,
+        waiting_left,
+        losses,
+        losses_left,
+        totals,
+        out,
+        touched,
+        told,
+    )
+    return head[TOUCHED], head[TOLD]
