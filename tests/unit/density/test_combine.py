@@ -23,7 +23,16 @@ def density(name: str, usd: float, sd: float) -> LiquidationDensity:
     mass = np.full((2, 3, 64), usd / 3.0)
     p10, p90 = gamma_interval(mass.sum(axis=1), sd, 0.0)
     return LiquidationDensity(
-        f"{name}:BTC", 1, 6e4, GRID, mass, p10, p90, np.zeros(2), 64 * usd, Confidence(1.0)
+        instrument_id=f"{name}:BTC",
+        at_ns=1,
+        mark_price=6e4,
+        grid=GRID,
+        notional_usd=mass,
+        p10=p10,
+        p90=p90,
+        outside_usd=np.zeros(2),
+        open_interest_usd=64 * usd,
+        confidence=Confidence(1.0),
     )
 
 
