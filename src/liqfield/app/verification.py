@@ -12,9 +12,19 @@ import numpy as np
 
 from liqfield.app.maps import OUTSIDE
 from liqfield.app.sources import Source, event_ns, open_source, summary
+from liqfield.density.estimator import OKX_FEE
+from liqfield.density.settings import PRIOR_TIERS
 from liqfield.model.errors import ModelError, SettingError, StoreError
-from liqfield.model.events import Candle, Liquidation, MarkPrice, OpenInterest, Trade
-from liqfield.model.sides import CandleOf, PositionSide
+from liqfield.model.events import (
+    Candle,
+    Liquidation,
+    MarkPrice,
+    OpenInterest,
+    TierTable,
+    Trade,
+)
+from liqfield.model.margin import MarginTier, trigger_price
+from liqfield.model.sides import CandleOf, ContractKind, PositionSide, PriceKind
 from liqfield.store.table import quoted
 from liqfield.verify.score import MapTable, Report, Truth, score_map
 
@@ -142,6 +152,7 @@ def truth_of(source: Source, instrument_id: str) -> tuple[Truth, str, dict[str, 
     marks, last = _Path(), _Path()
     prints: list[tuple[int, int, float, float]] = []
     coverage: Counter[str] = Counter()
+    tiers, kind = PRIOR_TIERS, source.instrument(instrument_id).kind
     for fact in source.events(instrument_id):
         at = event_ns(fact)
         if isinstance(fact, Trade):
@@ -152,9 +163,12 @@ def truth_of(source: Source, instrument_id: str) -> tuple[Truth, str, dict[str, 
             (marks if fact.of is CandleOf.MARK else last).add(at, fact.low, fact.high)
         elif isinstance(fact, OpenInterest) and fact.is_history and fact.price > 0.0:
             marks.add(at, fact.price, fact.price)
+        elif isinstance(fact, TierTable):
+            tiers = fact.tiers or tiers
         elif isinstance(fact, Liquidation):
             side = int(fact.position_side is PositionSide.SHORT)
-            prints.append((at, side, fact.price, fact.quantity * fact.price))
+            price = trigger_of(fact, tiers, kind)
+            prints.append((at, side, price, fact.quantity * price))
             coverage[fact.coverage.value] += 1
     chosen, name = (marks, "mark") if marks.rows else (last, "last trade")
     if not chosen.rows:
@@ -172,3 +186,12 @@ def truth_of(source: Source, instrument_id: str) -> tuple[Truth, str, dict[str, 
         print_usd=happened[:, 1],
     )
     return truth, name, dict(coverage)
+
+
+def trigger_of(event: Liquidation, tiers: Sequence[MarginTier], kind: ContractKind) -> float:
+    """Where the mark stood: a bankruptcy price lies beyond the level that the map speaks of."""
+    if event.price_kind is not PriceKind.BANKRUPTCY:
+        return event.price
+    fee = OKX_FEE if event.instrument_id.startswith("okx:") else 0.0
+    side = event.position_side
+    return trigger_price(event.price, side, event.quantity, tiers, kind, fee)

@@ -14,6 +14,8 @@ from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid
 
 _NONE: FloatArray = np.empty((2, 0))
+# Correlation of the venues' errors in one bin: see docs/estimator.md, step 7.
+COMMON = 0.7
 
 
 class _Shared(NamedTuple):
@@ -29,20 +31,23 @@ class _Shared(NamedTuple):
 def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | None:
     """The sum over venues on the window of the largest one; None for none.
 
-    Distances below and above the mean add in quadrature: venues err independently. Ages are
-    weighted by notional, the mark and the forced share by open interest.
+    Of the distances below and above the mean, in squares, the share COMMON adds up linearly, since
+    venues share one prior law and one way of seeing; the rest adds in quadrature. Ages are weighted
+    by notional, the mark and the forced share by open interest.
     """
     if not densities:
         return None
     shared = _shared(densities)
     count = shared.grid.count
     mass, outside = np.zeros((2, 3, count)), np.zeros(2)
-    below, above, age = (np.zeros((2, count)) for _ in range(3))
+    below, above, age, low, high = (np.zeros((2, count)) for _ in range(5))
     for d in sorted(densities, key=lambda d: d.instrument_id):
         ages = _NONE if d.age_s is None else d.age_s
         offset = _offset(d, shared.grid)
         kernels.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
         outside += d.outside_usd
+        _add(d.p10, offset, low)
+        _add(d.p90, offset, high)
     usd = mass.sum(axis=1)
     return LiquidationDensity(
         instrument_id="all",
@@ -50,14 +55,27 @@ def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | Non
         mark_price=shared.mark_price,
         grid=shared.grid,
         notional_usd=mass,
-        p10=np.maximum(usd - np.sqrt(below), 0.0),
-        p90=usd + np.sqrt(above),
+        p10=np.maximum(usd - _pooled(usd - low, below), 0.0),
+        p90=usd + _pooled(high - usd, above),
         outside_usd=outside,
         open_interest_usd=shared.open_interest_usd,
         confidence=shared.confidence,
         forced_share=shared.forced_share,
         age_s=age / np.maximum(usd, 1e-300),
     )
+
+
+def _add(values: FloatArray, offset: int, total: FloatArray) -> None:
+    """Add values[2, n] to total[2, count], shifted by `offset` bins; what does not fit is left."""
+    low, high = max(offset, 0), min(offset + values.shape[1], total.shape[1])
+    if high > low:
+        total[:, low:high] += values[:, low - offset : high - offset]
+
+
+def _pooled(linear: FloatArray, squares: FloatArray) -> FloatArray:
+    """Distance of a sum's bound from its mean, from the sum and the sum of squares of its parts."""
+    pooled: FloatArray = np.sqrt(COMMON * np.square(linear) + (1.0 - COMMON) * squares)
+    return pooled
 
 
 def combine_columns(columns: Sequence[DensityColumn]) -> DensityColumn | None:

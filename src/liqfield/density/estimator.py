@@ -15,7 +15,13 @@ import numpy as np
 
 from liqfield.density import kernels
 from liqfield.density import law as laws
-from liqfield.density.fit import fit_law
+from liqfield.density.fit import (
+    band_covariance,
+    fit_law,
+    law_variance,
+    prior_covariance,
+    share_covariance,
+)
 from liqfield.density.flow import FlowBuffer, MovePath
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.level import Level, is_finite_positive
@@ -44,6 +50,7 @@ DAY_H = 24.0
 MARK_STALE_NS = 600_000_000_000
 HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
+LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor of the mark
 MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
@@ -80,8 +87,10 @@ class DensityEstimator:
         # shares of openings by class in force: the prior's until prints have spoken
         self.shares: FloatArray = laws.class_shares(self.settings.law, laws.top_leverage(tiers))
         self._theta: FloatArray | None = None
+        self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
         self.kappa = 1.0  # factor on the assumed churn
         self.law_sd = self.settings.spread  # log error of the law along traversed bins
+        self._bands: FloatArray = np.zeros((3, 3))  # covariance of ln mass by leverage band
         self.clock_ns = 0
         self.mark = 0.0
         self.open_interest = 0.0
@@ -373,6 +382,8 @@ class DensityEstimator:
                 self._hours(),
             )  # fmt: skip
         self.open_interest = quantity
+        prior = prior_covariance(s.forced_log_sd)
+        self._doubt_law(share_covariance(prior, self.shares))
         self._step_ns = self._score_ns = self._refit_ns = self.clock_ns
         self._low = self._high = self.mark
         self._path.step(self.clock_ns, x, 0)
@@ -470,17 +481,46 @@ class DensityEstimator:
     def _refit(self) -> None:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
         s = self.settings
-        prior = laws.class_shares(s.law, laws.top_leverage(self._tiers))
+        prior = self._prior()
         fit = fit_law(self.level.evidence, prior, s.forced_share, s.forced_log_sd, self._theta)
         if fit is None:
+            if self._cross is not None:
+                self._adopt(prior)
             return
         self._theta = fit.theta
+        self.kappa, self.law_sd = fit.kappa, fit.log_sd
+        self._adopt(fit.shares)
+        self.level.rebase(fit.forced)
+        self._doubt_law(fit.covariance)
+
+    def _prior(self) -> FloatArray:
+        """Shares of openings before prints have spoken, float64[40]."""
+        prior = laws.class_shares(self.settings.law, laws.top_leverage(self._tiers))
+        if self._cross is None or not len(self._distance):
+            return prior
+        pace = (self._turnover, self._variance)
+        return laws.follow_cross(prior, *self._cross, self._rates, self._distance, *pace)
+
+    def _adopt(self, shares: FloatArray) -> None:
+        """Another law from now on; what stands is reweighted with it."""
         assert self.state is not None
-        ratio = fit.shares / np.maximum(self.shares, 1e-12)
-        self.shares, self.kappa, self.law_sd = fit.shares, fit.kappa, fit.log_sd
+        ratio = shares / np.maximum(self.shares, 1e-12)
+        self.shares = shares
         self._make_law()
         self.state.reweigh(np.clip(ratio, 0.01, 100.0))
-        self.level.rebase(fit.forced)
+
+    def learn_cross(self, standing: FloatArray, weight: float) -> None:
+        """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
+        (0..1); it is used from the next fit of the law."""
+        if standing.shape == (laws.LEVERAGES,) and np.isfinite(standing).all():
+            self._cross = (standing, min(max(weight, 0.0), 1.0))
+
+    def _doubt_law(self, covariance: FloatArray) -> None:
+        """Keep how unsure the law is of what stands within reach, by leverage band."""
+        if self.state is None or self._told is not None:
+            return
+        near = self.state.probe(self.mark / LAW_REACH, self.mark * LAW_REACH).sum(axis=0)
+        self._bands = band_covariance(covariance, near)
 
     def _hours(self) -> float:
         # Hours since 2020: single precision keeps a few seconds.
@@ -502,7 +542,9 @@ class DensityEstimator:
         confidence, widen = self._judge(at_ns)
         relative = math.sqrt(s.spread**2 + widen**2)
         lump_usd = self.level.lump_usd(s.lump_usd)
-        p10, p90 = gamma_interval(usd, relative, lump_usd)
+        # In every bin: its own error, and the law's, which all venues and bins share in part.
+        unsure = np.sqrt(relative**2 + law_variance(mass, self._bands))
+        p10, p90 = gamma_interval(usd, unsure, lump_usd)
         share = self.forced_shares()
         printed = share * self.level.visible()
         return LiquidationDensity(
@@ -613,6 +655,10 @@ class DensityEstimator:
                 "trust": self.trust.dump(),
                 "shares": self.shares.tobytes(),
                 "theta": b"" if self._theta is None else self._theta.tobytes(),
+                "bands": self._bands.tobytes(),
+                "cross": None
+                if self._cross is None
+                else [self._cross[0].tobytes(), self._cross[1]],
                 "state": self.state.checkpoint() if self.state else b"",
                 "tiers": [list(msgspec.structs.astuple(tier)) for tier in self._tiers],
             }
@@ -632,6 +678,9 @@ class DensityEstimator:
         self.trust.load(data["trust"])
         self.shares = np.frombuffer(data["shares"]).copy()
         self._theta = np.frombuffer(data["theta"]).copy() if data["theta"] else None
+        cross = data["cross"]
+        self._cross = None if cross is None else (np.frombuffer(cross[0]).copy(), float(cross[1]))
+        self._bands = np.frombuffer(data["bands"]).reshape(3, 3).copy()
         self._tiers = tuple(MarginTier(*tier) for tier in data["tiers"])
         self.state = None
         if data["state"]:

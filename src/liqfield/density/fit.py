@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from liqfield.density.law import CLASS_LEVERAGE, CLASSES, IS_CROSS
+from liqfield.density.law import CLASS_BAND, CLASS_LEVERAGE, CLASSES, IS_CROSS
 from liqfield.density.level import Evidence
 from liqfield.model.events import FloatArray
 
@@ -31,7 +31,10 @@ POWER = 1.5
 KAPPA_SD = 0.25
 # Prior standard deviations of ln share: (level, slope a unit of ln leverage, own deviation).
 ISOLATED_SD = (1.0, 0.3, 0.3)
-CROSS_SD = (0.2, 0.15, 0.05)
+CROSS_SD = (0.05, 0.35, 0.1)
+# Leverage at which the slopes turn. Most of what is open is cross at about 3x: a slope about that
+# point moves the tail and leaves the bulk, which the open interest fixes.
+ISOLATED_PIVOT, CROSS_PIVOT = 20.0, 3.0
 _SIZE = CLASSES + 3
 
 
@@ -39,7 +42,7 @@ class LawFit(msgspec.Struct, frozen=True, eq=False):
     """shares float64[40], sums to 1; forced [long, short]; kappa; how sure.
 
     log_sd: posterior standard deviation of ln(mean), averaged over the evidence; dispersion:
-    variance / mean^1.5 of the prints about the fit, USD^0.5.
+    variance / mean^1.5 of the prints about the fit, USD^0.5; covariance: Laplace's, of ln shares.
     """
 
     shares: FloatArray
@@ -49,15 +52,55 @@ class LawFit(msgspec.Struct, frozen=True, eq=False):
     dispersion: float
     intervals: int
     theta: FloatArray  # float64[43]: where the next search starts
+    covariance: FloatArray  # float64[40, 40]
+
+
+def share_covariance(theta_covariance: FloatArray, shares: FloatArray) -> FloatArray:
+    """float64[40, 40] of ln shares that sum to 1, from that of the free logs [43, 43] or [40, 40].
+
+    What moves all classes alike moves none of the shares.
+    """
+    turn = np.eye(CLASSES) - shares[None, :]
+    free = theta_covariance[:CLASSES, :CLASSES]
+    out: FloatArray = turn @ free @ turn.T
+    return out
+
+
+def band_covariance(covariance: FloatArray, masses: FloatArray) -> FloatArray:
+    """float64[3, 3] of ln(mass of a leverage band), the error that all bins of a band share.
+
+    covariance: float64[40, 40] of ln shares; masses: float64[40], what stands near the mark. Mass
+    is in proportion to the shares, so a band errs as its classes do, weighted by their mass.
+    """
+    weights = np.zeros((3, CLASSES))
+    for band in range(3):
+        inside = band == CLASS_BAND
+        total = float(masses[inside].sum())
+        even = 1.0 / np.count_nonzero(inside)
+        weights[band, inside] = masses[inside] / total if total > 0.0 else even
+    out: FloatArray = weights @ covariance @ weights.T
+    return out
+
+
+def law_variance(mass: FloatArray, bands: FloatArray) -> FloatArray:
+    """float64[2, bins], relative variance of each bin's sum by the law alone.
+
+    mass: float64[2, 3, bins] by band; bands: from `band_covariance`.
+    """
+    total = mass.sum(axis=1)
+    share = mass / np.maximum(total, 1e-300)[:, None, :]
+    out: FloatArray = (share * np.matmul(bands, share)).sum(axis=1)
+    return np.maximum(out, 0.0)
 
 
 def prior_covariance(forced_log_sd: float) -> FloatArray:
     """float64[43, 43] of ln shares [40], ln forced [2], ln kappa."""
     x = np.log(CLASS_LEVERAGE)
     out = np.zeros((_SIZE, _SIZE))
-    for mode, (level, slope, own) in ((~IS_CROSS, ISOLATED_SD), (IS_CROSS, CROSS_SD)):
+    modes = ((~IS_CROSS, ISOLATED_SD, ISOLATED_PIVOT), (IS_CROSS, CROSS_SD, CROSS_PIVOT))
+    for mode, (level, slope, own), pivot in modes:
         index = np.flatnonzero(mode)
-        z = x[index] - x[index].mean()
+        z = x[index] - math.log(pivot)
         block = level**2 + slope**2 * np.outer(z, z) + own**2 * np.eye(len(index))
         out[np.ix_(index, index)] = block
     side = np.arange(CLASSES, CLASSES + 2)
@@ -131,16 +174,22 @@ def fit_law(
         if float(np.abs(step).max()) < 1e-3:
             break
     relative = slope / mean[:, None]
-    spread = np.einsum("ti,ij,tj->t", relative, np.linalg.inv(curvature), relative)
+    posterior = np.linalg.inv(curvature)
+    spread = np.einsum("ti,ij,tj->t", relative, posterior, relative)
     shares = np.exp(theta[:CLASSES])
+    # Shares sum to 1; what that takes from them the forced shares give back.
+    total = float(shares.sum())
+    shares /= total
+    forced = total * np.exp(theta[CLASSES : CLASSES + 2])
     return LawFit(
-        shares=shares / shares.sum(),
-        forced=(math.exp(float(theta[CLASSES])), math.exp(float(theta[CLASSES + 1]))),
+        shares=shares,
+        forced=(float(forced[0]), float(forced[1])),
         kappa=math.exp(float(theta[-1])),
         log_sd=math.sqrt(max(float(np.average(spread, weights=mean)), 0.0)),
         dispersion=dispersion,
         intervals=len(seen),
         theta=theta,
+        covariance=share_covariance(posterior, shares),
     )
 
 

@@ -56,7 +56,7 @@ _HIGH: FloatArray = np.interp(_AT, LOG_SHAPE, Q90)
 
 
 def gamma_interval(
-    mean: FloatArray, relative_sd: float, lump: float
+    mean: FloatArray, relative_sd: FloatArray | float, lump: float
 ) -> tuple[FloatArray, FloatArray]:
     """(p10, p90) of non-negative quantities with variance (relative_sd x mean)^2 + lump x mean.
 
@@ -64,5 +64,6 @@ def gamma_interval(
     """
     flat = np.ascontiguousarray(mean, dtype=np.float64).reshape(-1)
     p10, p90 = np.empty_like(flat), np.empty_like(flat)
-    kernels.intervals(flat, relative_sd * relative_sd, lump, _LOW, _HIGH, p10, p90)
+    variance = np.broadcast_to(np.square(relative_sd), mean.shape).reshape(-1).astype(np.float64)
+    kernels.intervals(flat, variance, lump, _LOW, _HIGH, p10, p90)
     return p10.reshape(mean.shape), p90.reshape(mean.shape)

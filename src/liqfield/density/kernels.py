@@ -227,14 +227,14 @@ def _add(sums: FloatArray, of: FloatArray, factor: float) -> None:
 @kernel
 def intervals(
     mean: FloatArray,
-    variance: float,
+    variance: FloatArray,
     lump: float,
     low_knots: FloatArray,
     high_knots: FloatArray,
     p10: FloatArray,
     p90: FloatArray,
 ) -> None:
-    """p10, p90 [n] of gamma laws of mean[n] and variance (variance + lump / mean) x mean^2.
+    """p10, p90 [n] of gamma laws of mean[n] and variance (variance[n] + lump / mean) x mean^2.
 
     *_knots: quantiles of mean 1 at ln shape = FIRST_KNOT, FIRST_KNOT + KNOT_STEP, ...
     """
@@ -245,7 +245,7 @@ def intervals(
             p10[i] = m
             p90[i] = m
             continue
-        ratio = max(variance + lump / max(m, 1e-300), 1e-12)
+        ratio = max(variance[i] + lump / max(m, 1e-300), 1e-12)
         at = min(max((-math.log(ratio) - FIRST_KNOT) / KNOT_STEP, 0.0), float(last))
         k = min(int(at), last - 1)
         part = at - k

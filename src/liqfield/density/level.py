@@ -193,11 +193,6 @@ class Level:
         }
 
 
-def trigger_price(price: float, side: PositionSide, rate: float) -> float:
-    """Where the mark stood at the trigger of a bankruptcy-priced print: BP / (1 -+ m)."""
-    return price / (1.0 - rate) if side is PositionSide.LONG else price / (1.0 + rate)
-
-
 def is_finite_positive(*values: float) -> bool:
     """All values are ordinary positive numbers."""
     return all(math.isfinite(value) and value > 0.0 for value in values)

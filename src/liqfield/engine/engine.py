@@ -9,11 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from liqfield.context.cot import CotReport
 from liqfield.engine.market import MarketEngine
 from liqfield.engine.outputs import Output
-from liqfield.model.events import Event, Gap, Listing, Notice, Turnover, Unknown
+from liqfield.model.events import (
+    Event,
+    Gap,
+    Listing,
+    Notice,
+    PositionSnapshot,
+    Turnover,
+    Unknown,
+)
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import BookRule, ContractKind
 
-APART = frozenset({Unknown, Notice, Gap, Listing, Turnover})  # of no instrument that is followed
+# of no instrument that is followed
+APART = frozenset({Unknown, Notice, Gap, Listing, Turnover, PositionSnapshot})
 
 
 class Engine:
@@ -59,6 +68,10 @@ class Engine:
             return outputs
         if isinstance(event, Listing):
             self.list(event.instrument)
+            return []
+        if isinstance(event, PositionSnapshot):
+            for base in sorted(self.markets):
+                self.markets[base].measure(event)
             return []
         assert isinstance(event, Turnover)
         self.turnover_usd[event.instrument_id] = event.notional_usd

@@ -13,6 +13,7 @@ from liqfield.book.sync import BookSync
 from liqfield.cascade.projection import Projection
 from liqfield.context.cot import CotReport
 from liqfield.density.estimator import DensityEstimator
+from liqfield.density.measured import MeasuredBook
 from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.context import ContextReadings, VenueState, with_quirks
 from liqfield.engine.flow import FlowSettings
@@ -34,6 +35,7 @@ from liqfield.model.estimates import (
     Cluster,
     DensityColumn,
     LiquidationDensity,
+    MeasuredLayer,
     TruthReport,
     TruthRow,
 )
@@ -51,6 +53,7 @@ from liqfield.model.events import (
     MarkPrice,
     OpenInterest,
     PositioningRatio,
+    PositionSnapshot,
     TierTable,
     Trade,
 )
@@ -58,6 +61,7 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.sides import BookRule, CandleOf, PositionSide, TradeKind
 
 MINUTE_NS = 60_000_000_000
+HOUR_NS = 60 * MINUTE_NS
 LIVE_COLUMN_NS = 10_000_000_000
 HISTORY_COLUMN_NS = 300_000_000_000
 DAY_NS = 86_400_000_000_000
@@ -95,6 +99,7 @@ class InstrumentState:
         self.instrument = instrument
         self.sync = BookSync(instrument.id, rule)
         self.density = DensityEstimator(instrument)
+        self.measured = MeasuredBook(instrument.id)
         self.candles = CandleBuilder(instrument.id, MINUTE_NS)
         self.closes: deque[tuple[int, float]] = deque(maxlen=2_000)
         self.quote: BestQuote | None = None
@@ -135,6 +140,7 @@ class MarketEngine:
         self._folding: Iterator[list[Output]] | None = None
         self._joined_ns = 0  # the imported past ends here: its columns are drawn elsewhere
         self._column_ns = 0
+        self._learn_ns = 0
         self._truth = TruthKeeper()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
             Trade: self._on_trade,
@@ -205,6 +211,8 @@ class MarketEngine:
             if self._truth.due(at_ns):
                 lead = self.reference()
                 self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
+            if at_ns >= self._learn_ns:
+                self._learn()
             if at_ns >= self._column_ns:
                 outputs += self._column(LIVE_COLUMN_NS)
         outputs += handler(state, event)
@@ -245,6 +253,35 @@ class MarketEngine:
                         outputs.append(need)
                 self.analytics.on_gap(state.instrument.id, gap)
         return outputs
+
+    def measure(self, snapshot: PositionSnapshot) -> None:
+        """What a public account holds now, on whichever of this asset's instruments."""
+        for state in self.instruments.values():
+            if state.instrument.venue == snapshot.venue:
+                state.measured.fold(snapshot)
+
+    def measured(self) -> MeasuredLayer | None:
+        """Positions of public accounts, where a venue has them: a layer beside the modelled maps,
+        never part of their sum. None while none was seen."""
+        for _, state in sorted(self.instruments.items()):
+            if state.measured:
+                settings = state.density.settings
+                oi = state.open_interest.quantity if state.open_interest is not None else 0.0
+                mark = state.mark.price if state.mark is not None else state.density.mark
+                grid = settings.bin_width, settings.bin_count
+                layer = state.measured.layer(mark, oi, self.clock_ns, *grid)
+                if layer is not None:
+                    return layer
+        return None
+
+    def _learn(self) -> None:
+        """Once an hour: measured cross positions bend the prior of their venue's law."""
+        self._learn_ns = self.clock_ns + HOUR_NS
+        for state in self.instruments.values():
+            if state.measured and state.open_interest is not None:
+                law = state.measured.cross_law(state.open_interest.quantity, self.clock_ns)
+                if law is not None:
+                    state.density.learn_cross(law.standing, law.weight)
 
     def densities(self) -> tuple[LiquidationDensity, ...]:
         """The map of every instrument that has one, in order of instrument id."""
@@ -336,6 +373,8 @@ class MarketEngine:
             ladder = state.sync.ladder
             sha.update(b"void" if ladder is None else ladder.digest())
             sha.update(state.density.digest())
+            if state.measured:
+                sha.update(state.measured.digest())
             for fact in (state.mark, state.index, state.funding, state.open_interest, state.last):
                 sha.update(repr(fact).encode())
         for liquidation in self.tape:

@@ -64,6 +64,38 @@ class LiquidationDensity(DensityColumn, frozen=True, gc=False, eq=False, kw_only
     printed_lump_usd: float = 60e3
 
 
+class MeasuredLayer(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """Positions of public accounts at the liquidation prices that their venue states.
+
+    Measured, not modelled, and of the accounts that were asked only: never to be added to a
+    LiquidationDensity, whose open interest holds the same contracts. Levels of cross positions move
+    with the rest of the account.
+
+    notional_usd       float64[2 sides, 2 modes (isolated, cross), bins]: base coins x mark
+    beyond_usd         float64[2]: levels beyond the grid
+    without_level_usd  float64[2]: positions that the venue gives no level (collateral covers all)
+    coverage           by side: measured coins / open interest of the venue; 0.0 while that is
+                       unknown; can pass 1 a little where open interest is older than the accounts
+    accounts           that hold a position and were seen in time
+    stale_accounts     that held one when last seen, too long ago: left out
+    passed_accounts    whose stated level the mark has passed since: left out
+    oldest_ns          snapshot time of the oldest account inside
+    """
+
+    instrument_id: str
+    at_ns: int
+    mark_price: float
+    grid: PriceGrid
+    notional_usd: FloatArray
+    beyond_usd: FloatArray
+    without_level_usd: FloatArray
+    coverage: tuple[float, float]
+    accounts: int
+    stale_accounts: int
+    passed_accounts: int
+    oldest_ns: int
+
+
 class Cluster(msgspec.Struct, frozen=True, gc=False):
     """A contiguous price range of one side whose density stands out."""
 

@@ -143,3 +143,26 @@ def isolated_margin(
     if kind is ContractKind.LINEAR:
         return entry_price * quantity / leverage
     return quantity / entry_price / leverage
+
+
+def trigger_price(
+    price: float,
+    position_side: PositionSide,
+    quantity: float,
+    tiers: Sequence[MarginTier],
+    kind: ContractKind = ContractKind.LINEAR,
+    fee_rate: float = 0.0,
+) -> float:
+    """The mark at which a liquidation printed at its bankruptcy price (USD) was triggered.
+
+    quantity: base coins of the print. The margin left at the trigger is maintenance less deduction
+    of the tier that holds the print's size, a lower bound of the position's: for a large position
+    cut in pieces the true trigger lies further off. Inverse: levels in 1/P move by the same share.
+    """
+    value = quantity * price
+    by_coins = tiers[0].by_quantity or kind is ContractKind.INVERSE
+    tier = tier_of(tiers, quantity if by_coins else value)
+    base = quantity if kind is ContractKind.INVERSE else value
+    rate = max(tier.maintenance_rate - tier.deduction / base, 0.0) + fee_rate
+    s = 1.0 if position_side is PositionSide.LONG else -1.0
+    return price * (1.0 + s * rate) if kind is ContractKind.INVERSE else price / (1.0 - s * rate)

@@ -13,6 +13,7 @@ from liqfield.app.study import cascades as cascade_study
 from liqfield.app.study import depth as depth_study
 from liqfield.app.study import walls as wall_study
 from liqfield.app.study.history import study_history
+from liqfield.app.study.positions import study_positions
 from liqfield.app.study.worlds import study_worlds
 
 study = App(name="study", help="How good estimates and readings are where the truth is known.")
@@ -43,6 +44,14 @@ def history(
 ) -> None:
     """Real market: each hour's liquidations against the map before the hour."""
     _write(study_history(data))
+
+
+@study.command
+def positions(
+    data: Annotated[Path, Parameter(help="folder with positions.csv and account_equity.csv")],
+) -> None:
+    """Measured accounts beside the prior of the cross law."""
+    _write(study_positions(data))
 
 
 @study.command

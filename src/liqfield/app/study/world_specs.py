@@ -1,12 +1,17 @@
 """The worlds of the known-truth proof: laws, churn, feeds; which of them were used for tuning.
 
-Three worlds may be looked at while the filter is built; the laws of the others are never used for
-a choice of any constant. Seeds are fresh for every reported run.
+Tuning worlds may be looked at while the filter is built, with other seeds than the reported one.
+Held-out laws are used for no choice of any constant; `SEEN` ones were held out until their result
+was reported once: knowing it may have steered what was built next. `drawn` worlds have their laws
+from a random generator, so that nobody chose them to suit the filter.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
+import numpy as np
 
 from liqfield.lab.market_setup import BTC
 from liqfield.lab.market_types import VENUES, LeverageLaw, MarketSpec, PositionLaw
@@ -24,17 +29,27 @@ FEEDS: dict[str, Coverage | None] = {
 }
 
 
+class Role(StrEnum):
+    """What a world has been used for."""
+
+    TUNING = "tuning"
+    SEEN = "seen"
+    HELD_OUT = "held-out"
+
+
 class WorldSpec(msgspec.Struct, frozen=True):
     """positions: the law of the world; turnover: ordinary volume a day over open interest;
-    sampled_share: what the sampled feed prints; feeds: coverage by venue, None = prints nothing."""
+    sampled_share: what the sampled feed prints; accounts: slots a venue; feeds: coverage by venue,
+    None = prints nothing."""
 
     name: str
     positions: PositionLaw
-    is_tuning: bool
+    role: Role
     turnover_per_day: float = 2.5
     daily_volatility: float = 0.030
     sampled_share: float = 0.35
     venues: tuple[str, ...] = VENUES
+    accounts: int = 32_000
     feeds: dict[str, Coverage | None] = msgspec.field(default_factory=lambda: dict(FEEDS))
 
     def market(self, days: float) -> MarketSpec:
@@ -49,13 +64,13 @@ class WorldSpec(msgspec.Struct, frozen=True):
             history_h=24.0 * days,
             coarse_step_s=5.0,
             positions=msgspec.structs.replace(self.positions, size_log_sd=SIZE_LOG_SD),
-            accounts_per_instrument=32_000,
+            accounts_per_instrument=self.accounts,
         )
 
 
 _HIGH = (10.0, 20.0, 25.0, 50.0, 75.0, 100.0, 125.0)
-WORLDS: tuple[WorldSpec, ...] = (
-    WorldSpec("plain", PositionLaw(), is_tuning=True),
+CHOSEN: tuple[WorldSpec, ...] = (
+    WorldSpec("plain", PositionLaw(), role=Role.TUNING),
     WorldSpec(
         "levered",
         PositionLaw(
@@ -69,7 +84,7 @@ WORLDS: tuple[WorldSpec, ...] = (
             holding_h=24.0,
             holding_tilt=0.7,
         ),
-        is_tuning=True,
+        role=Role.TUNING,
         turnover_per_day=4.0,
     ),
     WorldSpec(
@@ -81,7 +96,7 @@ WORLDS: tuple[WorldSpec, ...] = (
             churn_volatility=0.5,
             stop_share=0.3,
         ),
-        is_tuning=True,
+        role=Role.TUNING,
         turnover_per_day=1.5,
         daily_volatility=0.022,
         feeds={**FEEDS, "bybit": Coverage.LATEST_PER_SECOND},
@@ -95,7 +110,7 @@ WORLDS: tuple[WorldSpec, ...] = (
             churn_volatility=4.0,
             top_up_share=0.2,
         ),
-        is_tuning=False,
+        role=Role.SEEN,
         turnover_per_day=3.0,
         feeds={**FEEDS, "binance": Coverage.LATEST_PER_SECOND},
     ),
@@ -109,7 +124,7 @@ WORLDS: tuple[WorldSpec, ...] = (
             stop_share=0.8,
             stop_place=0.7,
         ),
-        is_tuning=False,
+        role=Role.SEEN,
         turnover_per_day=2.0,
         sampled_share=0.2,
         feeds=dict.fromkeys(VENUES, Coverage.SAMPLED),
@@ -130,8 +145,59 @@ WORLDS: tuple[WorldSpec, ...] = (
             cross_noise=0.25,
             taker_share=0.7,
         ),
-        is_tuning=False,
+        role=Role.SEEN,
         turnover_per_day=5.0,
         daily_volatility=0.035,
     ),
+)
+
+
+def drawn(number: int, role: Role) -> WorldSpec:
+    """A world whose every law and habit is drawn at random by `number`, from wide ranges."""
+    random = np.random.default_rng(number)
+
+    def side(low: float, high: float, isolated: float) -> LeverageLaw:
+        family = str(random.choice(["lognormal", "gamma", "pareto"]))
+        spread = {"lognormal": (0.5, 1.0), "gamma": (1.5, 4.0), "pareto": (1.8, 3.0)}[family]
+        weights = random.dirichlet(np.full(len(_HIGH), 2.0)) * np.array(_HIGH) ** -0.4
+        return LeverageLaw(
+            family=family,
+            median=float(random.uniform(low, high)),
+            spread=float(random.uniform(*spread)),
+            isolated_share=float(isolated * random.uniform(0.3, 1.0)),
+            menu=_HIGH,
+            menu_weights=tuple((weights / weights.sum()).tolist()),
+        )
+
+    taker, maker = side(2.0, 6.0, 0.5), side(1.3, 3.5, 0.2)
+    shows = [Coverage.COMPLETE, Coverage.SAMPLED, Coverage.LARGEST_PER_SECOND]
+    return WorldSpec(
+        f"drawn-{number}",
+        PositionLaw(
+            taker=taker,
+            maker=maker,
+            holding_h=float(np.exp(random.uniform(np.log(10.0), np.log(70.0)))),
+            holding_tilt=float(random.uniform(0.2, 0.8)),
+            churn_volatility=float(random.uniform(0.0, 4.0)),
+            stop_share=float(random.uniform(0.3, 0.8)),
+            stop_place=float(random.uniform(0.65, 0.85)),
+            top_up_share=float(random.uniform(0.0, 0.25)),
+            taker_share=float(random.uniform(0.4, 0.7)),
+            cross_noise=float(random.uniform(0.06, 0.25)),
+        ),
+        role=role,
+        turnover_per_day=float(random.uniform(1.5, 5.0)),
+        daily_volatility=float(random.uniform(0.02, 0.036)),
+        sampled_share=float(random.uniform(0.2, 0.5)),
+        # Smaller than the chosen worlds, so that there can be more of them.
+        venues=("binance", "bybit"),
+        accounts=16_000,
+        feeds={**FEEDS, "bybit": shows[int(random.integers(3))]},
+    )
+
+
+WORLDS: tuple[WorldSpec, ...] = (
+    *CHOSEN,
+    *(drawn(number, Role.TUNING) for number in (1, 2, 3)),
+    *(drawn(number, Role.HELD_OUT) for number in (101, 102, 103, 104)),
 )

@@ -14,7 +14,7 @@ import numpy as np
 
 from liqfield.app.study.playback import MINUTE_NS, events
 from liqfield.app.study.world_cache import load_world
-from liqfield.app.study.world_specs import WORLDS, WorldSpec
+from liqfield.app.study.world_specs import WORLDS, Role, WorldSpec
 from liqfield.density import law as laws
 from liqfield.density.combine import combine
 from liqfield.density.estimator import DensityEstimator, Told
@@ -36,7 +36,7 @@ class WorldReport(msgspec.Struct, frozen=True):
     """One world: mean scores over its snapshots and the share of the gap closed."""
 
     name: str
-    is_tuning: bool
+    role: Role
     seed: int
     snapshots: int
     naive: FieldScore
@@ -177,7 +177,7 @@ def study_world(
     true = [v.opened.mean(axis=1).sum() / v.history.open_interest.mean() / days for v in world]
     return WorldReport(
         name=spec.name,
-        is_tuning=spec.is_tuning,
+        role=spec.role,
         seed=seed,
         snapshots=len(moments),
         naive=naive,
