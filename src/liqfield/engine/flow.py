@@ -157,7 +157,7 @@ class FlowReadings:
         self.due_ns = S
         self._mapped_ns = 0
         self.price = 0.0  # pooled, from the venues' mean moves
-        self._mid = 0.0  # of the venue with the largest open interest, a second old at most
+        self._lead, self._mid = "", 0.0  # the venue whose mid is shown, a second old at most
         self._impact: ImpactFit | None = None
         self._events: deque[FlowEvent] = deque(maxlen=EVENTS)
 
@@ -265,13 +265,19 @@ class FlowReadings:
                 moves.append(math.log(mid / before))
             flow.second_mid = mid
         self._pool_price(moves)
-        self._mid = max(
-            ((flow.open_interest, flow.touch.mid) for flow in self.of.values() if flow.touch.mid),
-            default=(0.0, 0.0),
-        )[1]
+        self._follow_lead()
         if is_window:
             self._close_windows()
         self._cascade(at_ns, net, gross, (bids, asks))
+
+    def _follow_lead(self) -> None:
+        """The venue with the largest open interest, kept as long as it has a price."""
+        lead = self.of.get(self._lead)
+        if lead is None or lead.touch.mid <= 0.0:
+            priced = [(f.open_interest, key) for key, f in self.of.items() if f.touch.mid > 0.0]
+            self._lead = max(priced)[1] if priced else ""
+            lead = self.of.get(self._lead)
+        self._mid = lead.touch.mid if lead is not None else 0.0
 
     def _pool_price(self, moves: Sequence[float]) -> None:
         """Mean of the venues' moves: a venue that comes or goes is no move of the market."""

@@ -131,7 +131,9 @@ class TruthKeeper:
 
     def _bare(self) -> FloatArray:
         """USD by side that the maps hold along the path, without the learnt level."""
-        return np.array([kept.predicted() for kept in self._maps.values()]).sum(axis=0)
+        pairs: FloatArray = np.array([kept.predicted() for kept in self._maps.values()])
+        bare: FloatArray = pairs.sum(axis=0)
+        return bare
 
     def _finish(self) -> None:
         row = self.running()
@@ -154,7 +156,8 @@ class TruthKeeper:
 
 def _moved(path: _Map) -> FloatArray:
     """Log moves against longs and shorts."""
-    return np.log([path.open / path.low, path.high / path.open])
+    moved: FloatArray = np.log([path.open / path.low, path.high / path.open])
+    return moved
 
 
 def _pair(values: FloatArray) -> tuple[float, float]:

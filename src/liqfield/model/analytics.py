@@ -178,7 +178,7 @@ class VenueFlow(msgspec.Struct, frozen=True, gc=False):
 class FlowView(msgspec.Struct, frozen=True, gc=False, eq=False):
     """The Flow panel of one base. CVD in base coins since the UTC day began.
 
-    start_ns int64[n] bucket starts; price float64[n] mid of the leading venue; cvd float64[n] pooled
+    start_ns int64[n] bucket starts; price float64[n] mid of the lead venue; cvd float64[n] pooled
     and by venue on the same buckets.
     """
 

@@ -124,3 +124,23 @@ def test_the_report_sums_rows_and_finds_a_good_map_skilful() -> None:
     assert [b.predicted_usd for b in bins] == sorted(b.predicted_usd for b in bins)
     assert sum(b.n for b in bins) == 60
     assert all(b.realised_low <= b.realised_usd <= b.realised_high for b in bins)
+
+
+def test_the_running_hour_is_the_row_that_it_becomes() -> None:
+    keeper = TruthKeeper()
+    assert keeper.running() is None
+    keeper.roll(START + HOUR_NS // 2, ID, [density()])  # type: ignore[list-item]
+    assert keeper.running() is None, "its beginning was missed"
+    keeper.roll(START + HOUR_NS, ID, [density()])  # type: ignore[list-item]
+    still = keeper.running()
+    assert still is not None
+    assert still.predicted_usd == (0.0, 0.0)
+    keeper.mark(ID, MARK * math.exp(-0.01))
+    keeper.print(a_print(2.0, PositionSide.LONG))
+    before = keeper.running()
+    assert before is not None
+    assert before == keeper.running(), "asking changes nothing"
+    assert before.predicted_usd[0] > 0.0
+    assert before.realised_usd == (2.0 * MARK, 0.0)
+    keeper.roll(START + 2 * HOUR_NS, ID, [density()])  # type: ignore[list-item]
+    assert keeper.rows[-1] == before

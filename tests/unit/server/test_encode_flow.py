@@ -15,6 +15,8 @@ from liqfield.context.sessions import thin_reasons
 from liqfield.model.analytics import (
     CascadeState,
     CascadeView,
+    FlowEvent,
+    FlowEventKind,
     FlowView,
     FootprintBar,
     WallState,
@@ -87,7 +89,7 @@ def test_walls_inside_the_rows_largest_first_and_unknown_when_nothing_watches() 
     low, high = message.first_price, message.first_price + 40 * message.step
     assert [w.price for w in message.walls] == [
         w.price for w in reversed(walls) if low <= w.price < high
-    ]
+    ][:WALLS_MAX]
     assert len(message.walls) <= WALLS_MAX
     assert ladder(book, None, None, 1.0, 40).walls is None
 
@@ -115,3 +117,21 @@ def test_thin_windows_are_the_thin_half_hours() -> None:
         assert "; ".join(thin_reasons(middle_ns)) == window.why
         after_ns = int((window.end_ms + half / 2) * 1e6)
         assert "; ".join(thin_reasons(after_ns)) != window.why or window == windows[-1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(list(FlowEventKind)), max_size=400))
+def test_frequent_events_never_hide_rare_ones(kinds: list[FlowEventKind]) -> None:
+    told = tuple(
+        FlowEvent(i, kind, "okx", 1.0, None, 0.0, 0.0, 0.0, "done", "")
+        for i, kind in enumerate(kinds)
+    )
+    flow_view = msgspec.structs.replace(view(3), events=told)
+    rows = encode_flow.flow(flow_view).events
+    assert len(rows) <= encode_flow.EVENTS
+    assert [row.at_ms for row in rows] == sorted(row.at_ms for row in rows)
+    for kind in FlowEventKind:
+        mine = [event.at_ns / 1e6 for event in told if event.kind is kind]
+        kept = [row.at_ms for row in rows if row.kind == kind.value]
+        assert kept == mine[len(mine) - len(kept) :], "of a kind the newest stay"
+        assert len(kept) >= min(len(mine), encode_flow.EVENTS // len(FlowEventKind))
