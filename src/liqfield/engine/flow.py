@@ -52,15 +52,18 @@ QUOTES_GONE_NS = 5 * S  # without a quote for so long the book stands in for the
 EVENTS = 500
 MAP_NS = 30 * S
 CLUSTER_SHARE = 0.002  # of open interest: a smaller one is no fuel
-CLUSTER_REACH = 0.05
 DIVERGENCE_BUCKETS = 60
 
 
 class FlowSettings(msgspec.Struct, frozen=True):
-    """Settings of every reading of flow and cascade of one market."""
+    """Settings of every reading of flow and cascade of one market.
+
+    cluster_reach: log-distance within which clusters are fuel of a cascade and ends of a path.
+    """
 
     absorption: AbsorptionSettings = AbsorptionSettings()
     cascade: CascadeSettings = CascadeSettings()
+    cluster_reach: float = 0.05
 
 
 class InstrumentFlow:
@@ -236,8 +239,8 @@ class FlowReadings:
             return
         self._mapped_ns = self.clock_ns
         least = CLUSTER_SHARE * sum(density.open_interest_usd for density in densities)
-        found = find_clusters(densities, ClusterSettings(min_usd=least, reach=CLUSTER_REACH))
-        self.clusters = found
+        chosen = ClusterSettings(min_usd=least, reach=self.settings.cluster_reach)
+        self.clusters = find_clusters(densities, chosen)
 
     # ---- time ---------------------------------------------------------------------------------
 

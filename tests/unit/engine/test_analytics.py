@@ -11,6 +11,7 @@ from liqfield.book.attribution_kernels import FILLED
 from liqfield.density.clusters import ClusterSettings, find_clusters
 from liqfield.density.combine import combine
 from liqfield.engine.analytics import PATH_NS
+from liqfield.engine.flow import FlowSettings
 from liqfield.engine.market import MarketEngine
 from liqfield.model.analytics import PathClass
 from liqfield.model.events import Gap, Listing, MarketEvent, Trade
@@ -33,7 +34,8 @@ def events() -> list[MarketEvent]:
 
 
 def fold(events: list[MarketEvent], loss: Gap | None = None, at: int = 0) -> MarketEngine:
-    engine = MarketEngine("BTC", RULES)
+    # Half an hour of past brings no cluster near the price: look farther than a live market does.
+    engine = MarketEngine("BTC", RULES, FlowSettings(cluster_reach=0.15))
     for i, event in enumerate(events):
         if loss is not None and i == at:
             engine.gap(loss)
