@@ -75,7 +75,7 @@ class Trust:
         if warm < 0.9:
             score *= 0.4 + 0.6 * warm
             widen += 0.6 * (1.0 - warm)
-            reasons.append(f"only {100.0 * min(self.turned, 1.0):.0f} % of positions seen opening")
+            reasons.append(f"only {100.0 * warm:.0f} % of positions seen opening")
         for at_ns, what, limit in ((mark_ns, "mark price", 10), (self.oi_ns, "open interest", 30)):
             minutes = (now_ns - at_ns) / MINUTE_NS
             if at_ns and minutes > limit:
