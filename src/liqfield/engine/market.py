@@ -58,7 +58,7 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import BookRule, CandleOf, PositionSide, TradeKind
+from liqfield.model.sides import BookRule, CandleOf, ContractKind, PositionSide, TradeKind
 
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
@@ -113,9 +113,10 @@ class InstrumentState:
         self.seen_ids = RecentKeys(4_096)
 
     def relist(self, instrument: Instrument) -> None:
-        """New words for the same contract. Ticks of another size void the book, and only the book:
-        everything else is kept in base coins and USD."""
-        if instrument.tick_usd != self.instrument.tick_usd:
+        """New words for the same contract. Other units void the book, and only the book: nobody
+        says which of its levels were still told in the old ones. The rest is kept in base coins
+        and USD."""
+        if _units(instrument) != _units(self.instrument):
             self.sync = BookSync(instrument.id, self.sync.rule)
             self.quote = None
         self.instrument = self.density.instrument = instrument
@@ -523,6 +524,10 @@ class MarketEngine:
             state.closes.append((event.event_ns, event.close))
             return [CandleClosed(self.base, event)]
         return []
+
+
+def _units(of: Instrument) -> tuple[float, float, ContractKind]:
+    return of.tick_usd, of.quantity_factor, of.kind
 
 
 def priced(event: OpenInterest, price: float) -> OpenInterest | None:

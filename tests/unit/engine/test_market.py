@@ -351,6 +351,11 @@ def test_a_listing_repeated_keeps_the_state_and_a_changed_tick_voids_the_book() 
     engine.step(Listing(BYBIT, START, START, finer))
     assert state.sync.ladder is not None, "another lot says nothing of prices"
     assert state.instrument == finer
+    for words in (msgspec.structs.replace(finer, quantity_factor=0.1), finer):
+        engine.step(Listing(BYBIT, START, START, words))
+        assert state.sync.ladder is None, "sizes of which unit? the book or nothing"
+        engine.step(snapshot(12))
+        assert state.sync.ladder is not None
     changed = msgspec.structs.replace(INSTRUMENTS[BYBIT], tick_decimals=2)
     engine.step(Listing(BYBIT, START, START, changed))
     fresh = engine.markets["BTC"].instruments[BYBIT]
