@@ -102,6 +102,7 @@ class Scenario:
         self.before: dict[int, tuple[list[tuple[int, float]], list[tuple[int, float]]]] = {}
         self.gaps: Counter[str] = Counter()
         self.sent: dict[str, int] = {}  # trade id -> step it was broadcast in
+        self.sizes: dict[str, float] = {}  # trade id -> base coins
         self.got: Counter[str] = Counter()
         self._order: deque[int] = deque()
         self._step = 0
@@ -210,8 +211,12 @@ class Scenario:
         self._note()
         for step in steps.values():
             if not self._has_ended:
-                for number in step.trades.trade_id.tolist():
+                trades = zip(
+                    step.trades.trade_id.tolist(), step.trades.quantity.tolist(), strict=True
+                )
+                for number, quantity in trades:
                     self.sent[str(number)] = self._step
+                    self.sizes[str(number)] = quantity
         self.desk.broadcast(messages)
 
     @property
@@ -273,6 +278,11 @@ class Scenario:
 
     def _trade(self, trade: Trade) -> None:
         self.got[trade.trade_id] += 1
+        if self.venue.name == "okx":  # where sizes are contracts
+            true = self.sizes[trade.trade_id.rpartition("-")[2]]
+            if abs(trade.quantity - true) > 1e-9 * true:
+                self.outcome.wrong += 1
+                self._fail(f"at {self.desk.now_s:.1f} s: a trade of {true} read {trade.quantity}")
 
     def _key(self) -> int:
         sync = self.state.sync

@@ -39,6 +39,15 @@ def test_every_kind_alone(kind: str) -> None:
     run_virtual(run())
 
 
+@pytest.mark.parametrize("number", [2398, 2558, 3926, 4634])
+def test_contracts_of_another_size_while_the_venue_hides_it(number: int) -> None:
+    """Requests hang, are refused, or answers are old: the book waits for the list."""
+    outcome = run_scenario(number)
+    assert "unit" in outcome.kinds
+    assert outcome.problem == ""
+    assert outcome.compared > 30
+
+
 def test_the_same_seed_is_the_same_run() -> None:
     for number in (3, 5):
         assert run_scenario(number) == run_scenario(number)

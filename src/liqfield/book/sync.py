@@ -19,14 +19,18 @@ BUFFER_MAX = 2_000  # diffs kept while a snapshot is on its way
 
 
 class BookSync:
-    """One instrument's book. `push` folds a message and says when a snapshot is needed."""
+    """One instrument's book. `push` folds a message and says when a snapshot is needed.
 
-    def __init__(self, instrument_id: str, rule: BookRule) -> None:
+    after_ns: snapshots that are not younger than this are in units that hold no more.
+    """
+
+    def __init__(self, instrument_id: str, rule: BookRule, *, after_ns: int = 0) -> None:
         self.instrument_id = instrument_id
         self.rule = rule
         self.sequence = -1
         self.event_ns = 0
         self.losses = 0
+        self._after_ns = after_ns
         self._continues = _CONTINUES[rule]
         self._ladder = Ladder()
         self._is_live = False
@@ -74,6 +78,9 @@ class BookSync:
         self._buffer.append(delta)
 
     def _snapshot(self, snapshot: BookSnapshot) -> NeedSnapshot | None:
+        if snapshot.event_ns <= self._after_ns:
+            self._asked = False
+            return self._ask("snapshot is older than the units of this book")
         if self.rule is BookRule.WHOLE:
             if snapshot.event_ns < self.event_ns and self._is_live:
                 return None  # an older whole book says nothing new

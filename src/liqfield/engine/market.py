@@ -68,6 +68,8 @@ DAY_NS = 86_400_000_000_000
 # A venue's clock may run ahead of ours (a recording shows 1.27 s); beyond this it is not believed.
 MAX_AHEAD_NS = 5_000_000_000
 BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
+# Sizes that may be contracts; what a venue repeats of before their size changed is in the old ones.
+COUNTED = frozenset({Trade, Liquidation, BestQuote, OpenInterest})
 MAYBE_PAST = frozenset({Candle, FundingRate, OpenInterest})
 LIVE_KINDS = frozenset({Trade, MarkPrice})  # their first one ends the past
 
@@ -111,13 +113,16 @@ class InstrumentState:
         self.resyncs = 0
         self.gaps = 0
         self.seen_ids = RecentKeys(4_096)
+        self.old_units_ns = 0  # the venue's time of the last message in units that hold no more
 
     def relist(self, instrument: Instrument) -> None:
         """New words for the same contract. Other units void the book, and only the book: nobody
         says which of its levels were still told in the old ones. The rest is kept in base coins
         and USD."""
         if _units(instrument) != _units(self.instrument):
-            self.sync = BookSync(instrument.id, self.sync.rule)
+            last_ns = self.last.event_ns if self.last is not None else 0
+            self.old_units_ns = max(self.old_units_ns, self.sync.event_ns, last_ns)
+            self.sync = BookSync(instrument.id, self.sync.rule, after_ns=self.old_units_ns)
             self.quote = None
         self.instrument = self.density.instrument = instrument
 
@@ -216,7 +221,8 @@ class MarketEngine:
                 self._learn()
             if at_ns >= self._column_ns:
                 outputs += self._column(LIVE_COLUMN_NS)
-        outputs += handler(state, event)
+        if at_ns > state.old_units_ns or kind not in COUNTED:
+            outputs += handler(state, event)
         return outputs
 
     def past(self, event: MarketEvent) -> Iterator[list[Output]]:

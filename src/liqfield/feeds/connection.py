@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from liqfield.feeds.backoff import Backoff
 from liqfield.feeds.budget import Pools, TokenBucket
@@ -52,7 +53,7 @@ class ConnectionSupervisor:
         pools: Pools | None = None,
         clock: Clock | None = None,
         probe: Callable[[Frame], list[tuple[str, str]]] | None = None,
-        before_subscribe: Callable[[float], Awaitable[None]] | None = None,
+        before_subscribe: Callable[[float], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.spec = spec
         self.watch = StreamWatch(spec.venue, spec.streams)
@@ -153,6 +154,25 @@ class ConnectionSupervisor:
         self._gaps(GapReason.DISCONNECT, why)
         return self._backoff.next_s()
 
+    async def _is_sure(
+        self, opened_s: float, sockets: Sequence[Socket], limit_s: float | None = None
+    ) -> bool:
+        """What must be known before a socket is subscribed is known; False where one of these ended
+        first, or at the limit."""
+        if self._before_subscribe is None:
+            return True
+        knowing = asyncio.ensure_future(self._before_subscribe(opened_s))
+        first: list[asyncio.Future[Any]] = [knowing, *(socket.closed for socket in sockets)]
+        try:
+            await asyncio.wait(first, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if not knowing.done():
+                return False
+            knowing.result()
+            return True
+        finally:
+            knowing.cancel()
+            await asyncio.gather(knowing, return_exceptions=True)
+
     async def _subscribe(self, socket: Socket) -> None:
         """Say what we want, as slowly as the venue likes it; a socket that ends is seen later."""
         for message in self.spec.send:
@@ -180,44 +200,50 @@ class ConnectionSupervisor:
         """Watch a socket until it ends; returns why. Rotation replaces it in here."""
         # Before anything is subscribed: a snapshot that answers at once must not be voided.
         self._gaps(GapReason.CONNECT, "")
+        opened_s = self._clock.now_s()
+        try:
+            self.detail = "connected: waiting for the venue's list of instruments"
+            # Nothing goes out on the socket before: what it answers could not be read.
+            if not await self._is_sure(opened_s, [socket]):
+                return socket.closed.result()
+            return await self._watch(socket)
+        finally:
+            current, self._socket = self._socket or socket, None
+            self._is_draining, self._overlap = False, None
+            with contextlib.suppress(OSError):
+                await current.close()
+
+    async def _watch(self, socket: Socket) -> str:
+        """Subscribe and watch until it ends."""
         now = self._opened_s = self._clock.now_s()
+        self._socket = socket
         self.watch.opened(now)
         self.detail = "subscribed"
-        self._socket = socket
         self._live_since_s, self._why_rotate = 0.0, ""
         self._heal_at_s = now + HEAL_S
         beat_s = now
         # A spread of 10 % keeps a venue's connections from rotating together.
         due_s = now + self.spec.max_age_s * self._rng.uniform(0.9, 1.0)
-        try:
-            if self._before_subscribe is not None:
-                await self._before_subscribe(now)
-            await self._subscribe(socket)
-            asked_s = self._clock.now_s()
-            while True:
-                done, _ = await asyncio.wait([self._socket.closed], timeout=TICK_S)
-                if done:
-                    return self._socket.closed.result()
-                now = self._clock.now_s()
-                beat_s = self._beat(now, beat_s)
-                if self._last_message_s < self._opened_s and now - asked_s > ACK_S:
-                    return f"no acknowledgement within {ACK_S:.0f} s"
-                self._report_stale(now)
-                if self.watch.is_dead:
-                    return "all streams silent: reconnecting"
-                self._settle(now)
-                why, forced = self._wants_rotation(now, due_s)
-                if why:
-                    swapped = await self._rotate(why, forced=forced)
-                    now = beat_s = self._clock.now_s()
-                    life_s = self.spec.max_age_s * self._rng.uniform(0.9, 1.0)
-                    due_s = now + (life_s if swapped else min(60.0, life_s))
-        finally:
-            current, self._socket = self._socket, None
-            self._is_draining, self._overlap = False, None
-            if current is not None:
-                with contextlib.suppress(OSError):
-                    await current.close()
+        await self._subscribe(socket)
+        asked_s = self._clock.now_s()
+        while True:
+            done, _ = await asyncio.wait([self._socket.closed], timeout=TICK_S)
+            if done:
+                return self._socket.closed.result()
+            now = self._clock.now_s()
+            beat_s = self._beat(now, beat_s)
+            if self._last_message_s < self._opened_s and now - asked_s > ACK_S:
+                return f"no acknowledgement within {ACK_S:.0f} s"
+            self._report_stale(now)
+            if self.watch.is_dead:
+                return "all streams silent: reconnecting"
+            self._settle(now)
+            why, forced = self._wants_rotation(now, due_s)
+            if why:
+                swapped = await self._rotate(why, forced=forced)
+                now = beat_s = self._clock.now_s()
+                life_s = self.spec.max_age_s * self._rng.uniform(0.9, 1.0)
+                due_s = now + (life_s if swapped else min(60.0, life_s))
 
     def _beat(self, now: float, last: float) -> float:
         beat = self.spec.heartbeat
@@ -286,8 +312,14 @@ class ConnectionSupervisor:
         except (OSError, VenueRefusal) as error:
             self.detail = f"rotation postponed: {explain(error)[1]}"
             return False
+        opened_s = self._clock.now_s()
         self._overlap, self._is_draining = (overlap, float("inf")), True
         try:
+            if not await self._is_sure(opened_s, [old, fresh], TAKE_OVER_S):
+                self._overlap, self._is_draining = None, False
+                self.detail = "rotation postponed: no list of instruments"
+                await fresh.close()
+                return False
             await self._subscribe(fresh)
             must = self._must_speak()
             limit_s = min(TAKE_OVER_S, max(self.spec.max_age_s / 4, 1.0))

@@ -11,7 +11,10 @@ from liqfield.model.sides import GapReason
 
 class Intake:
     """Single consumer. Policy when full: the newest frame is dropped and counted; the first frame
-    of that source that fits again is preceded by a Gap(OVERFLOW) saying how many were lost."""
+    of that source that fits again is preceded by a Gap(OVERFLOW) saying how many were lost.
+    Replies are never dropped: a list of instruments may say how the next messages are to be read,
+    and the budgets of requests bound them.
+    """
 
     def __init__(self, capacity: int = 65_536) -> None:
         self.capacity = capacity
@@ -25,7 +28,7 @@ class Intake:
 
     def put(self, record: Record) -> None:
         """Called by sockets; never waits."""
-        if isinstance(record, Frame):
+        if isinstance(record, Frame) and not record.source.startswith("rest:"):
             key = (record.venue, record.source)
             if len(self._queue) >= self.capacity:
                 self.dropped += 1

@@ -14,6 +14,7 @@ from liqfield.feeds.accounts import AccountScan
 from liqfield.feeds.backfill_cache import BackfillCache, Stretch
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.connection import ConnectionSupervisor
+from liqfield.feeds.relist import InstrumentList
 from liqfield.feeds.rest import RestClient
 from liqfield.feeds.resync import Resynchroniser
 from liqfield.feeds.tier_cache import TierCache
@@ -39,8 +40,6 @@ from liqfield.venues import registry
 from liqfield.venues.contract import Poll, Resync, Venue
 
 log = structlog.get_logger()
-RELIST_S = 3_600.0  # instrument lists are asked for again this often
-RELIST_WAIT_S = 5.0
 CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
 
 
@@ -82,13 +81,19 @@ class VenueFeed:
         self._by_source: dict[str, ConnectionSupervisor] = {}
         self._prepared: set[HttpRequest] = set()
         self._corrupt_s: dict[str, float] = {}
-        self._relisting: tuple[float, asyncio.Future[Frame]] | None = None
-        self._lists: set[asyncio.Future[Frame]] = set()
         self._lags_ns: deque[int] = deque(maxlen=256)
         self._chain = TradeChain(venue.name)
-        # Rotations look at waiting messages before their turn: with a decoder of their own, because
-        # the pipeline's may keep state.
+        # What is looked at before its turn is read with a decoder of its own, because the
+        # pipeline's may keep state.
         self._second: Venue | None = None
+        self.list = InstrumentList(
+            venue.bootstrap(())[0],
+            self.rest,
+            sink,
+            self._is_list,
+            rng=self._rng,
+            now_s=self._clock.now_s,
+        )
         self._resync = Resynchroniser(
             self._plan,
             self.rest,
@@ -151,7 +156,7 @@ class VenueFeed:
                 pools=self._pools,
                 clock=self._clock,
                 probe=self._probe,
-                before_subscribe=self._relist if has_contracts else None,
+                before_subscribe=self.list.younger_than if has_contracts else None,
             )
             for spec in self.venue.connections(instruments)
         ]
@@ -196,14 +201,6 @@ class VenueFeed:
         """Until cancelled."""
         self.state = "running"
         self._to_keep.clear()  # what holds nothing was never observed
-        try:
-            await self._run()
-        finally:
-            for task in self._lists:
-                task.cancel()
-            await asyncio.gather(*self._lists, return_exceptions=True)
-
-    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._resync.run())
             group.create_task(self.accounts.run())
@@ -211,10 +208,7 @@ class VenueFeed:
                 group.create_task(connection.run())
             for poll in self.venue.polls(list(self._instruments.values())):
                 group.create_task(self._poll(poll))
-            lists = list(self.venue.bootstrap(()))[:1]
-            for request in lists:
-                again = Poll(request, RELIST_S, ("Listing",))
-                group.create_task(self._poll(again, first_after_s=RELIST_S))
+            group.create_task(self.list.run())
 
     # ---- what the pipeline tells --------------------------------------------------------------
 
@@ -311,13 +305,16 @@ class VenueFeed:
 
     def _relisted(self, instrument: Instrument) -> None:
         """A list that was asked for again: a followed instrument may have ended."""
-        followed = self._instruments.get(instrument.id)
-        if followed is None or instrument.is_trading:
+        if instrument.id not in self._instruments:
+            return
+        self._instruments[instrument.id] = instrument
+        if instrument.is_trading:
             return
         for connection in self.connections:
             connection.watch.delisted(instrument.id)
 
     def _probe(self, frame: Frame) -> list[tuple[str, str]]:
+        """(instrument id, kind) of what a frame holds, ahead of the pipeline."""
         if self._second is None:
             self._second = registry.make((self.venue.name,))[self.venue.name]
         try:
@@ -325,6 +322,9 @@ class VenueFeed:
         except DecodeError:
             return []
         return [(getattr(e, "instrument_id", ""), type(e).__name__) for e in events]
+
+    def _is_list(self, reply: Frame) -> bool:
+        return any(kind == "Listing" for _, kind in self._probe(reply))
 
     def _plan(self, instrument_id: str) -> Resync | None:
         of = self._instruments.get(instrument_id)
@@ -346,30 +346,8 @@ class VenueFeed:
         for supervisor in self._carriers(instrument_id, plan):
             supervisor.rotate_soon("a book was lost again and again")
 
-    async def _relist(self, opened_s: float) -> None:
-        """Ask for the instruments again before a new socket speaks of contracts.
-
-        A venue that changes the size of a contract does so while we are away, so that the answer
-        must be younger than the socket. One answer serves all connections that opened before it was
-        asked for; a venue that does not answer holds none of them up.
-        """
-        if self._relisting is None or self._relisting[0] < opened_s:
-            task = asyncio.ensure_future(
-                self.rest.fetch(self.venue.bootstrap(())[0], RELIST_WAIT_S)
-            )
-            self._relisting = (self._clock.now_s(), task)
-            self._lists.add(task)
-            task.add_done_callback(self._on_list)
-        await asyncio.wait([self._relisting[1]], timeout=RELIST_WAIT_S)
-
-    def _on_list(self, task: asyncio.Future[Frame]) -> None:
-        """The first to learn is the pipeline: connections go on only after this."""
-        self._lists.discard(task)
-        if not task.cancelled() and task.exception() is None:
-            self._sink(task.result())
-
-    async def _poll(self, poll: Poll, first_after_s: float = 0.0) -> None:
-        await asyncio.sleep(first_after_s or self._rng.uniform(0.0, min(poll.every_s, 2.0)))
+    async def _poll(self, poll: Poll) -> None:
+        await asyncio.sleep(self._rng.uniform(0.0, min(poll.every_s, 2.0)))
         while True:
             wait_s = 0.0
             try:

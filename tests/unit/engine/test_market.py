@@ -354,7 +354,14 @@ def test_a_listing_repeated_keeps_the_state_and_a_changed_tick_voids_the_book() 
     for words in (msgspec.structs.replace(finer, quantity_factor=0.1), finer):
         engine.step(Listing(BYBIT, START, START, words))
         assert state.sync.ladder is None, "sizes of which unit? the book or nothing"
-        engine.step(snapshot(12))
+        before, last = state.old_units_ns, state.last
+        asked = engine.step(snapshot(12))
+        assert state.sync.ladder is None, "as old as the last message in the old units"
+        assert [type(output) for output in asked] == [NeedSnapshot]
+        engine.step(trade((before - START) / SECOND, of=BYBIT, trade_id="old"))
+        assert state.last is last, "nor is a trade of then booked"
+        young = msgspec.structs.replace(snapshot(12), event_ns=before + 1)
+        engine.step(young)
         assert state.sync.ladder is not None
     changed = msgspec.structs.replace(INSTRUMENTS[BYBIT], tick_decimals=2)
     engine.step(Listing(BYBIT, START, START, changed))
