@@ -1,4 +1,4 @@
-"""Nothing is read in contracts of an unknown size: who needs the list waits for it, and no longer."""
+"""Nothing is read in contracts of an unknown size: who needs the list waits for it, no longer."""
 
 from __future__ import annotations
 

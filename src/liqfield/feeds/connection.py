@@ -18,7 +18,7 @@ from typing import Any
 from liqfield.feeds.backoff import Backoff
 from liqfield.feeds.budget import Pools, TokenBucket
 from liqfield.feeds.refusal import explain
-from liqfield.feeds.rotation import TAIL_S, Overlap, until_spoken
+from liqfield.feeds.rotation import IDENTIFIED, TAIL_S, Overlap, until_met, until_spoken
 from liqfield.feeds.socket import Socket
 from liqfield.feeds.transport import Clock, Transport
 from liqfield.feeds.watch import StreamWatch, silence_s
@@ -77,7 +77,9 @@ class ConnectionSupervisor:
         self._before_subscribe = before_subscribe
         self._socket: Socket | None = None
         self._is_draining = False
-        self._overlap: tuple[Overlap, float] | None = None  # with the time it is forgotten
+        self._voice = 0  # number of the socket that speaks for the connection
+        self._overlap: Overlap | None = None
+        self._forget_s = 0.0  # when the overlap is
         self._why_rotate = ""
         self._opened_s = self._last_message_s = self._live_since_s = 0.0
         self._heal_at_s, self._heal_wait_s = 0.0, HEAL_S
@@ -139,8 +141,9 @@ class ConnectionSupervisor:
         """One life of a connection; returns the seconds to wait before the next."""
         await self._opens.take(1.0)
         venue = self.spec.venue
+        self._voice += 1
         try:
-            socket = await self._transport.open(venue, self._url, self._deliver)
+            socket = await self._transport.open(venue, self._url, self._hears(self._voice))
         except VenueRefusal as refusal:
             self.detail = f"refused: {refusal.why}"
             return max(refusal.retry_after_s or 0.0, self._backoff.next_s())
@@ -183,17 +186,33 @@ class ConnectionSupervisor:
                 self._requests.try_take(1.0)
             await asyncio.sleep(self.spec.send_spacing_s)
 
+    def _hears(self, voice: int) -> Callable[[bytes], None]:
+        """What to do with the messages of the socket of this number."""
+
+        def on_message(payload: bytes) -> None:
+            if voice == self._voice:
+                self._deliver(payload)
+            elif self._overlap is not None:  # else a socket that was given up
+                if voice > self._voice:
+                    self._overlap.new_said(payload)
+                elif self._overlap.is_news(payload):
+                    self._emit(payload)
+
+        return on_message
+
     def _deliver(self, payload: bytes) -> None:
         self._last_message_s = self._clock.now_s()
         if self._overlap is not None:
-            overlap, until_s = self._overlap
             if self._is_draining:
-                overlap.old_said(payload)
-            elif self._last_message_s > until_s:
+                self._overlap.old_said(payload)
+            elif self._last_message_s > self._forget_s:
                 self._overlap = None
-            elif overlap.is_repeat(payload):
+            elif self._overlap.is_repeat(payload):
                 self.repeats += 1
                 return
+        self._emit(payload)
+
+    def _emit(self, payload: bytes) -> None:
         self._sink(Frame(self.spec.venue, self.spec.source, self._clock.now_ns(), payload))
 
     async def _hold(self, socket: Socket) -> str:
@@ -297,51 +316,30 @@ class ConnectionSupervisor:
         """Open the next socket, let it speak, swap. False: the old one stays."""
         old = self._socket
         assert old is not None
-        overlap = Overlap(self._probed)
-        swapped = False
-
-        def on_message(payload: bytes) -> None:
-            if swapped:
-                self._deliver(payload)
-            else:
-                overlap.new_said(payload)
-
         await self._opens.take(1.0)
+        overlap = self._overlap = Overlap(self._probed)
+        self._is_draining = True
+        voice = self._voice + 1
+        fresh: Socket | None = None
+        is_ready = False
         try:
-            fresh = await self._transport.open(self.spec.venue, self._url, on_message)
+            fresh = await self._transport.open(self.spec.venue, self._url, self._hears(voice))
+            is_ready = await self._is_ready(overlap, old, fresh, forced=forced)
         except (OSError, VenueRefusal) as error:
             self.detail = f"rotation postponed: {explain(error)[1]}"
+        finally:
+            if not is_ready:
+                self._overlap, self._is_draining = None, False
+                if fresh is not None:
+                    await fresh.close()
+        if fresh is None or not is_ready:
             return False
-        opened_s = self._clock.now_s()
-        self._overlap, self._is_draining = (overlap, float("inf")), True
-        try:
-            if not await self._is_sure(opened_s, [old, fresh], TAKE_OVER_S):
-                self._overlap, self._is_draining = None, False
-                self.detail = "rotation postponed: no list of instruments"
-                await fresh.close()
-                return False
-            await self._subscribe(fresh)
-            must = self._must_speak()
-            limit_s = min(TAKE_OVER_S, max(self.spec.max_age_s / 4, 1.0))
-            ready = await until_spoken(
-                overlap, lambda: self._spoken(overlap) >= must, [old, fresh], limit_s
-            )
-            ready = ready or (forced and bool(overlap.waiting) and not overlap.is_full)
-            ready = ready or (old.closed.done() and bool(overlap.waiting))
-            if fresh.closed.done() or overlap.is_full or not ready:
-                self._overlap, self._is_draining = None, False
-                self.detail = "rotation postponed: the new connection brings too little"
-                await fresh.close()
-                return False
-        except asyncio.CancelledError:
-            await fresh.close()
-            raise
-        if old.closed.done() and not self._spoken(overlap) >= must:
-            # The old one went before the new one had proved itself: that may be a loss.
+        if not self._spoken(overlap) >= self._must_speak():
+            # The old one went, or must go, before the new one had proved itself: maybe a loss.
             self._gaps(GapReason.DISCONNECT, "closed while rotating")
-        swapped, self._socket = True, fresh
+        self._voice, self._socket = voice, fresh
         now = self._clock.now_s()
-        self._is_draining, self._overlap = False, (overlap, now + TAIL_S)
+        self._is_draining, self._forget_s = False, float("inf")
         self._opened_s = self._last_message_s = now
         self.watch.taken_over(self._spoken(overlap), now)
         for payload in overlap.waiting:
@@ -349,7 +347,32 @@ class ConnectionSupervisor:
         overlap.waiting.clear()
         self.rotations += 1
         self.detail = f"rotated: {why}"
-        await old.close()
+        try:
+            if any(IDENTIFIED & set(spec.kinds) for spec in self.spec.streams):
+                await until_met(overlap, [old, fresh])
+        finally:
+            await old.close()
+        overlap.is_over = True
+        self._forget_s = self._clock.now_s() + TAIL_S
+        return True
+
+    async def _is_ready(
+        self, overlap: Overlap, old: Socket, fresh: Socket, *, forced: bool
+    ) -> bool:
+        """Subscribe the next socket and wait until it can take over, or has to."""
+        if not await self._is_sure(self._clock.now_s(), [old, fresh], TAKE_OVER_S):
+            self.detail = "rotation postponed: no list of instruments"
+            return False
+        await self._subscribe(fresh)
+        must = self._must_speak()
+        limit_s = min(TAKE_OVER_S, max(self.spec.max_age_s / 4, 1.0))
+        is_ready = await until_spoken(
+            overlap, lambda: self._spoken(overlap) >= must, [old, fresh], limit_s
+        )
+        is_ready = is_ready or ((forced or old.closed.done()) and bool(overlap.waiting))
+        if fresh.closed.done() or overlap.is_full or not is_ready:
+            self.detail = "rotation postponed: the new connection brings too little"
+            return False
         return True
 
     def _probed(self, payload: bytes) -> list[tuple[str, str]]:
