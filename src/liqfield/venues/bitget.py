@@ -33,7 +33,15 @@ from liqfield.model.sides import (
     PositionSide,
     PriceKind,
 )
-from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
+from liqfield.venues.contract import (
+    TIERS_S,
+    Budget,
+    Connection,
+    Heartbeat,
+    Poll,
+    Resync,
+    StreamSpec,
+)
 from liqfield.venues.decoding import (
     MS,
     base_and_factor,
@@ -230,9 +238,7 @@ class Bitget(Routed):
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         paths = [f"{_V3}/instruments?category={_CATEGORY}"]
-        paths += [
-            f"{_V2}/query-position-lever?symbol={base}USDT&productType={_KIND}" for base in bases
-        ]
+        paths += [_tiers_of(f"{base}USDT") for base in bases]
         return tuple(self.get(path) for path in paths)
 
     def ranking(self) -> Sequence[HttpRequest]:
@@ -257,11 +263,12 @@ class Bitget(Routed):
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        path = f"{_V2}/account-long-short?period=5m&symbol="
-        return [
-            Poll(self.get(path + of.symbol, of.id, "ratio"), 300.0, ("PositioningRatio",))
-            for of in instruments
-        ]
+        polls = []
+        for of in instruments:
+            ratio = f"{_V2}/account-long-short?symbol={of.symbol}&period=5m"
+            polls.append(Poll(self.get(ratio, of.id, "ratio"), 300.0, ("PositioningRatio",)))
+            polls.append(Poll(self.get(_tiers_of(of.symbol), of.id), TIERS_S, ("TierTable",)))
+        return polls
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks, funding; the venue keeps no past open interest."""
@@ -414,6 +421,10 @@ def _instrument(c: _Contract) -> Instrument:
         is_trading=c.status == "online",
         is_perpetual=c.type == "perpetual",
     )
+
+
+def _tiers_of(symbol: str) -> str:
+    return f"{_V2}/query-position-lever?symbol={symbol}&productType={_KIND}"
 
 
 def _arg(topic: str, of: Instrument) -> dict[str, str]:

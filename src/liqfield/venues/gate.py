@@ -38,6 +38,7 @@ from liqfield.model.sides import (
 )
 from liqfield.venues.contract import (
     NOW_S,
+    TIERS_S,
     Budget,
     Connection,
     Heartbeat,
@@ -65,7 +66,6 @@ from liqfield.venues.decoding import (
     usd,
 )
 from liqfield.venues.routing import (
-    TIERS_S,
     Envelope,
     Message,
     Routed,
@@ -276,7 +276,7 @@ class Gate(Routed):
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         paths = [f"{_API}/contracts"]
-        paths += [f"{_API}/risk_limit_tiers?contract={base}_USDT" for base in bases]
+        paths += [_tiers_of(f"{base}_USDT") for base in bases]
         return tuple(self.get(path) for path in paths)
 
     def ranking(self) -> Sequence[HttpRequest]:
@@ -304,9 +304,8 @@ class Gate(Routed):
         polls = []
         for of in instruments:
             stats = f"{_API}/contract_stats?contract={of.symbol}&interval=5m&limit=1"
-            tiers = f"{_API}/risk_limit_tiers?contract={of.symbol}"
             polls.append(Poll(self.get(stats, of.id), 300.0, ("PositioningRatio",)))
-            polls.append(Poll(self.get(tiers, of.id), TIERS_S, ("TierTable",)))
+            polls.append(Poll(self.get(_tiers_of(of.symbol), of.id), TIERS_S, ("TierTable",)))
         return polls
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
@@ -536,6 +535,10 @@ def _instrument(c: _Contract) -> Instrument:
         funding_interval_h=positive(float(c.funding_interval)) / 3600.0,
         is_trading=c.status == "trading" and not c.in_delisting,
     )
+
+
+def _tiers_of(symbol: str) -> str:
+    return f"{_API}/risk_limit_tiers?contract={symbol}"
 
 
 def _obu_of(symbol: str) -> tuple[str, list[str]]:

@@ -25,7 +25,6 @@ class Named(Protocol):
     symbol: str
 
 
-TIERS_S = 86_400.0  # margin tiers change rarely; by contract, for names hide multipliers (1000PEPE)
 T = TypeVar("T")
 Row = TypeVar("Row", bound=Named)
 
