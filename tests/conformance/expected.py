@@ -175,7 +175,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "obu_v2": "1 BookDelta, 1 BookSnapshot",
         "order_book_legacy": "6 Unknown futures.order_book",
         "order_book_update": "1 BookDelta",
-        "public_liquidates": "1 Notice liquidations without a side",
+        "public_liquidates": "1 Liquidation",
         "tickers": "5 FundingRate, 5 IndexPrice, 5 MarkPrice, 5 OpenInterest",
         "trades": "6 Trade",
     },

@@ -454,10 +454,30 @@ GATE = (
         ("BestQuote", {"bid_quantity": 0.001, "ask_quantity": 0.002, "sequence": 3}),
     ),
     _gate(
-        "nobody says whose side the liquidation stream means",
+        "by stream the size is the order's: one that sells closes a long at its limit",
         "public_liquidates",
-        [{"price": 60000, "size": -12, "time_ms": T, "contract": "BTC_USDT"}],
-        ("Notice", {"kind": "liquidations without a side"}),
+        [{"price": "60000", "size": "-12", "time_ms": T, "contract": "BTC_USDT"}],
+        (
+            "Liquidation",
+            {
+                "position_side": PositionSide.LONG,
+                "quantity": 0.0012,
+                "price": 60_000.0,
+                "price_kind": PriceKind.LIMIT,
+                "coverage": Coverage.SAMPLED,
+                "event_ns": NS,
+            },
+        ),
+    ),
+    _gate(
+        "all orders of a second come together, in seconds where milliseconds are missing",
+        "public_liquidates",
+        [
+            {"price": "61000", "size": "3", "time": T // 1000, "contract": "BTC_USDT"},
+            {"price": "61001", "size": "4", "time": T // 1000, "contract": "BTC_USDT"},
+        ],
+        ("Liquidation", {"position_side": PositionSide.SHORT, "price": 61_000.0, "event_ns": NS}),
+        ("Liquidation", {"position_side": PositionSide.SHORT, "price": 61_001.0}),
     ),
     _gate_rest(
         "by REST the size is the position's: a long at its fill",

@@ -98,6 +98,42 @@ def test_connections_say_what_they_carry_and_ask_in_json(name: str) -> None:
             assert all(json.loads(stamped(message, 1)) for message in plan.send)
 
 
+# Contracts whose name does not begin with the base asset's, and what their tiers are asked by.
+HIDDEN = [
+    ("bybit", "1000PEPEUSDT", "PEPE", "symbol=1000PEPEUSDT"),
+    ("bybit", "SHIB1000USDT", "SHIB", "symbol=SHIB1000USDT"),
+    ("bybit", "BTCPERP", "BTC", "symbol=BTCPERP"),
+    ("bybit-inverse", "BTCUSD", "BTC", "symbol=BTCUSD"),
+    ("okx", "BTC-USD-SWAP", "BTC", "instFamily=BTC-USD"),
+    ("gate", "1000BONK_USDT", "BONK", "contract=1000BONK_USDT"),
+    ("bitget", "1000BONKUSDT", "BONK", "symbol=1000BONKUSDT"),
+]
+
+
+@pytest.mark.parametrize(("name", "symbol", "base", "asked"), HIDDEN)
+def test_tiers_are_asked_by_the_contract_that_is_followed(
+    name: str, symbol: str, base: str, asked: str
+) -> None:
+    of = Instrument(
+        id=f"{name}:{symbol}", venue=name, symbol=symbol, base=base, quote="USDT", settle="USDT"
+    )
+    polls = [poll for poll in registry.VENUES[name]().polls([of]) if "TierTable" in poll.kinds]
+    (query,) = [poll.request.path.partition("?")[2] for poll in polls]
+    assert asked in query.split("&")
+
+
+def test_every_venue_asks_for_tiers_or_says_where_they_come_from() -> None:
+    """Elsewhere all contracts come in one reply, by stream (coinm), or nowhere (deribit)."""
+    by_contract = {
+        name
+        for name in VENUES
+        for poll in registry.VENUES[name]().polls(of_venue(name))
+        if "TierTable" in poll.kinds
+    }
+    others = {"binance", "binance-coinm", "hyperliquid", "bitmex", "deribit"}
+    assert by_contract == set(VENUES) - others
+
+
 @pytest.mark.parametrize("name", VENUES)
 def test_backfill_covers_the_whole_stretch_without_holes(name: str) -> None:
     """Candles for sure; open interest where the venue publishes its past."""

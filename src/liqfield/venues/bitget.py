@@ -6,7 +6,7 @@ seq; pseq 0 is a reset. Rules and sources: docs/venues/bitget.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,10 +15,7 @@ from liqfield.model.events import (
     BookSnapshot,
     Event,
     Frame,
-    FundingRate,
-    IndexPrice,
     Liquidation,
-    MarkPrice,
     Notice,
     PositioningRatio,
     TierTable,
@@ -27,7 +24,6 @@ from liqfield.model.events import (
     Unknown,
 )
 from liqfield.model.instrument import Instrument, tick_parts
-from liqfield.model.margin import MarginTier, deductions
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import (
     Aggressor,
@@ -37,27 +33,36 @@ from liqfield.model.sides import (
     PositionSide,
     PriceKind,
 )
-from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
+from liqfield.venues.contract import (
+    TIERS_S,
+    Budget,
+    Connection,
+    Heartbeat,
+    Poll,
+    Resync,
+    StreamSpec,
+)
 from liqfield.venues.decoding import (
     MS,
-    Found,
-    Reader,
     base_and_factor,
     coins,
-    find,
-    finite,
+    ladder,
     levels,
     listing,
+    market_state,
     not_negative,
+    number,
     open_interest,
     past_candle,
     positive,
     quote,
-    request_of,
+    settled_funding,
+    usd,
 )
+from liqfield.venues.routing import Envelope, Message, Routed, batches, leave_and_join, pages
 
 NAME = "bitget"
-_PATH = "/v3/ws/public"
+_V3, _V2 = "/api/v3/market", "/api/v2/mix/market"
 _KIND, _CATEGORY = "usdt-futures", "USDT-FUTURES"
 _TAKER = {"buy": Aggressor.BUY, "sell": Aggressor.SELL}
 _CLOSED = {"buy": PositionSide.LONG, "sell": PositionSide.SHORT}
@@ -167,18 +172,14 @@ class _Ratio(msgspec.Struct):
     ts: int
 
 
-class _Envelope(msgspec.Struct):
+class _Reply(msgspec.Struct):
     code: str
     msg: str = ""
     requestTime: int = 0  # noqa: N815
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-Instruments = Mapping[str, Instrument]
-RestHandler = Callable[[_Envelope, Frame, dict[str, str], Instruments], list[Event]]
-
-
-class Bitget:
+class Bitget(Routed):
     """The venue; see venues.contract.Venue."""
 
     name = NAME
@@ -186,329 +187,218 @@ class Bitget:
     rest_url = "https://api.bitget.com"
     ws_url = "wss://ws.bitget.com"
     budgets = (Budget("ip", 20.0, 1.0), Budget("ratio", 1.0, 1.0))
+    socket_path = "/v3/ws/public"
+    pool = "ip"
+    heartbeat = Heartbeat(25.0, b"ping")
+    max_age_s = 82_800.0
 
     def __init__(self) -> None:
-        self._reader = Reader(NAME)
-        self._topics: dict[str, Callable[[_Message, Frame, Instruments], list[Event]]] = {
-            "books": self._on_book,
-            "books1": self._on_quote,
-            "publicTrade": self._on_trades,
-            "ticker": self._on_ticker,
-            "liquidation": self._on_liquidations,
-        }
-        self._rest: dict[str, RestHandler] = {
-            "/api/v3/market/instruments": self._contracts,
-            "/api/v3/market/tickers": self._tickers,
-            "/api/v3/market/open-interest": self._open_interest,
-            "/api/v3/market/history-fund-rate": self._funding,
-            "/api/v3/market/candles": self._candles,
-            "/api/v3/market/history-candles": self._candles,
-            "/api/v2/mix/market/query-position-lever": self._tiers,
-            "/api/v2/mix/market/account-long-short": self._ratios,
-        }
-
-    # ---- decode -------------------------------------------------------------------------------
-
-    def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
-        """Bytes to events. Raises DecodeError on malformed messages."""
-        if frame.source.startswith("rest:"):
-            return self._decode_rest(frame, instruments)
-        if frame.payload == b"pong":
-            return [Notice(NAME, frame.received_ns, "pong")]
-        m = self._reader.read(frame.payload, _Message, "stream")
-        if m.event == "error":
-            return [Notice(NAME, frame.received_ns, "error", f"{m.code} {m.msg}")]
-        if m.event:
-            return [Notice(NAME, frame.received_ns, "ack", m.arg.topic)]
-        if not m.arg.topic:
-            raise self._reader.error(frame, "stream", "neither a topic nor an event")
-        topic = m.arg.topic
-        if m.arg.instType and m.arg.instType != _KIND:
-            return [Unknown(NAME, frame.received_ns, f"{m.arg.instType} {topic}")]
-        handler = self._topics.get(topic)
-        if handler is None:
-            return [Unknown(NAME, frame.received_ns, topic)]
-        return self._reader.guard(frame, topic, lambda: handler(m, frame, instruments))
-
-    def _decode_rest(self, frame: Frame, instruments: Instruments) -> list[Event]:
-        path, query, _ = request_of(frame.source)
-        envelope = self._reader.read(frame.payload, _Envelope, path)
-        if envelope.code != "00000":
-            return [Notice(NAME, frame.received_ns, "error", f"{envelope.code} {envelope.msg}")]
-        handler = self._rest.get(path)
-        if handler is None:
-            return [Unknown(NAME, frame.received_ns, f"rest {path}")]
-        return self._reader.guard(frame, path, lambda: handler(envelope, frame, query, instruments))
-
-    def _find(self, symbol: str, frame: Frame, known: Instruments) -> Found:
-        return find(NAME, symbol, frame, known)
-
-    def _on_book(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        of = self._find(m.arg.symbol, frame, known)
-        rows = self._reader.read(bytes(m.data), list[_Book], "books")
-        if isinstance(of, Unknown):
-            return [of]
-        got = frame.received_ns
-        events: list[Event] = []
-        for r in rows:
-            made = levels(r.b, r.a, of)
-            if m.action == "snapshot":
-                events.append(BookSnapshot(of.id, r.ts * MS, got, r.seq, made))
-            else:
-                events.append(BookDelta(of.id, r.ts * MS, got, r.seq, r.seq, r.pseq, made))
-        return events
-
-    def _on_quote(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        of = self._find(m.arg.symbol, frame, known)
-        rows = self._reader.read(bytes(m.data), list[_Book], "books1")
-        if isinstance(of, Unknown):
-            return [of]
-        got = frame.received_ns
-        return [quote(of, r.ts * MS, got, r.b[0], r.a[0], r.seq) for r in rows if r.b and r.a] or [
-            Notice(NAME, got, "one-sided quote", of.symbol)
-        ]
-
-    def _on_trades(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        """A fresh subscription repeats the last trades: their ids tell."""
-        of = self._find(m.arg.symbol, frame, known)
-        rows = self._reader.read(bytes(m.data), list[_Trade], "publicTrade")
-        if isinstance(of, Unknown):
-            return [of]
-        events: list[Event] = []
-        for r in rows:
-            price = positive(r.p) * of.price_factor
-            quantity = coins(of, positive(r.v), price)
-            got = frame.received_ns
-            events.append(Trade(of.id, r.T * MS, got, price, quantity, _TAKER[r.S], r.i))
-        return events
-
-    def _on_ticker(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        of = self._find(m.arg.symbol, frame, known)
-        rows = self._reader.read(bytes(m.data), list[_Ticker], "ticker")
-        if isinstance(of, Unknown):
-            return [of]
-        return [event for r in rows for event in _ticker(of, r, m.ts * MS, frame)]
-
-    def _on_liquidations(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        """One stream for all contracts; amount / price = coins of the contract's own unit."""
-        events: list[Event] = []
-        for r in self._reader.read(bytes(m.data), list[_Liquidated], "liquidation"):
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            price = positive(r.price) * of.price_factor
-            events.append(
-                Liquidation(
-                    of.id,
-                    r.ts * MS,
-                    frame.received_ns,
-                    _CLOSED[r.side],
-                    not_negative(r.amount) / price,
-                    price,
-                    PriceKind.FILL,
-                    Coverage.SAMPLED,
-                )
-            )
-        return events
-
-    # ---- REST ---------------------------------------------------------------------------------
-
-    def _contracts(
-        self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        rows = self._reader.read(bytes(m.data), list[_Contract], "instruments")
-        at = frame.received_ns
-        return [listing(_instrument(r), at, at) for r in rows]
-
-    def _tickers(
-        self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        events: list[Event] = []
-        at = m.requestTime * MS or frame.received_ns
-        for r in self._reader.read(bytes(m.data), list[_Ticker], "tickers"):
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            events += _ticker(of, r, at, frame)
-            if r.turnover24h:
-                usd = not_negative(float(r.turnover24h))
-                events.append(Turnover(of.id, at, frame.received_ns, usd))
-        return events
-
-    def _open_interest(
-        self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        body = self._reader.read(bytes(m.data), _InterestList, "open-interest")
-        events: list[Event] = []
-        for r in body.rows:
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            at = (body.ts or m.requestTime) * MS
-            events.append(open_interest(of, at, frame.received_ns, r.openInterest, 0.0))
-        return events
-
-    def _funding(
-        self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        events: list[Event] = []
-        for r in self._reader.read(bytes(m.data), _FundingList, "history-fund-rate").rows:
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            at, hours = r.fundingRateTimestamp * MS, of.funding_interval_h
-            rate, got = finite(r.fundingRate), frame.received_ns
-            events.append(FundingRate(of.id, at, got, rate, hours, at, is_settled=True))
-        return events
-
-    def _candles(
-        self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        """[start, open, high, low, close, coins, quote]."""
-        of = self._find(query.get("symbol", ""), frame, known)
-        rows = self._reader.read(bytes(m.data), list[list[float]], "candles")
-        if isinstance(of, Unknown):
-            return [of]
-        kind = _KINDS_OF[query.get("type", "market").lower()]
-        span_ns = _SPANS_MS[query.get("interval", "1m")] * MS
-        events: list[Event] = []
-        for r in rows:
-            span = (int(r[0]) * MS + span_ns, span_ns)
-            volume = coins(of, r[5], positive(r[4])) if kind is CandleOf.LAST else 0.0
-            events.append(past_candle(of, frame, kind, span, (r[1], r[2], r[3], r[4]), volume))
-        return events
-
-    def _tiers(
-        self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        rows = self._reader.read(bytes(m.data), list[_Tier], "query-position-lever")
-        of = self._find(query.get("symbol", ""), frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        if not rows:
-            return [Notice(NAME, frame.received_ns, "unused", "no tiers")]
-        rows.sort(key=lambda r: r.startUnit)
-        floors = [not_negative(r.startUnit) for r in rows]
-        rates = [positive(r.keepMarginRate) for r in rows]
-        tiers = tuple(
-            MarginTier(floor, positive(r.endUnit), positive(r.leverage), rate, deduction)
-            for r, floor, rate, deduction in zip(
-                rows, floors, rates, deductions(floors, rates), strict=True
-            )
+        super().__init__(
+            streams={
+                "books": _books,
+                "books1": _quotes,
+                "publicTrade": _trades,
+                "ticker": _ticker,
+                "liquidation": _liquidations,
+            },
+            replies={
+                f"{_V3}/instruments": _contracts,
+                f"{_V3}/tickers": _tickers,
+                f"{_V3}/open-interest": _open_interest,
+                f"{_V3}/history-fund-rate": _funding,
+                f"{_V3}/candles": _candles,
+                f"{_V3}/history-candles": _candles,
+                f"{_V2}/query-position-lever": _tiers,
+                f"{_V2}/account-long-short": _ratios,
+            },
         )
-        return [TierTable(of.id, frame.received_ns, frame.received_ns, tiers)]
 
-    def _ratios(
-        self, m: _Envelope, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        rows = self._reader.read(bytes(m.data), list[_Ratio], "account-long-short")
-        of = self._find(query.get("symbol", ""), frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        got = frame.received_ns
-        return [
-            PositioningRatio(
-                of.id,
-                r.ts * MS,
-                got,
-                "accounts",
-                not_negative(r.longAccountRatio),
-                not_negative(r.shortAccountRatio),
-            )
-            for r in rows[-1:]
-        ]
+    def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
+        if frame.payload == b"pong":
+            return self.notice(frame, "pong")
+        m = self._reader.read(frame.payload, _Message, "stream")
+        topic = m.arg.topic
+        if m.event == "error":
+            return self.notice(frame, "error", f"{m.code} {m.msg}")
+        if m.event:
+            return self.notice(frame, "ack", topic)
+        if not topic:
+            raise self._reader.error(frame, "stream", "neither a topic nor an event")
+        if m.arg.instType and m.arg.instType != _KIND:
+            return Unknown(NAME, frame.received_ns, f"{m.arg.instType} {topic}")
+        return Envelope(topic, bytes(m.data), m.arg.symbol, m.action, m.ts * MS)
+
+    def open_reply(self, frame: Frame, path: str) -> Envelope | Notice | Unknown:
+        m = self._reader.read(frame.payload, _Reply, path)
+        if m.code != "00000":
+            return self.notice(frame, "error", f"{m.code} {m.msg}")
+        return Envelope(path, bytes(m.data), at_ns=m.requestTime * MS)
 
     # ---- what to ask for ----------------------------------------------------------------------
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
-        paths = [f"/api/v3/market/instruments?category={_CATEGORY}"]
-        paths += [
-            f"/api/v2/mix/market/query-position-lever?symbol={base}USDT&productType={_KIND}"
-            for base in bases
-        ]
-        return tuple(HttpRequest(NAME, path, pool="ip") for path in paths)
+        paths = [f"{_V3}/instruments?category={_CATEGORY}"]
+        paths += [_tiers_of(f"{base}USDT") for base in bases]
+        return tuple(self.get(path) for path in paths)
 
     def ranking(self) -> Sequence[HttpRequest]:
-        path = f"/api/v3/market/tickers?category={_CATEGORY}"
-        return (HttpRequest(NAME, path, pool="ip"),)
+        return (self.get(f"{_V3}/tickers?category={_CATEGORY}"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Books, then everything else; the ticker carries mark, index, funding, open interest."""
         everything = [{"instType": _KIND, "topic": "liquidation"}]
-        specs = [StreamSpec("liquidations", ("Liquidation",), "", 0.0)]
+        flow = [StreamSpec("liquidations", ("Liquidation",), "", 0.0)]
         for of in instruments:
             everything += [_arg(topic, of) for topic in ("ticker", "publicTrade")]
-            specs.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 10.0))
-            specs.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 300.0))
+            flow.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 10.0))
+            flow.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 300.0))
         books = [
             StreamSpec(f"book {of.symbol}", ("BookDelta", "BookSnapshot"), of.id, 5.0)
             for of in instruments
         ]
+        chains = [_arg("books", of) for of in instruments]
         return (
-            _connection("books", [_arg("books", of) for of in instruments], books),
-            _connection("flow", everything, specs),
+            self.connection("books", [_ask("subscribe", a) for a in batches(chains, 10)], books),
+            self.connection("flow", [_ask("subscribe", a) for a in batches(everything, 10)], flow),
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
         polls = []
         for of in instruments:
-            path = f"/api/v2/mix/market/account-long-short?symbol={of.symbol}&period=5m"
-            request = HttpRequest(NAME, path, pool="ratio", instrument_id=of.id)
-            polls.append(Poll(request, 300.0, ("PositioningRatio",)))
+            ratio = f"{_V2}/account-long-short?symbol={of.symbol}&period=5m"
+            polls.append(Poll(self.get(ratio, of.id, "ratio"), 300.0, ("PositioningRatio",)))
+            polls.append(Poll(self.get(_tiers_of(of.symbol), of.id), TIERS_S, ("TierTable",)))
         return polls
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks, funding; the venue keeps no past open interest."""
-        s, paths = f"category={_CATEGORY}&symbol={instrument.symbol}", []
-        begin, end = start_ns // MS, end_ns // MS
-        for kind, interval in (("mark", "5m"), ("market", "1m")):
-            step = 100 * _SPANS_MS[interval]  # rows that every version of the reply allows
-            for at in range(begin, end, step):
-                upto = min(at + step, end)
-                paths.append(
-                    f"/api/v3/market/history-candles?{s}&interval={interval}&type={kind}"
-                    f"&startTime={at}&endTime={upto}&limit=100"
-                )
-        paths.append(f"/api/v3/market/history-fund-rate?{s}&limit=100")
-        return [HttpRequest(NAME, path, "", 1.0, "ip", instrument.id) for path in paths]
+        s = f"category={_CATEGORY}&symbol={instrument.symbol}"
+        paths = [
+            f"{_V3}/history-candles?{s}&interval={interval}&type={kind}"
+            f"&startTime={at}&endTime={upto}&limit=100"
+            for kind, interval in (("mark", "5m"), ("market", "1m"))
+            # rows that every version of the reply allows
+            for at, upto in pages(start_ns // MS, end_ns // MS, 100 * _SPANS_MS[interval])
+        ]
+        paths.append(f"{_V3}/history-fund-rate?{s}&limit=100")
+        return [self.get(path, instrument.id) for path in paths]
 
     def resync(self, instrument: Instrument) -> Resync:
-        """Leave and join: the first message is the whole book."""
-        args = [_arg("books", instrument)]
-        send = tuple(
-            msgspec.json.encode({"op": op, "args": args}) for op in ("unsubscribe", "subscribe")
-        )
-        return Resync(connection="books", send=send)
-
-    def infer_instrument(self, frame: Frame) -> Instrument | None:
-        """The list is one request away; recordings hold it."""
-        del frame
-        return None
+        return leave_and_join(lambda op: _ask(op, [_arg("books", instrument)]))
 
 
-def _ticker(of: Instrument, t: _Ticker, at: int, frame: Frame) -> list[Event]:
-    got, events, mark = frame.received_ns, list[Event](), 0.0
-    if t.markPrice:
-        mark = positive(float(t.markPrice)) * of.price_factor
-        events.append(MarkPrice(of.id, at, got, mark))
-    if t.indexPrice:
-        index = positive(float(t.indexPrice)) * of.price_factor
-        events.append(IndexPrice(of.id, at, got, index))
-    if t.openInterest:
-        events.append(open_interest(of, at, got, float(t.openInterest), mark))
-    if t.fundingRate:
-        due = int(t.nextFundingTime) * MS if t.nextFundingTime else 0
-        rate = finite(float(t.fundingRate))
-        events.append(FundingRate(of.id, at, got, rate, of.funding_interval_h, due))
+# ---- messages to facts --------------------------------------------------------------------------
+
+
+def _books(m: Message) -> None:
+    for of, r in m.of_subject(m.rows(_Book)):
+        made = levels(r.b, r.a, of)
+        if m.action == "snapshot":
+            m.add(BookSnapshot(of.id, r.ts * MS, m.got_ns, r.seq, made))
+        else:
+            m.add(BookDelta(of.id, r.ts * MS, m.got_ns, r.seq, r.seq, r.pseq, made))
+
+
+def _quotes(m: Message) -> None:
+    for of, r in m.of_subject(m.rows(_Book)):
+        if r.b and r.a:
+            m.add(quote(of, r.ts * MS, m.got_ns, r.b[0], r.a[0], r.seq))
+    if not m.events:
+        m.note("one-sided quote", m.symbol)
+
+
+def _trades(m: Message) -> None:
+    """A fresh subscription repeats the last trades: their ids tell."""
+    for of, r in m.of_subject(m.rows(_Trade)):
+        price = usd(of, r.p)
+        quantity = coins(of, positive(r.v), price)
+        m.add(Trade(of.id, r.T * MS, m.got_ns, price, quantity, _TAKER[r.S], r.i))
+
+
+def _ticker(m: Message) -> None:
+    for of, r in m.of_subject(m.rows(_Ticker)):
+        m.add(*_state(of, r, m))
+
+
+def _tickers(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Ticker)):
+        m.add(*_state(of, r, m))
+        if r.turnover24h:
+            m.add(Turnover(of.id, m.at_ns, m.got_ns, not_negative(float(r.turnover24h))))
+
+
+def _state(of: Instrument, t: _Ticker, m: Message) -> list[Event]:
+    events = market_state(
+        of,
+        m.at_ns,
+        m.got_ns,
+        mark=number(t.markPrice),
+        index=number(t.indexPrice),
+        interest=number(t.openInterest),
+        funding=number(t.fundingRate),
+        next_funding_ns=int(t.nextFundingTime or 0) * MS,
+    )
     best = (t.bid1Price, t.bid1Size, t.ask1Price, t.ask1Size)
     if all(best):
-        bid, bid_size, ask, ask_size = (float(x) for x in best)
+        bid, bid_size, ask, ask_size = (float(text) for text in best)
         if bid > 0.0 and ask > 0.0:
-            events.append(quote(of, at, got, (bid, bid_size), (ask, ask_size)))
+            events.append(quote(of, m.at_ns, m.got_ns, (bid, bid_size), (ask, ask_size)))
     return events
+
+
+def _liquidations(m: Message) -> None:
+    """One stream for all contracts; amount / price = coins of the contract's own unit."""
+    for of, r in m.listed(m.rows(_Liquidated)):
+        price, closed = usd(of, r.price), _CLOSED[r.side]
+        quantity, fill = not_negative(r.amount) / price, PriceKind.FILL
+        at_ns, sampled = r.ts * MS, Coverage.SAMPLED
+        m.add(Liquidation(of.id, at_ns, m.got_ns, closed, quantity, price, fill, sampled))
+
+
+def _contracts(m: Message) -> None:
+    m.add(*(listing(_instrument(r), m.got_ns, m.got_ns) for r in m.rows(_Contract)))
+
+
+def _open_interest(m: Message) -> None:
+    body = m.row(_InterestList)
+    at_ns = body.ts * MS or m.at_ns
+    for of, r in m.listed(body.rows):
+        m.add(open_interest(of, at_ns, m.got_ns, r.openInterest, 0.0))
+
+
+def _funding(m: Message) -> None:
+    for of, r in m.listed(m.row(_FundingList).rows):
+        m.add(settled_funding(of, r.fundingRateTimestamp * MS, m.got_ns, r.fundingRate))
+
+
+def _candles(m: Message) -> None:
+    """[start, open, high, low, close, coins, quote]."""
+    kind = _KINDS_OF[m.query.get("type", "market").lower()]
+    span_ns = _SPANS_MS[m.query.get("interval", "1m")] * MS
+    for of, r in m.of_subject(m.rows(list[float])):
+        span = (int(r[0]) * MS + span_ns, span_ns)
+        volume = coins(of, r[5], positive(r[4])) if kind is CandleOf.LAST else 0.0
+        m.add(past_candle(of, m.frame, kind, span, (r[1], r[2], r[3], r[4]), volume))
+
+
+def _tiers(m: Message) -> None:
+    rows = sorted(m.rows(_Tier), key=lambda r: r.startUnit)
+    of = m.find(m.symbol)
+    if not rows:
+        m.note("unused", "no tiers")
+    elif of is not None:
+        tiers = ladder(
+            [r.endUnit for r in rows],
+            [r.leverage for r in rows],
+            [r.keepMarginRate for r in rows],
+        )
+        m.add(TierTable(of.id, m.got_ns, m.got_ns, tiers))
+
+
+def _ratios(m: Message) -> None:
+    for of, r in m.of_subject(m.rows(_Ratio)[-1:]):
+        long, short = not_negative(r.longAccountRatio), not_negative(r.shortAccountRatio)
+        m.add(PositioningRatio(of.id, r.ts * MS, m.got_ns, "accounts", long, short))
 
 
 def _instrument(c: _Contract) -> Instrument:
@@ -533,24 +423,13 @@ def _instrument(c: _Contract) -> Instrument:
     )
 
 
+def _tiers_of(symbol: str) -> str:
+    return f"{_V2}/query-position-lever?symbol={symbol}&productType={_KIND}"
+
+
 def _arg(topic: str, of: Instrument) -> dict[str, str]:
     return {"instType": _KIND, "topic": topic, "symbol": of.symbol}
 
 
-def _connection(
-    name: str, args: Sequence[dict[str, str]], streams: Sequence[StreamSpec]
-) -> Connection:
-    send = tuple(
-        msgspec.json.encode({"op": "subscribe", "args": list(args[i : i + 10])})
-        for i in range(0, len(args), 10)
-    )
-    return Connection(
-        venue=NAME,
-        name=name,
-        path=_PATH,
-        source=f"ws:{_PATH}#{name}",
-        send=send,
-        streams=tuple(streams),
-        heartbeat=Heartbeat(25.0, b"ping"),
-        max_age_s=82_800.0,
-    )
+def _ask(op: str, args: Sequence[dict[str, str]]) -> bytes:
+    return msgspec.json.encode({"op": op, "args": args})

@@ -6,23 +6,19 @@ Book rows carry no counter: only the order of one socket proves them, and a row 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from liqfield.model.events import (
-    BestQuote,
     BookDelta,
     BookSnapshot,
     Event,
     Frame,
-    FundingRate,
     Gap,
-    IndexPrice,
     InsuranceFund,
     Liquidation,
-    MarkPrice,
     Notice,
     TierTable,
     Trade,
@@ -30,7 +26,7 @@ from liqfield.model.events import (
     Unknown,
 )
 from liqfield.model.instrument import Instrument, tick_parts
-from liqfield.model.margin import MarginTier, deductions
+from liqfield.model.margin import MarginTier
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import (
     Aggressor,
@@ -46,24 +42,24 @@ from liqfield.model.sides import (
 from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
 from liqfield.venues.decoding import (
     MS,
-    Found,
-    Reader,
     base_and_factor,
     coins,
-    find,
     finite,
+    ladder,
     levels,
     listing,
+    market_state,
     not_negative,
-    open_interest,
     past_candle,
     positive,
     quote,
-    request_of,
+    settled_funding,
+    usd,
 )
+from liqfield.venues.routing import Envelope, Message, Routed, batches, leave_and_join, pages
 
 NAME = "bitmex"
-_PATH, _API = "/realtime", "/api/v1"
+_API = "/api/v1"
 _TAKER = {"Buy": Aggressor.BUY, "Sell": Aggressor.SELL}
 # The side of the liquidation ORDER: one that buys closes a short.
 _ORDER_CLOSES = {"Sell": PositionSide.LONG, "Buy": PositionSide.SHORT}
@@ -181,10 +177,7 @@ class _Fund(msgspec.Struct):
     walletBalance: float  # noqa: N815
 
 
-Instruments = Mapping[str, Instrument]
-
-
-class Bitmex:
+class Bitmex(Routed):
     """The venue; see venues.contract.Venue."""
 
     name = NAME
@@ -192,225 +185,49 @@ class Bitmex:
     rest_url = "https://www.bitmex.com"
     ws_url = "wss://ws.bitmex.com"
     budgets = (Budget("ip", 30.0, 60.0),)
+    socket_path = "/realtime"
+    pool = "ip"
+    heartbeat = Heartbeat(5.0, b"ping", only_when_idle=True)
+    send_spacing_s = 0.4
 
     def __init__(self) -> None:
-        self._reader = Reader(NAME)
-        self._tables: dict[str, Callable[[_Message, Frame, Instruments], list[Event]]] = {
-            "orderBookL2": self._on_book,
-            "trade": self._on_trades,
-            "quote": self._on_quotes,
-            "instrument": self._on_instrument,
-            "funding": self._on_funding,
-            "liquidation": self._on_liquidations,
-        }
-        self._rest: dict[str, Callable[[Frame, dict[str, str], Instruments], list[Event]]] = {
-            f"{_API}/instrument/active": self._contracts,
-            f"{_API}/trade": self._rest_trades,
-            f"{_API}/trade/bucketed": self._candles,
-            f"{_API}/funding": self._rest_funding,
-            f"{_API}/insurance": self._insurance,
-        }
+        super().__init__(
+            streams={
+                "orderBookL2": _books,
+                "trade": _trades,
+                "quote": _quotes,
+                "instrument": _states,
+                "funding": _funding,
+                "liquidation": _liquidations,
+            },
+            replies={
+                f"{_API}/instrument/active": _contracts,
+                f"{_API}/trade": _trades,
+                f"{_API}/trade/bucketed": _candles,
+                f"{_API}/funding": _funding,
+                f"{_API}/insurance": _insurance,
+            },
+        )
 
-    # ---- decode -------------------------------------------------------------------------------
-
-    def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
-        """Bytes to events. Raises DecodeError on malformed messages."""
-        if frame.source.startswith("rest:"):
-            path, query, _ = request_of(frame.source)
-            handler = self._rest.get(path)
-            if handler is None:
-                return [Unknown(NAME, frame.received_ns, f"rest {path}")]
-            return self._reader.guard(frame, path, lambda: handler(frame, query, instruments))
+    def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
         if frame.payload == b"pong":
-            return [Notice(NAME, frame.received_ns, "pong")]
+            return self.notice(frame, "pong")
         m = self._reader.read(frame.payload, _Message, "stream")
         if m.error:
-            return [Notice(NAME, frame.received_ns, "error", m.error[:200])]
+            return self.notice(frame, "error", m.error)
         if m.info:
-            return [Notice(NAME, frame.received_ns, "welcome", m.info[:200])]
+            return self.notice(frame, "welcome", m.info)
         if m.success is not None:
-            return [Notice(NAME, frame.received_ns, "ack" if m.success else "error", m.subscribe)]
+            return self.notice(frame, "ack" if m.success else "error", m.subscribe)
         if not m.table:
             raise self._reader.error(frame, "stream", "no table")
-        on_table = self._tables.get(m.table)
-        if on_table is None:
-            return [Unknown(NAME, frame.received_ns, m.table)]
-        return self._reader.guard(frame, m.table, lambda: on_table(m, frame, instruments))
-
-    def _find(self, symbol: str, frame: Frame, known: Instruments) -> Found:
-        return find(NAME, symbol, frame, known)
-
-    def _on_book(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        if m.action not in ("partial", "insert", "update", "delete"):
-            raise ValueError(f"action {m.action!r}")
-        by_symbol: dict[str, list[_Level]] = {}
-        if m.action == "partial" and m.filter.symbol:
-            by_symbol[m.filter.symbol] = []  # an empty book is a book
-        for row in self._reader.read(bytes(m.data), list[_Level], "orderBookL2"):
-            by_symbol.setdefault(row.symbol, []).append(row)
-        events: list[Event] = []
-        for symbol, rows in by_symbol.items():
-            of = self._find(symbol, frame, known)
-            events.append(of if isinstance(of, Unknown) else _book(of, m.action, rows, frame))
-        return events
-
-    def _on_trades(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        return self._trades(self._reader.read(bytes(m.data), list[_Trade], "trade"), frame, known)
-
-    def _rest_trades(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        return self._trades(self._reader.read(frame.payload, list[_Trade], "trade"), frame, known)
-
-    def _trades(self, rows: list[_Trade], frame: Frame, known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for r in rows:
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            price = positive(r.price) * of.price_factor
-            events.append(
-                Trade(
-                    of.id,
-                    _ns(r.timestamp),
-                    frame.received_ns,
-                    price,
-                    coins(of, positive(r.size), price),
-                    _TAKER[r.side],
-                    r.trdMatchID,
-                    TradeKind.MARKET if r.trdType == "Regular" else TradeKind.BLOCK,
-                )
-            )
-        return events
-
-    def _on_quotes(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for r in self._reader.read(bytes(m.data), list[_Quote], "quote"):
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-            elif r.bidPrice and r.askPrice:
-                events.append(_quote(of, r, frame))
-        return events
-
-    def _on_instrument(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        got = frame.received_ns
-        for r in self._reader.read(bytes(m.data), list[_Update], "instrument"):
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            at = _ns(r.timestamp) if r.timestamp else got
-            mark = 0.0
-            if r.markPrice is not None:
-                mark = positive(r.markPrice) * of.price_factor
-                events.append(MarkPrice(of.id, at, got, mark))
-            if r.indicativeSettlePrice is not None:
-                index = positive(r.indicativeSettlePrice) * of.price_factor
-                events.append(IndexPrice(of.id, at, got, index))
-            if r.openInterest is not None:
-                events.append(open_interest(of, at, got, r.openInterest, mark))
-            if r.fundingRate is not None and of.is_perpetual:
-                due = _ns(r.fundingTimestamp) if r.fundingTimestamp else 0
-                rate, hours = finite(r.fundingRate), of.funding_interval_h
-                events.append(FundingRate(of.id, at, got, rate, hours, due))
-        return events
-
-    def _on_funding(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        rows = self._reader.read(bytes(m.data), list[_Funding], "funding")
-        return self._funding(rows, frame, known)
-
-    def _on_liquidations(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        """Only an insert is new; the table states no time, so ours stands."""
-        if m.action != "insert":
-            return [Notice(NAME, frame.received_ns, "unused", f"liquidation {m.action}")]
-        events: list[Event] = []
-        got = frame.received_ns
-        for r in self._reader.read(bytes(m.data), list[_Liquidated], "liquidation"):
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            price = positive(r.price) * of.price_factor
-            events.append(
-                Liquidation(
-                    of.id,
-                    got,
-                    got,
-                    _ORDER_CLOSES[r.side],
-                    coins(of, r.leavesQty, price),
-                    price,
-                    PriceKind.LIMIT,
-                    Coverage.SAMPLED,
-                )
-            )
-        return events
-
-    # ---- REST ---------------------------------------------------------------------------------
-
-    def _contracts(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        """Instruments, their tiers and their turnover come in one list; quantos are left out."""
-        at = frame.received_ns
-        events: list[Event] = []
-        for r in self._reader.read(frame.payload, list[_Contract], "instrument"):
-            if not r.typ.startswith("FF") or r.isQuanto or not r.settlCurrency:
-                continue
-            of = _instrument(r)
-            events.append(listing(of, at, at))
-            tiers = _tiers(r)
-            if tiers:
-                events.append(TierTable(of.id, at, at, tiers))
-            if r.foreignNotional24h is not None:
-                usd = not_negative(r.foreignNotional24h)
-                events.append(Turnover(of.id, at, at, usd))
-        return events or [Notice(NAME, at, "unused", "no contract that is read")]
-
-    def _candles(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        """Buckets are stamped with their end; minutes without a trade have no prices."""
-        span_ns = _SPANS_S[query.get("binSize", "1m")] * 1_000 * MS
-        events: list[Event] = []
-        for r in self._reader.read(frame.payload, list[_Bucket], "trade/bucketed"):
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            if r.open is None or r.high is None or r.low is None or r.close is None:
-                continue
-            volume = coins(of, r.volume or 0.0, positive(r.close) * of.price_factor)
-            span, ohlc = (_ns(r.timestamp), span_ns), (r.open, r.high, r.low, r.close)
-            events.append(past_candle(of, frame, CandleOf.LAST, span, ohlc, volume))
-        return events
-
-    def _rest_funding(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        rows = self._reader.read(frame.payload, list[_Funding], "funding")
-        return self._funding(rows, frame, known)
-
-    def _funding(self, rows: list[_Funding], frame: Frame, known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for r in rows:
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            at, got = _ns(r.timestamp), frame.received_ns
-            hours = _hours(r.fundingInterval)
-            rate = finite(r.fundingRate)
-            events.append(FundingRate(of.id, at, got, rate, hours, at, is_settled=True))
-        return events
-
-    def _insurance(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        got = frame.received_ns
-        for r in self._reader.read(frame.payload, list[_Fund], "insurance"):
-            if r.currency in _COINS:
-                coin, unit = _COINS[r.currency]
-                balance = finite(r.walletBalance) / unit
-                events.append(InsuranceFund("", _ns(r.timestamp), got, NAME, coin, balance))
-        return events
+        return Envelope(m.table, bytes(m.data), m.filter.symbol, m.action)
 
     # ---- what to ask for ----------------------------------------------------------------------
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         del bases
-        return (HttpRequest(NAME, f"{_API}/instrument/active", pool="ip"),)
+        return (self.get(f"{_API}/instrument/active"),)
 
     def ranking(self) -> Sequence[HttpRequest]:
         return ()  # the bootstrap reply ranks already
@@ -425,14 +242,15 @@ class Bitmex:
             flow.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 900.0))
             flow.append(StreamSpec(f"quote {of.symbol}", ("BestQuote",), of.id, 60.0))
             flow.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 60.0))
+        tables = [f"orderBookL2:{of.symbol}" for of in instruments]
         return (
-            _connection("books", [f"orderBookL2:{of.symbol}" for of in instruments], books),
-            _connection("flow", topics, flow),
+            self.connection("books", [_ask("subscribe", t) for t in batches(tables, 20)], books),
+            self.connection("flow", [_ask("subscribe", t) for t in batches(topics, 20)], flow),
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
         del instruments
-        request = HttpRequest(NAME, f"{_API}/insurance?count=1&reverse=true", pool="ip")
+        request = self.get(f"{_API}/insurance?count=1&reverse=true")
         return (Poll(request, 3_600.0, ("InsuranceFund",)),)
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
@@ -441,24 +259,118 @@ class Bitmex:
         begin, end = start_ns // (60_000 * MS), end_ns // (60_000 * MS)
         paths = [
             f"{_API}/trade/bucketed?binSize=1m&symbol={s}&count={rows}"
-            f"&startTime={_text(at)}&endTime={_text(min(at + rows, end))}"
-            for at in range(begin, end, rows)
+            f"&startTime={_text(at)}&endTime={_text(upto)}"
+            for at, upto in pages(begin, end, rows)
         ]
         paths.append(f"{_API}/funding?symbol={s}&count=500&startTime={_text(begin)}")
-        return [HttpRequest(NAME, path, "", 1.0, "ip", instrument.id) for path in paths]
+        return [self.get(path, instrument.id) for path in paths]
 
     def resync(self, instrument: Instrument) -> Resync:
-        """Leave and join: the first message is the whole book."""
-        args = [f"orderBookL2:{instrument.symbol}"]
-        send = tuple(
-            msgspec.json.encode({"op": op, "args": args}) for op in ("unsubscribe", "subscribe")
-        )
-        return Resync(connection="books", send=send)
+        return leave_and_join(lambda op: _ask(op, [f"orderBookL2:{instrument.symbol}"]))
 
-    def infer_instrument(self, frame: Frame) -> Instrument | None:
-        """Contracts need the list: their size is nowhere else."""
-        del frame
-        return None
+
+# ---- messages to facts --------------------------------------------------------------------------
+
+
+def _books(m: Message) -> None:
+    if m.action not in ("partial", "insert", "update", "delete"):
+        raise ValueError(f"action {m.action!r}")
+    by_symbol: dict[str, list[_Level]] = {}
+    if m.action == "partial" and m.symbol:
+        by_symbol[m.symbol] = []  # an empty book is a book
+    for row in m.rows(_Level):
+        by_symbol.setdefault(row.symbol, []).append(row)
+    for symbol, rows in by_symbol.items():
+        of = m.find(symbol)
+        if of is not None:
+            m.add(_book(of, m.action, rows, m.frame))
+
+
+def _trades(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Trade)):
+        price = usd(of, r.price)
+        quantity, taker = coins(of, positive(r.size), price), _TAKER[r.side]
+        kind = TradeKind.MARKET if r.trdType == "Regular" else TradeKind.BLOCK
+        at_ns = _ns(r.timestamp)
+        m.add(Trade(of.id, at_ns, m.got_ns, price, quantity, taker, r.trdMatchID, kind))
+
+
+def _quotes(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Quote)):
+        if r.bidPrice and r.askPrice:
+            bid, ask = (r.bidPrice, r.bidSize or 0.0), (r.askPrice, r.askSize or 0.0)
+            m.add(quote(of, _ns(r.timestamp), m.got_ns, bid, ask))
+
+
+def _states(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Update)):
+        m.add(
+            *market_state(
+                of,
+                _ns(r.timestamp) if r.timestamp else m.got_ns,
+                m.got_ns,
+                mark=r.markPrice,
+                index=r.indicativeSettlePrice,
+                interest=r.openInterest,
+                funding=r.fundingRate if of.is_perpetual else None,
+                next_funding_ns=_ns(r.fundingTimestamp) if r.fundingTimestamp else 0,
+            )
+        )
+
+
+def _liquidations(m: Message) -> None:
+    """Only an insert is new; the table states no time, so ours stands."""
+    if m.action != "insert":
+        m.note("unused", f"liquidation {m.action}")
+        return
+    for of, r in m.listed(m.rows(_Liquidated)):
+        price, closed = usd(of, r.price), _ORDER_CLOSES[r.side]
+        quantity, limit = coins(of, r.leavesQty, price), PriceKind.LIMIT
+        m.add(
+            Liquidation(of.id, m.got_ns, m.got_ns, closed, quantity, price, limit, Coverage.SAMPLED)
+        )
+
+
+def _contracts(m: Message) -> None:
+    """Instruments, their tiers and their turnover come in one list; quantos are left out."""
+    at_ns = m.got_ns
+    for r in m.rows(_Contract):
+        if not r.typ.startswith("FF") or r.isQuanto or not r.settlCurrency:
+            continue
+        of = _instrument(r)
+        m.add(listing(of, at_ns, at_ns))
+        tiers = _tiers(r)
+        if tiers:
+            m.add(TierTable(of.id, at_ns, at_ns, tiers))
+        if r.foreignNotional24h is not None:
+            m.add(Turnover(of.id, at_ns, at_ns, not_negative(r.foreignNotional24h)))
+    if not m.events:
+        m.note("unused", "no contract that is read")
+
+
+def _candles(m: Message) -> None:
+    """Buckets are stamped with their end; minutes without a trade have no prices."""
+    span_ns = _SPANS_S[m.query.get("binSize", "1m")] * 1_000 * MS
+    for of, r in m.listed(m.rows(_Bucket)):
+        if r.open is None or r.high is None or r.low is None or r.close is None:
+            continue
+        volume = coins(of, r.volume or 0.0, usd(of, r.close))
+        span, ohlc = (_ns(r.timestamp), span_ns), (r.open, r.high, r.low, r.close)
+        m.add(past_candle(of, m.frame, CandleOf.LAST, span, ohlc, volume))
+
+
+def _funding(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Funding)):
+        hours = _hours(r.fundingInterval)
+        m.add(settled_funding(of, _ns(r.timestamp), m.got_ns, r.fundingRate, hours))
+
+
+def _insurance(m: Message) -> None:
+    for r in m.rows(_Fund):
+        if r.currency in _COINS:
+            coin, unit = _COINS[r.currency]
+            balance = finite(r.walletBalance) / unit
+            m.add(InsuranceFund("", _ns(r.timestamp), m.got_ns, NAME, coin, balance))
 
 
 def _book(of: Instrument, action: str, rows: Sequence[_Level], frame: Frame) -> Event:
@@ -475,13 +387,6 @@ def _book(of: Instrument, action: str, rows: Sequence[_Level], frame: Frame) -> 
     if action == "partial":
         return BookSnapshot(of.id, at, got, 0, made)
     return BookDelta(of.id, at, got, 0, 0, -1, made)
-
-
-def _quote(of: Instrument, r: _Quote, frame: Frame) -> BestQuote:
-    assert r.bidPrice is not None
-    assert r.askPrice is not None
-    bid, ask = (r.bidPrice, r.bidSize or 0.0), (r.askPrice, r.askSize or 0.0)
-    return quote(of, _ns(r.timestamp), frame.received_ns, bid, ask)
 
 
 def _instrument(c: _Contract) -> Instrument:
@@ -523,14 +428,11 @@ def _tiers(c: _Contract) -> tuple[MarginTier, ...]:
     if unit == 0.0:
         return ()
     initial, rate = positive(c.initMargin), positive(c.maintMargin)
-    caps = [(positive(c.riskLimit) + n * positive(c.riskStep)) / unit for n in range(_STEPS)]
-    floors = [0.0, *caps[:-1]]
-    rates = [rate * (1 + n) for n in range(_STEPS)]
-    steps = zip(floors, caps, rates, deductions(floors, rates), strict=True)
-    return tuple(
-        MarginTier(floor, cap, 1.0 / (initial + n * rate), m, deduction)
-        for n, (floor, cap, m, deduction) in enumerate(steps)
-        if initial + n * rate <= 1.0
+    steps = [n for n in range(_STEPS) if initial + n * rate <= 1.0]
+    return ladder(
+        [(positive(c.riskLimit) + n * positive(c.riskStep)) / unit for n in steps],
+        [1.0 / (initial + n * rate) for n in steps],
+        [rate * (1 + n) for n in steps],
     )
 
 
@@ -550,18 +452,5 @@ def _text(minute: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:00.000Z}"
 
 
-def _connection(name: str, topics: Sequence[str], streams: Sequence[StreamSpec]) -> Connection:
-    send = tuple(
-        msgspec.json.encode({"op": "subscribe", "args": list(topics[i : i + 20])})
-        for i in range(0, len(topics), 20)
-    )
-    return Connection(
-        venue=NAME,
-        name=name,
-        path=_PATH,
-        source=f"ws:{_PATH}#{name}",
-        send=send,
-        streams=tuple(streams),
-        heartbeat=Heartbeat(5.0, b"ping", only_when_idle=True),
-        send_spacing_s=0.4,
-    )
+def _ask(op: str, topics: Sequence[str]) -> bytes:
+    return msgspec.json.encode({"op": op, "args": topics})

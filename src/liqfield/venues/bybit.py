@@ -43,7 +43,15 @@ from liqfield.model.sides import (
     PriceKind,
     TradeKind,
 )
-from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
+from liqfield.venues.contract import (
+    TIERS_S,
+    Budget,
+    Connection,
+    Heartbeat,
+    Poll,
+    Resync,
+    StreamSpec,
+)
 from liqfield.venues.decoding import (
     MS,
     Reader,
@@ -684,11 +692,12 @@ class Bybit:
         """The instrument list, then the tiers of the likely symbols."""
         path = f"/v5/market/instruments-info?category={self.category}&limit=1000"
         requests = [HttpRequest(self.name, path, pool="ip")]
-        for base in bases:
-            symbol = f"{base}{self.settle}"
-            path = f"/v5/market/risk-limit?category={self.category}&symbol={symbol}"
-            requests.append(HttpRequest(self.name, path, pool="ip"))
+        requests += [self._tiers_of(f"{base}{self.settle}") for base in bases]
         return requests
+
+    def _tiers_of(self, symbol: str, instrument_id: str = "") -> HttpRequest:
+        path = f"/v5/market/risk-limit?category={self.category}&symbol={symbol}"
+        return HttpRequest(self.name, path, pool="ip", instrument_id=instrument_id)
 
     def ranking(self) -> Sequence[HttpRequest]:
         path = f"/v5/market/tickers?category={self.category}"
@@ -706,7 +715,7 @@ class Bybit:
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Ratios every five minutes; the isolated funds every minute, all in one answer."""
+        """Ratios every five minutes; tiers; the isolated funds every minute, all in one answer."""
         ratios = tuple(
             Poll(
                 HttpRequest(
@@ -721,10 +730,13 @@ class Bybit:
             )
             for of in instruments
         )
+        tiers = tuple(
+            Poll(self._tiers_of(of.symbol, of.id), TIERS_S, ("TierTable",)) for of in instruments
+        )
         if self.category != "linear" or not ratios:
-            return ratios
+            return (*ratios, *tiers)
         fund = HttpRequest(self.name, "/v5/market/insurance?coin=USDT", pool="ip")
-        return (*ratios, Poll(fund, 60.0, ("InsuranceFund",)))
+        return (*ratios, *tiers, Poll(fund, 60.0, ("InsuranceFund",)))
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks (1000 rows) and open interest (200 rows), funding."""

@@ -16,6 +16,9 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import BookRule
 
+# Margin tiers change rarely, and a request that failed is made again after this. They are asked by
+# contract as well as by base asset: a name may hide a multiplier (1000PEPE).
+TIERS_S = 21_600.0
 # Stands in a message for the second in which it is sent (Gate refuses stale requests).
 NOW_S = b'"@now"'
 

@@ -16,12 +16,17 @@ from liqfield.model.events import (
     BestQuote,
     BookLevels,
     Candle,
+    Event,
     Frame,
+    FundingRate,
+    IndexPrice,
     Listing,
+    MarkPrice,
     OpenInterest,
     Unknown,
 )
 from liqfield.model.instrument import Instrument
+from liqfield.model.margin import MarginTier, deductions
 from liqfield.model.sides import CandleOf, ContractKind
 
 MS = 1_000_000
@@ -181,6 +186,80 @@ def past_candle(
         -1.0,
         end_ns <= frame.received_ns,
         is_history=True,
+    )
+
+
+def usd(of: Instrument, venue_price: float) -> float:
+    """USD per base coin of a price as the venue writes it."""
+    return positive(venue_price) * of.price_factor
+
+
+def number(text: str) -> float | None:
+    """A number that a venue writes as text; "" = not stated."""
+    return float(text) if text else None
+
+
+def market_state(
+    of: Instrument,
+    event_ns: int,
+    received_ns: int,
+    *,
+    mark: float | None = None,
+    index: float | None = None,
+    interest: float | None = None,
+    funding: float | None = None,
+    funding_h: float = 0.0,
+    next_funding_ns: int = 0,
+) -> list[Event]:
+    """What a ticker says of a contract, in the venue's units; None = it does not say.
+
+    funding: a fraction per `funding_h` hours, 0 = the instrument's interval.
+    """
+    events: list[Event] = []
+    mark_usd = 0.0
+    if mark is not None:
+        mark_usd = usd(of, mark)
+        events.append(MarkPrice(of.id, event_ns, received_ns, mark_usd))
+    if index is not None:
+        events.append(IndexPrice(of.id, event_ns, received_ns, usd(of, index)))
+    if interest is not None:
+        events.append(open_interest(of, event_ns, received_ns, interest, mark_usd))
+    if funding is not None:
+        hours = funding_h or of.funding_interval_h
+        rate = finite(funding)
+        events.append(FundingRate(of.id, event_ns, received_ns, rate, hours, next_funding_ns))
+    return events
+
+
+def settled_funding(
+    of: Instrument, event_ns: int, received_ns: int, rate: float, interval_h: float = 0.0
+) -> FundingRate:
+    """What was paid; interval_h 0 = the instrument's."""
+    hours = interval_h or of.funding_interval_h
+    return FundingRate(of.id, event_ns, received_ns, finite(rate), hours, event_ns, is_settled=True)
+
+
+def ladder(
+    caps: Sequence[float],
+    leverages: Sequence[float],
+    rates: Sequence[float],
+    stated: Sequence[float | None] = (),
+) -> tuple[MarginTier, ...]:
+    """Tiers in order of their caps: each begins where the one below it ends.
+
+    stated: deductions as the venue gives them; where it does not, the one that makes maintenance
+    continuous.
+    """
+    floors = [0.0, *caps[:-1]]
+    computed = deductions(floors, rates)
+    if stated:
+        pairs = zip(computed, stated, strict=True)
+        computed = [own if theirs is None else finite(theirs) for own, theirs in pairs]
+    return tuple(
+        MarginTier(floor, positive(cap), positive(leverage), positive(rate), deduction)
+        for floor, cap, leverage, rate, deduction in zip(
+            floors, caps, leverages, rates, computed, strict=True
+        )
     )
 
 

@@ -6,7 +6,7 @@ prev_change_id. Rules and sources: docs/venues/deribit.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,10 +15,7 @@ from liqfield.model.events import (
     BookSnapshot,
     Event,
     Frame,
-    FundingRate,
-    IndexPrice,
     Liquidation,
-    MarkPrice,
     Notice,
     Trade,
     Turnover,
@@ -39,26 +36,23 @@ from liqfield.model.sides import (
 from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
 from liqfield.venues.decoding import (
     MS,
-    Found,
-    Reader,
     base_and_factor,
     coins,
-    find,
-    finite,
     levels,
     listing,
+    market_state,
     not_negative,
-    open_interest,
     past_candle,
     positive,
     quote,
-    request_of,
+    settled_funding,
+    usd,
 )
+from liqfield.venues.routing import Envelope, Message, Routed, batches, leave_and_join, pages
 
 NAME = "deribit"
-_PATH, _API = "/ws/api/v2", "/api/v2/public"
+_API = "/api/v2/public"
 _TAKER = {"buy": Aggressor.BUY, "sell": Aggressor.SELL}
-_COST = 500.0  # credits of a call, except subscriptions
 _RANKED = ("BTC", "ETH", "USDC", "USDT")  # currencies that perpetuals settle in
 Row = tuple[str, float, float]  # "new" | "change" | "delete", price, amount
 
@@ -79,7 +73,7 @@ class _Message(msgspec.Struct):
 
 
 class _Book(msgspec.Struct):
-    instrument_name: str
+    symbol: str = msgspec.field(name="instrument_name")
     timestamp: int
     change_id: int
     bids: list[Row]
@@ -89,7 +83,7 @@ class _Book(msgspec.Struct):
 
 
 class _Trade(msgspec.Struct):
-    instrument_name: str
+    symbol: str = msgspec.field(name="instrument_name")
     trade_id: str
     timestamp: int
     price: float
@@ -104,7 +98,7 @@ class _Trades(msgspec.Struct):
 
 
 class _Ticker(msgspec.Struct):
-    instrument_name: str
+    symbol: str = msgspec.field(name="instrument_name")
     timestamp: int
     mark_price: float
     index_price: float = 0.0
@@ -117,7 +111,7 @@ class _Ticker(msgspec.Struct):
 
 
 class _Quote(msgspec.Struct):
-    instrument_name: str
+    symbol: str = msgspec.field(name="instrument_name")
     timestamp: int
     best_bid_price: float | None = 0.0
     best_bid_amount: float = 0.0
@@ -126,7 +120,7 @@ class _Quote(msgspec.Struct):
 
 
 class _Contract(msgspec.Struct):
-    instrument_name: str
+    symbol: str = msgspec.field(name="instrument_name")
     base_currency: str
     quote_currency: str
     tick_size: float
@@ -140,7 +134,7 @@ class _Contract(msgspec.Struct):
 
 
 class _Summary(msgspec.Struct):
-    instrument_name: str
+    symbol: str = msgspec.field(name="instrument_name")
     volume_usd: float | None = 0.0
     creation_timestamp: int = 0
 
@@ -159,11 +153,7 @@ class _Funding(msgspec.Struct):
     interest_1h: float
 
 
-Instruments = Mapping[str, Instrument]
-RestHandler = Callable[[bytes, int, Frame, dict[str, str], Instruments], list[Event]]
-
-
-class Deribit:
+class Deribit(Routed):
     """The venue; see venues.contract.Venue."""
 
     name = NAME
@@ -171,207 +161,56 @@ class Deribit:
     rest_url = "https://www.deribit.com"
     ws_url = "wss://streams.deribit.com"
     budgets = (Budget("credits", 50_000.0, 5.0),)
+    socket_path = "/ws/api/v2"
+    pool = "credits"
+    weight = 500.0  # credits of a call, except subscriptions
+    symbol_key = "instrument_name"
+    heartbeat = Heartbeat(15.0, b'{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}')
+    send_spacing_s = 0.35
 
     def __init__(self) -> None:
-        self._reader = Reader(NAME)
-        self._channels: dict[str, Callable[[bytes, Frame, Instruments], list[Event]]] = {
-            "book": self._on_book,
-            "trades": self._on_trades,
-            "ticker": self._on_ticker,
-            "quote": self._on_quote,
-        }
-        self._rest: dict[str, RestHandler] = {
-            f"{_API}/get_instruments": self._contracts,
-            f"{_API}/get_book_summary_by_currency": self._summaries,
-            f"{_API}/ticker": self._rest_ticker,
-            f"{_API}/get_tradingview_chart_data": self._candles,
-            f"{_API}/get_funding_rate_history": self._funding,
-            f"{_API}/get_last_trades_by_instrument_and_time": self._rest_trades,
-        }
+        super().__init__(
+            streams={"book": _book, "trades": _trades, "ticker": _ticker, "quote": _quotes},
+            replies={
+                f"{_API}/get_instruments": _contracts,
+                f"{_API}/get_book_summary_by_currency": _summaries,
+                f"{_API}/ticker": _ticker,
+                f"{_API}/get_tradingview_chart_data": _candles,
+                f"{_API}/get_funding_rate_history": _funding,
+                f"{_API}/get_last_trades_by_instrument_and_time": _past_trades,
+            },
+        )
 
-    # ---- decode -------------------------------------------------------------------------------
-
-    def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
-        """Bytes to events. Raises DecodeError on malformed messages."""
+    def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
         m = self._reader.read(frame.payload, _Message, "stream")
         if m.error is not None:
-            return [Notice(NAME, frame.received_ns, "error", str(m.error)[:200])]
-        if frame.source.startswith("rest:"):
-            path, query, _ = request_of(frame.source)
-            handler = self._rest.get(path)
-            if handler is None:
-                return [Unknown(NAME, frame.received_ns, f"rest {path}")]
-            at, body = m.usOut * 1_000 or frame.received_ns, bytes(m.result)
-            return self._reader.guard(
-                frame, path, lambda: handler(body, at, frame, query, instruments)
-            )
+            return self.notice(frame, "error", str(m.error))
         if m.method == "heartbeat":
-            return [Notice(NAME, frame.received_ns, "heartbeat", m.params.type)]
-        if not m.method and bytes(m.result):
-            return [Notice(NAME, frame.received_ns, "ack", str(m.id))]
+            return self.notice(frame, "heartbeat", m.params.type)
+        if not m.method:
+            if bytes(m.result):
+                return self.notice(frame, "ack", str(m.id))
+            raise self._reader.error(frame, "stream", "neither a method nor a result")
         if m.method != "subscription":
-            if not m.method:
-                raise self._reader.error(frame, "stream", "neither a method nor a result")
-            return [Unknown(NAME, frame.received_ns, f"method {m.method}")]
-        kind = m.params.channel.partition(".")[0]
-        on_data = self._channels.get(kind)
-        if on_data is None:
-            return [Unknown(NAME, frame.received_ns, kind)]
-        data = bytes(m.params.data)
-        return self._reader.guard(frame, kind, lambda: on_data(data, frame, instruments))
+            return Unknown(NAME, frame.received_ns, f"method {m.method}")
+        return Envelope(m.params.channel.partition(".")[0], bytes(m.params.data))
 
-    def _find(self, symbol: str, frame: Frame, known: Instruments) -> Found:
-        return find(NAME, symbol, frame, known)
-
-    def _on_book(self, data: bytes, frame: Frame, known: Instruments) -> list[Event]:
-        m = self._reader.read(data, _Book, "book")
-        of = self._find(m.instrument_name, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        made = levels(_levels(m.bids), _levels(m.asks), of)
-        at, got = m.timestamp * MS, frame.received_ns
-        # Messages of before 2021 carry no type: the first one names no predecessor.
-        if m.type == "snapshot" or (not m.type and m.prev_change_id is None):
-            return [BookSnapshot(of.id, at, got, m.change_id, made)]
-        before = -1 if m.prev_change_id is None else m.prev_change_id
-        return [BookDelta(of.id, at, got, m.change_id, m.change_id, before, made)]
-
-    def _on_trades(self, data: bytes, frame: Frame, known: Instruments) -> list[Event]:
-        return self._trades(self._reader.read(data, list[_Trade], "trades"), frame, known)
-
-    def _trades(self, rows: list[_Trade], frame: Frame, known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for r in rows:
-            of = self._find(r.instrument_name, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            price = positive(r.price) * of.price_factor
-            quantity, taker = coins(of, positive(r.amount), price), _TAKER[r.direction]
-            kind = TradeKind.MARKET
-            if r.liquidation not in ("", "none"):
-                kind = TradeKind.LIQUIDATION
-            elif r.block_trade_id:
-                kind = TradeKind.BLOCK
-            at, got = r.timestamp * MS, frame.received_ns
-            events.append(Trade(of.id, at, got, price, quantity, taker, r.trade_id, kind))
-            # The taker who sells closes a long; the maker stands on the other side.
-            for flag, closes in (("T", Aggressor.SELL), ("M", Aggressor.BUY)):
-                if kind is TradeKind.LIQUIDATION and flag in r.liquidation:
-                    side = PositionSide.LONG if taker is closes else PositionSide.SHORT
-                    fill, all_of_them = PriceKind.FILL, Coverage.COMPLETE
-                    events.append(
-                        Liquidation(of.id, at, got, side, quantity, price, fill, all_of_them)
-                    )
-        return events
-
-    def _on_ticker(self, data: bytes, frame: Frame, known: Instruments) -> list[Event]:
-        m = self._reader.read(data, _Ticker, "ticker")
-        of = self._find(m.instrument_name, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        at, got = m.timestamp * MS, frame.received_ns
-        mark = positive(m.mark_price) * of.price_factor
-        events: list[Event] = [MarkPrice(of.id, at, got, mark)]
-        if m.index_price:
-            events.append(IndexPrice(of.id, at, got, positive(m.index_price) * of.price_factor))
-        if m.open_interest >= 0.0:
-            events.append(open_interest(of, at, got, m.open_interest, mark))
-        if m.current_funding is not None:
-            # Paid continuously; the figure is the rate of eight hours.
-            events.append(FundingRate(of.id, at, got, finite(m.current_funding), 8.0))
-        return events + _quote(of, m, at, got)
-
-    def _on_quote(self, data: bytes, frame: Frame, known: Instruments) -> list[Event]:
-        m = self._reader.read(data, _Quote, "quote")
-        of = self._find(m.instrument_name, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        got = frame.received_ns
-        return _quote(of, m, m.timestamp * MS, got) or [
-            Notice(NAME, got, "one-sided quote", of.symbol)
-        ]
-
-    # ---- REST ---------------------------------------------------------------------------------
-
-    def _contracts(
-        self, body: bytes, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        rows = self._reader.read(body, list[_Contract], "get_instruments")
-        got = frame.received_ns
-        return [listing(_instrument(r), at, got) for r in rows if r.kind == "future"]
-
-    def _summaries(
-        self, body: bytes, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        events: list[Event] = []
-        for r in self._reader.read(body, list[_Summary], "get_book_summary_by_currency"):
-            of = self._find(r.instrument_name, frame, known)
-            if isinstance(of, Instrument):
-                usd = not_negative(r.volume_usd or 0.0)
-                events.append(Turnover(of.id, at, frame.received_ns, usd))
-        return events
-
-    def _rest_ticker(
-        self, body: bytes, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        return self._on_ticker(body, frame, known)
-
-    def _rest_trades(
-        self, body: bytes, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        rows = self._reader.read(body, _Trades, "get_last_trades").trades
-        return self._trades(rows, frame, known)
-
-    def _candles(
-        self, body: bytes, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        """Columns; ticks are starts in ms, volume is in coins on every contract."""
-        chart = self._reader.read(body, _Chart, "chart")
-        of = self._find(query.get("instrument_name", ""), frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        resolution = query.get("resolution", "1")
-        minutes = 1_440 if resolution == "1D" else int(resolution)
-        span_ns = minutes * 60_000 * MS
-        columns = (chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume)
-        return [
-            past_candle(of, frame, CandleOf.LAST, (t * MS + span_ns, span_ns), (o, h, low, c), v)
-            for t, o, h, low, c, v in zip(*columns, strict=True)
-        ]
-
-    def _funding(
-        self, body: bytes, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        """What each hour has cost."""
-        rows = self._reader.read(body, list[_Funding], "get_funding_rate_history")
-        of = self._find(query.get("instrument_name", ""), frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        got = frame.received_ns
-        return [
-            FundingRate(
-                of.id,
-                r.timestamp * MS,
-                got,
-                finite(r.interest_1h),
-                1.0,
-                r.timestamp * MS,
-                is_settled=True,
-            )
-            for r in rows
-        ]
+    def open_reply(self, frame: Frame, path: str) -> Envelope | Notice | Unknown:
+        m = self._reader.read(frame.payload, _Message, path)
+        if m.error is not None:
+            return self.notice(frame, "error", str(m.error))
+        return Envelope(path, bytes(m.result), at_ns=m.usOut * 1_000)
 
     # ---- what to ask for ----------------------------------------------------------------------
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         """All futures in one reply; margin tables are not published by the interface."""
         del bases
-        path = f"{_API}/get_instruments?currency=any&kind=future"
-        return (HttpRequest(NAME, path, "", _COST, "credits"),)
+        return (self.get(f"{_API}/get_instruments?currency=any&kind=future"),)
 
     def ranking(self) -> Sequence[HttpRequest]:
         path = f"{_API}/get_book_summary_by_currency?kind=future&currency="
-        return tuple(HttpRequest(NAME, path + c, "", _COST, "credits") for c in _RANKED)
+        return tuple(self.get(path + currency) for currency in _RANKED)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Public channels at 100 ms: raw ones need a login."""
@@ -386,9 +225,10 @@ class Deribit:
             flow.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 600.0))
             flow.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 10.0))
             flow.append(StreamSpec(f"liquidations {of.symbol}", ("Liquidation",), of.id, 0.0))
+        chains = [f"book.{of.symbol}.100ms" for of in instruments]
         return (
-            _connection("books", [f"book.{of.symbol}.100ms" for of in instruments], books),
-            _connection("flow", channels, flow),
+            self.connection("books", [_ask("subscribe", c) for c in batches(chains, 50)], books),
+            self.connection("flow", [_ask("subscribe", c) for c in batches(channels, 50)], flow),
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
@@ -399,37 +239,120 @@ class Deribit:
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles and funding; past marks and open interest are not published."""
         s = f"instrument_name={instrument.symbol}"
-        begin, end, day = start_ns // MS, end_ns // MS, 86_400_000
+        begin, end = start_ns // MS, end_ns // MS
         paths = [
             f"{_API}/get_tradingview_chart_data?{s}&resolution=1"
-            f"&start_timestamp={at}&end_timestamp={min(at + day, end)}"
-            for at in range(begin, end, day)
+            f"&start_timestamp={at}&end_timestamp={upto}"
+            for at, upto in pages(begin, end, 86_400_000)
         ]
         span = f"start_timestamp={begin}&end_timestamp={end}"
         paths.append(f"{_API}/get_funding_rate_history?{s}&{span}")
-        return [HttpRequest(NAME, path, "", _COST, "credits", instrument.id) for path in paths]
+        return [self.get(path, instrument.id) for path in paths]
 
     def resync(self, instrument: Instrument) -> Resync:
-        """Leave and join: the first message is the whole book."""
-        channels = [f"book.{instrument.symbol}.100ms"]
-        send = (_call("public/unsubscribe", channels), _call("public/subscribe", channels))
-        return Resync(connection="books", send=send)
+        return leave_and_join(lambda op: _ask(op, [f"book.{instrument.symbol}.100ms"]))
 
-    def infer_instrument(self, frame: Frame) -> Instrument | None:
-        """The list is one request away; recordings hold it."""
-        del frame
-        return None
+
+# ---- messages to facts --------------------------------------------------------------------------
+
+
+def _book(m: Message) -> None:
+    for of, r in m.listed([m.row(_Book)]):
+        made = levels(_levels(r.bids), _levels(r.asks), of)
+        at_ns = r.timestamp * MS
+        # Messages of before 2021 carry no type: the first one names no predecessor.
+        if r.type == "snapshot" or (not r.type and r.prev_change_id is None):
+            m.add(BookSnapshot(of.id, at_ns, m.got_ns, r.change_id, made))
+        else:
+            before = -1 if r.prev_change_id is None else r.prev_change_id
+            m.add(BookDelta(of.id, at_ns, m.got_ns, r.change_id, r.change_id, before, made))
+
+
+def _trades(m: Message) -> None:
+    _prints(m, m.rows(_Trade))
+
+
+def _past_trades(m: Message) -> None:
+    _prints(m, m.row(_Trades).trades)
+
+
+def _prints(m: Message, rows: Sequence[_Trade]) -> None:
+    for of, r in m.listed(rows):
+        price = usd(of, r.price)
+        quantity, taker = coins(of, positive(r.amount), price), _TAKER[r.direction]
+        kind = TradeKind.MARKET
+        if r.liquidation not in ("", "none"):
+            kind = TradeKind.LIQUIDATION
+        elif r.block_trade_id:
+            kind = TradeKind.BLOCK
+        at, got = r.timestamp * MS, m.got_ns
+        m.add(Trade(of.id, at, got, price, quantity, taker, r.trade_id, kind))
+        # The taker who sells closes a long; the maker stands on the other side.
+        for flag, closes in (("T", Aggressor.SELL), ("M", Aggressor.BUY)):
+            if kind is TradeKind.LIQUIDATION and flag in r.liquidation:
+                side = PositionSide.LONG if taker is closes else PositionSide.SHORT
+                fill, all_of_them = PriceKind.FILL, Coverage.COMPLETE
+                m.add(Liquidation(of.id, at, got, side, quantity, price, fill, all_of_them))
+
+
+def _ticker(m: Message) -> None:
+    for of, r in m.listed([m.row(_Ticker)]):
+        state = market_state(
+            of,
+            r.timestamp * MS,
+            m.got_ns,
+            mark=r.mark_price,
+            index=r.index_price or None,
+            interest=r.open_interest if r.open_interest >= 0.0 else None,
+            funding=r.current_funding,
+            funding_h=8.0,  # paid continuously; the figure is the rate of eight hours
+        )
+        m.add(*state, *_quote(of, r, m.got_ns))
+
+
+def _quotes(m: Message) -> None:
+    for of, r in m.listed([m.row(_Quote)]):
+        m.add(*_quote(of, r, m.got_ns))
+        if not m.events:
+            m.note("one-sided quote", of.symbol)
+
+
+def _contracts(m: Message) -> None:
+    rows = m.rows(_Contract)
+    m.add(*(listing(_instrument(r), m.at_ns, m.got_ns) for r in rows if r.kind == "future"))
+
+
+def _summaries(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Summary), quietly=True):
+        m.add(Turnover(of.id, m.at_ns, m.got_ns, not_negative(r.volume_usd or 0.0)))
+
+
+def _candles(m: Message) -> None:
+    """Columns; ticks are starts in ms, volume is in coins on every contract."""
+    chart = m.row(_Chart)
+    resolution = m.query.get("resolution", "1")
+    span_ns = (1_440 if resolution == "1D" else int(resolution)) * 60_000 * MS
+    columns = (chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume)
+    for of, (t, o, h, low, c, volume) in m.of_subject(zip(*columns, strict=True)):
+        span = (t * MS + span_ns, span_ns)
+        m.add(past_candle(of, m.frame, CandleOf.LAST, span, (o, h, low, c), volume))
+
+
+def _funding(m: Message) -> None:
+    """What each hour has cost."""
+    for of, r in m.of_subject(m.rows(_Funding)):
+        m.add(settled_funding(of, r.timestamp * MS, m.got_ns, r.interest_1h, 1.0))
 
 
 def _levels(rows: Sequence[Row]) -> list[tuple[float, float]]:
     return [(price, 0.0 if action == "delete" else amount) for action, price, amount in rows]
 
 
-def _quote(of: Instrument, m: _Ticker | _Quote, at: int, got: int) -> list[Event]:
-    if not m.best_bid_price or not m.best_ask_price:
+def _quote(of: Instrument, r: _Ticker | _Quote, got_ns: int) -> list[Event]:
+    if not r.best_bid_price or not r.best_ask_price:
         return []
-    bid, ask = (m.best_bid_price, m.best_bid_amount), (m.best_ask_price, m.best_ask_amount)
-    return [quote(of, at, got, bid, ask)]
+    bid, ask = (r.best_bid_price, r.best_bid_amount), (r.best_ask_price, r.best_ask_amount)
+    return [quote(of, r.timestamp * MS, got_ns, bid, ask)]
 
 
 def _instrument(c: _Contract) -> Instrument:
@@ -440,9 +363,9 @@ def _instrument(c: _Contract) -> Instrument:
         not c.instrument_type and c.settlement_currency in ("", c.base_currency)
     )
     return Instrument(
-        id=f"{NAME}:{c.instrument_name}",
+        id=f"{NAME}:{c.symbol}",
         venue=NAME,
-        symbol=c.instrument_name,
+        symbol=c.symbol,
         base=base,
         quote=c.quote_currency,
         settle=c.settlement_currency or c.base_currency,
@@ -459,23 +382,6 @@ def _instrument(c: _Contract) -> Instrument:
     )
 
 
-def _call(method: str, channels: Sequence[str]) -> bytes:
-    params = {"channels": list(channels)}
-    return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-
-
-def _connection(name: str, channels: Sequence[str], streams: Sequence[StreamSpec]) -> Connection:
-    send = tuple(
-        _call("public/subscribe", channels[i : i + 50]) for i in range(0, len(channels), 50)
-    )
-    alive = b'{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}'
-    return Connection(
-        venue=NAME,
-        name=name,
-        path=_PATH,
-        source=f"ws:{_PATH}#{name}",
-        send=send,
-        streams=tuple(streams),
-        heartbeat=Heartbeat(15.0, alive),
-        send_spacing_s=0.35,
-    )
+def _ask(op: str, channels: Sequence[str]) -> bytes:
+    body = {"jsonrpc": "2.0", "id": 1, "method": f"public/{op}", "params": {"channels": channels}}
+    return msgspec.json.encode(body)

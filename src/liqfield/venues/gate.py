@@ -1,12 +1,12 @@
 """Gate USDT perpetuals: quantities are contracts, the sign of a size is its side.
 
-The book stream brings its own snapshot. The liquidation stream does not say whose side its sign
-is, so liquidations come by REST, where the size is the position's. Rules: docs/venues/gate.md.
+The book stream brings its own snapshot. Liquidations: by stream the sign of a size is the order's,
+in the list of REST it is the position's. Rules: docs/venues/gate.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -14,13 +14,9 @@ import msgspec
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
-    Event,
     Frame,
-    FundingRate,
-    IndexPrice,
     InsuranceFund,
     Liquidation,
-    MarkPrice,
     Notice,
     PositioningRatio,
     TierTable,
@@ -29,7 +25,6 @@ from liqfield.model.events import (
     Unknown,
 )
 from liqfield.model.instrument import Instrument, tick_parts
-from liqfield.model.margin import MarginTier, deductions
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import (
     Aggressor,
@@ -43,6 +38,7 @@ from liqfield.model.sides import (
 )
 from liqfield.venues.contract import (
     NOW_S,
+    TIERS_S,
     Budget,
     Connection,
     Heartbeat,
@@ -52,25 +48,34 @@ from liqfield.venues.contract import (
 )
 from liqfield.venues.decoding import (
     MS,
-    Found,
-    Reader,
     base_and_factor,
     coins,
-    find,
     finite,
     implied_price,
+    ladder,
     levels,
     listing,
+    market_state,
     not_negative,
+    number,
     open_interest,
     past_candle,
     positive,
     quote,
-    request_of,
+    settled_funding,
+    usd,
+)
+from liqfield.venues.routing import (
+    Envelope,
+    Message,
+    Routed,
+    batches,
+    leave_and_join,
+    pages,
 )
 
 NAME = "gate"
-_PATH, _API = "/v4/ws/usdt", "/api/v4/futures/usdt"
+_API = "/api/v4/futures/usdt"
 _SPANS_S = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "1d": 86_400}
 _S = 1_000 * MS
 _BOOK_KINDS = ("BookDelta", "BookSnapshot")
@@ -87,10 +92,10 @@ class _Message(msgspec.Struct):
 
 
 class _Obu(msgspec.Struct):
-    """The stream that brings its own snapshot; `s` is "ob.<contract>.<depth>"."""
+    """The stream that brings its own snapshot; its name is "ob.<contract>.<depth>"."""
 
     t: int
-    s: str
+    name: str = msgspec.field(name="s")
     u: int
     U: int = 0
     full: bool = False
@@ -107,7 +112,7 @@ class _BookUpdate(msgspec.Struct):
     """The older stream: the same counters, levels as objects."""
 
     t: int
-    s: str
+    symbol: str = msgspec.field(name="s")
     U: int
     u: int
     full: bool = False
@@ -118,7 +123,7 @@ class _BookUpdate(msgspec.Struct):
 class _Quote(msgspec.Struct):
     t: int
     u: int
-    s: str
+    symbol: str = msgspec.field(name="s")
     b: str
     B: float
     a: str
@@ -127,7 +132,7 @@ class _Quote(msgspec.Struct):
 
 class _Trade(msgspec.Struct):
     id: int
-    contract: str
+    symbol: str = msgspec.field(name="contract")
     size: float
     price: float
     create_time: float
@@ -136,7 +141,7 @@ class _Trade(msgspec.Struct):
 
 
 class _Ticker(msgspec.Struct):
-    contract: str
+    symbol: str = msgspec.field(name="contract")
     mark_price: str = ""
     index_price: str = ""
     funding_rate: str = ""
@@ -146,13 +151,15 @@ class _Ticker(msgspec.Struct):
 
 class _Stats(msgspec.Struct):
     time: int
-    contract: str = ""
+    symbol: str = msgspec.field(default="", name="contract")
     open_interest: float = -1.0
     open_interest_usd: float = 0.0
     lsr_taker: float = -1.0
     lsr_account: float = -1.0
     top_lsr_account: float = -1.0
     top_lsr_size: float = -1.0
+    long_liq_usd: float = -1.0
+    short_liq_usd: float = -1.0
 
 
 class _Contract(msgspec.Struct):
@@ -168,13 +175,23 @@ class _Contract(msgspec.Struct):
 
 
 class _Liquidated(msgspec.Struct):
-    """`size` is the position's: above zero a long. Prices are strings, "" or "0" without a fill."""
+    """The list: `size` is the position's, above zero a long. Prices "" or "0": no fill."""
 
     time: float
-    contract: str
+    symbol: str = msgspec.field(name="contract")
     size: float
     order_price: str = ""
     fill_price: str = ""
+
+
+class _Forced(msgspec.Struct):
+    """The stream: `size` is the order's, below zero one that sells; `price` its limit."""
+
+    symbol: str = msgspec.field(name="contract")
+    size: float
+    price: float
+    time: float = 0.0
+    time_ms: int = 0
 
 
 class _Candle(msgspec.Struct):
@@ -205,10 +222,7 @@ class _Fund(msgspec.Struct):
     b: float
 
 
-Instruments = Mapping[str, Instrument]
-
-
-class Gate:
+class Gate(Routed):
     """The venue; see venues.contract.Venue."""
 
     name = NAME
@@ -216,368 +230,285 @@ class Gate:
     rest_url = "https://api.gateio.ws"
     ws_url = "wss://fx-ws.gateio.ws"
     budgets = (Budget("public", 200.0, 10.0),)
+    socket_path = "/v4/ws/usdt"
+    pool = "public"
+    symbol_key = "contract"
+    heartbeat = Heartbeat(20.0, b"")
+    send_spacing_s = 0.05
 
     def __init__(self) -> None:
-        self._reader = Reader(NAME)
-        self._channels: dict[str, Callable[[_Message, Frame, Instruments], list[Event]]] = {
-            "futures.obu": self._on_obu,
-            "futures.order_book_update": self._on_book_update,
-            "futures.book_ticker": self._on_quote,
-            "futures.trades": self._on_trades,
-            "futures.tickers": self._on_tickers,
-            "futures.contract_stats": self._on_stats,
-        }
-        self._rest: dict[str, Callable[[Frame, dict[str, str], Instruments], list[Event]]] = {
-            f"{_API}/contracts": self._contracts,
-            f"{_API}/tickers": self._rest_tickers,
-            f"{_API}/trades": self._rest_trades,
-            f"{_API}/liq_orders": self._liquidations,
-            f"{_API}/contract_stats": self._rest_stats,
-            f"{_API}/candlesticks": self._candles,
-            f"{_API}/funding_rate": self._funding,
-            f"{_API}/risk_limit_tiers": self._tiers,
-            f"{_API}/insurance": self._insurance,
-        }
+        super().__init__(
+            streams={
+                "futures.obu": _obu,
+                "futures.order_book_update": _book_update,
+                "futures.book_ticker": _quotes,
+                "futures.trades": _trades,
+                "futures.tickers": _tickers,
+                "futures.contract_stats": _stats,
+                "futures.public_liquidates": _forced,
+            },
+            replies={
+                f"{_API}/contracts": _contracts,
+                f"{_API}/tickers": _tickers,
+                f"{_API}/trades": _trades,
+                f"{_API}/liq_orders": _liquidated,
+                f"{_API}/contract_stats": _stats,
+                f"{_API}/candlesticks": _candles,
+                f"{_API}/funding_rate": _funding,
+                f"{_API}/risk_limit_tiers": _tiers,
+                f"{_API}/insurance": _insurance,
+            },
+        )
 
-    # ---- decode -------------------------------------------------------------------------------
-
-    def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
-        """Bytes to events. Raises DecodeError on malformed messages."""
-        if frame.source.startswith("rest:"):
-            path, query, _ = request_of(frame.source)
-            handler = self._rest.get(path)
-            if handler is None:
-                return [Unknown(NAME, frame.received_ns, f"rest {path}")]
-            return self._reader.guard(frame, path, lambda: handler(frame, query, instruments))
+    def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
         m = self._reader.read(frame.payload, _Message, "stream")
         if not m.channel:
             raise self._reader.error(frame, "stream", "no channel")
         if m.error is not None:
-            return [Notice(NAME, frame.received_ns, "error", str(m.error)[:200])]
+            return self.notice(frame, "error", str(m.error))
         if m.event in ("subscribe", "unsubscribe"):
-            return [Notice(NAME, frame.received_ns, "ack", m.channel)]
+            return self.notice(frame, "ack", m.channel)
         if m.channel == "futures.pong":
-            return [Notice(NAME, frame.received_ns, "pong")]
-        if m.channel == "futures.public_liquidates":
-            return [Notice(NAME, frame.received_ns, "liquidations without a side")]
-        on_message = self._channels.get(m.channel)
-        if on_message is None:
-            return [Unknown(NAME, frame.received_ns, m.channel)]
-        return self._reader.guard(frame, m.channel, lambda: on_message(m, frame, instruments))
-
-    def _find(self, symbol: str, frame: Frame, known: Instruments) -> Found:
-        return find(NAME, symbol, frame, known)
-
-    def _rows(self, m: _Message, kind: type[_T]) -> list[_T]:
-        """`result` came as a row, as rows, and once as rows in rows."""
-        raw = bytes(m.result)
-        if raw.lstrip().startswith(b"["):
-            inner = raw.lstrip()[1:].lstrip()
-            if inner.startswith(b"["):
-                nested = self._reader.read(raw, list[list[kind]], m.channel)  # type: ignore[valid-type]
-                return [row for rows in nested for row in rows]
-        return self._reader.read_many(raw, kind, m.channel)
-
-    def _on_obu(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        row = self._reader.read(bytes(m.result), _Obu, m.channel)
-        of = self._find(row.s.removeprefix("ob.").rpartition(".")[0], frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        return [_book(of, frame, row, row.b, row.a)]
-
-    def _on_book_update(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        row = self._reader.read(bytes(m.result), _BookUpdate, m.channel)
-        of = self._find(row.s, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        bids, asks = [(x.p, x.s) for x in row.b], [(x.p, x.s) for x in row.a]
-        return [_book(of, frame, row, bids, asks)]
-
-    def _on_quote(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        row = self._reader.read(bytes(m.result), _Quote, m.channel)
-        of = self._find(row.s, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        if not row.b or not row.a:
-            return [Notice(NAME, frame.received_ns, "one-sided quote", row.s)]
-        bid, ask = (float(row.b), row.B), (float(row.a), row.A)
-        return [quote(of, row.t * MS, frame.received_ns, bid, ask, row.u)]
-
-    def _on_trades(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        return self._trades(self._rows(m, _Trade), frame, known)
-
-    def _rest_trades(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        # REST states milliseconds as seconds with a fraction, under the same name.
-        rows = self._reader.read(frame.payload, list[_Trade], "trades")
-        for row in rows:
-            row.create_time_ms *= 1000.0
-        return self._trades(rows, frame, known)
-
-    def _trades(self, rows: list[_Trade], frame: Frame, known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for r in rows:
-            of = self._find(r.contract, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            price = positive(r.price) * of.price_factor
-            at_ms = r.create_time_ms or r.create_time * 1000.0
-            events.append(
-                Trade(
-                    of.id,
-                    round(not_negative(at_ms)) * MS,
-                    frame.received_ns,
-                    price,
-                    coins(of, positive(abs(r.size)), price),
-                    Aggressor.BUY if r.size > 0.0 else Aggressor.SELL,
-                    str(r.id),
-                    # takeovers by the insurance fund and deleveraging are no volume
-                    TradeKind.INSURANCE if r.is_internal else TradeKind.MARKET,
-                )
-            )
-        return events
-
-    def _on_tickers(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        at_ns = m.time_ms * MS or m.time * _S or frame.received_ns
-        return self._tickers(self._rows(m, _Ticker), at_ns, frame, known)
-
-    def _rest_tickers(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        rows = self._reader.read(frame.payload, list[_Ticker], "tickers")
-        return self._tickers(rows, frame.received_ns, frame, known)
-
-    def _tickers(
-        self, rows: list[_Ticker], at: int, frame: Frame, known: Instruments
-    ) -> list[Event]:
-        events: list[Event] = []
-        got = frame.received_ns
-        for r in rows:
-            of = self._find(r.contract, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            mark = 0.0
-            if r.mark_price:
-                mark = positive(float(r.mark_price)) * of.price_factor
-                events.append(MarkPrice(of.id, at, got, mark))
-            if r.index_price:
-                index = positive(float(r.index_price)) * of.price_factor
-                events.append(IndexPrice(of.id, at, got, index))
-            if r.total_size:
-                events.append(open_interest(of, at, got, float(r.total_size), mark))
-            if r.funding_rate:
-                rate = finite(float(r.funding_rate))
-                events.append(FundingRate(of.id, at, got, rate, of.funding_interval_h))
-            if r.volume_24h_quote and frame.source.startswith("rest:"):
-                usd = not_negative(float(r.volume_24h_quote))
-                events.append(Turnover(of.id, at, got, usd))
-        return events
-
-    def _on_stats(self, m: _Message, frame: Frame, known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for row in self._rows(m, _Stats):
-            of = self._find(row.contract, frame, known)
-            events += [of] if isinstance(of, Unknown) else _stats(of, row, frame, is_history=False)
-        return events
-
-    # ---- REST ---------------------------------------------------------------------------------
-
-    def _rest_stats(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        of = self._find(query.get("contract", ""), frame, known)
-        rows = self._reader.read(frame.payload, list[_Stats], "contract_stats")
-        if isinstance(of, Unknown):
-            return [of]
-        past = "from" in query
-        return [event for row in rows for event in _stats(of, row, frame, is_history=past)]
-
-    def _contracts(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        rows = self._reader.read(frame.payload, list[_Contract], "contracts")
-        at = frame.received_ns
-        return [listing(_instrument(r), at, at) for r in rows]
-
-    def _liquidations(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for r in self._reader.read(frame.payload, list[_Liquidated], "liq_orders"):
-            of = self._find(r.contract, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            fill = float(r.fill_price or 0.0)
-            filled = fill > 0.0
-            price = positive(fill if filled else float(r.order_price or 0.0)) * of.price_factor
-            events.append(
-                Liquidation(
-                    of.id,
-                    round(not_negative(r.time) * 1000.0) * MS,
-                    frame.received_ns,
-                    PositionSide.LONG if r.size > 0.0 else PositionSide.SHORT,
-                    coins(of, positive(abs(r.size)), price),
-                    price,
-                    PriceKind.FILL if filled else PriceKind.LIMIT,
-                    Coverage.SAMPLED,
-                )
-            )
-        return events
-
-    def _candles(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        kind, symbol = CandleOf.LAST, query.get("contract", "")
-        for prefix, of_what in (("mark_", CandleOf.MARK), ("index_", CandleOf.INDEX)):
-            if symbol.startswith(prefix):
-                kind, symbol = of_what, symbol.removeprefix(prefix)
-        of = self._find(symbol, frame, known)
-        rows = self._reader.read(frame.payload, list[_Candle], "candlesticks")
-        if isinstance(of, Unknown):
-            return [of]
-        span_ns = _SPANS_S[query.get("interval", "5m")] * _S
-        events: list[Event] = []
-        for r in rows:
-            span = (r.t * _S + span_ns, span_ns)
-            volume = coins(of, r.v, positive(r.c) * of.price_factor) if r.v else 0.0
-            events.append(past_candle(of, frame, kind, span, (r.o, r.h, r.l, r.c), volume))
-        return events
-
-    def _funding(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        of = self._find(query.get("contract", ""), frame, known)
-        rows = self._reader.read(frame.payload, list[_Funding], "funding_rate")
-        if isinstance(of, Unknown):
-            return [of]
-        hours, got = of.funding_interval_h, frame.received_ns
-        return [
-            FundingRate(of.id, r.t * _S, got, finite(r.r), hours, r.t * _S, is_settled=True)
-            for r in rows
-        ]
-
-    def _tiers(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        rows = self._reader.read(frame.payload, list[_Tier], "risk_limit_tiers")
-        of = self._find(query.get("contract", ""), frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        if not rows:
-            return [Notice(NAME, frame.received_ns, "unused", "no tiers")]
-        rows.sort(key=lambda r: r.risk_limit)
-        floors = [0.0] + [positive(r.risk_limit) for r in rows[:-1]]
-        rates = [positive(r.maintenance_rate) for r in rows]
-        tiers = tuple(
-            MarginTier(
-                floor,
-                positive(r.risk_limit),
-                positive(r.leverage_max),
-                rate,
-                finite(float(r.deduction)) if r.deduction else computed,
-            )
-            for r, floor, rate, computed in zip(
-                rows, floors, rates, deductions(floors, rates), strict=True
-            )
-        )
-        return [TierTable(of.id, frame.received_ns, frame.received_ns, tiers)]
-
-    def _insurance(self, frame: Frame, query: dict[str, str], known: Instruments) -> list[Event]:
-        rows = self._reader.read(frame.payload, list[_Fund], "insurance")
-        got = frame.received_ns
-        return [InsuranceFund("", r.t * _S, got, NAME, "USDT", finite(r.b)) for r in rows]
+            return self.notice(frame, "pong")
+        return Envelope(m.channel, bytes(m.result), at_ns=m.time_ms * MS or m.time * _S)
 
     # ---- what to ask for ----------------------------------------------------------------------
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         paths = [f"{_API}/contracts"]
-        paths += [f"{_API}/risk_limit_tiers?contract={base}_USDT" for base in bases]
-        return tuple(HttpRequest(NAME, path, pool="public") for path in paths)
+        paths += [_tiers_of(f"{base}_USDT") for base in bases]
+        return tuple(self.get(path) for path in paths)
 
     def ranking(self) -> Sequence[HttpRequest]:
-        return (HttpRequest(NAME, f"{_API}/tickers", pool="public"),)
+        return (self.get(f"{_API}/tickers"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Books alone, for slow readers are cut; everything else on a second socket."""
         names = [of.symbol for of in instruments]
         books = [StreamSpec(f"book {of.symbol}", _BOOK_KINDS, of.id, 5.0) for of in instruments]
-        flow: list[StreamSpec] = []
+        flow = [StreamSpec("liquidations", ("Liquidation",), "", 0.0)]
         for of in instruments:
             flow.append(StreamSpec(f"quote {of.symbol}", ("BestQuote",), of.id, 30.0))
             flow.append(StreamSpec(f"trades {of.symbol}", ("Trade",), of.id, 300.0))
             flow.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 30.0))
-        channels = ("futures.book_ticker", "futures.trades", "futures.tickers")
-        flow_send = tuple(
-            _ask(channel, "subscribe", names[i : i + 50])
-            for channel in channels
-            for i in range(0, len(names), 50)
-        )
-        book_send = tuple(_ask("futures.obu", "subscribe", [f"ob.{s}.400"]) for s in names)
+        send = [_ask("subscribe", "futures.public_liquidates", ["!all"])]
+        for channel in ("futures.book_ticker", "futures.trades", "futures.tickers"):
+            send += [_ask("subscribe", channel, part) for part in batches(names, 50)]
         return (
-            _connection("books", book_send, books),
-            _connection("flow", flow_send, flow),
+            self.connection("books", [_ask("subscribe", *_obu_of(s)) for s in names], books),
+            self.connection("flow", send, flow),
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Liquidations of all contracts in one request; ratios a contract."""
-        recent = HttpRequest(NAME, f"{_API}/liq_orders?limit=200", pool="public")
-        polls = [Poll(recent, 5.0, ("Liquidation",))]
+        """Ratios and the venue's own totals of liquidations; tiers, whatever a contract's name."""
+        polls = []
         for of in instruments:
-            path = f"{_API}/contract_stats?contract={of.symbol}&interval=5m&limit=1"
-            request = HttpRequest(NAME, path, pool="public", instrument_id=of.id)
-            polls.append(Poll(request, 300.0, ("PositioningRatio",)))
+            stats = f"{_API}/contract_stats?contract={of.symbol}&interval=5m&limit=1"
+            polls.append(Poll(self.get(stats, of.id), 300.0, ("PositioningRatio",)))
+            polls.append(Poll(self.get(_tiers_of(of.symbol), of.id), TIERS_S, ("TierTable",)))
         return polls
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks and open interest, funding."""
-        s, paths = instrument.symbol, []
-        begin, end = start_ns // _S, end_ns // _S
-        for name, rows, unit_s, tail in (
-            (f"mark_{s}", 1_000, 300, "interval=5m"),
-            (s, 1_000, 60, "interval=1m"),
-        ):
-            for at in range(begin, end, rows * unit_s):
-                upto = min(at + rows * unit_s, end)
-                paths.append(f"{_API}/candlesticks?contract={name}&from={at}&to={upto}&{tail}")
-        for at in range(begin, end, 100 * 300):
-            paths.append(  # noqa: PERF401
-                f"{_API}/contract_stats?contract={s}&from={at}&interval=5m&limit=100"
-            )
+        s, begin, end = instrument.symbol, start_ns // _S, end_ns // _S
+        paths = [
+            f"{_API}/candlesticks?contract={name}&from={at}&to={upto}&interval={interval}"
+            for name, interval in ((f"mark_{s}", "5m"), (s, "1m"))
+            for at, upto in pages(begin, end, 1_000 * _SPANS_S[interval])
+        ]
+        paths += [
+            f"{_API}/contract_stats?contract={s}&from={at}&interval=5m&limit=100"
+            for at, _ in pages(begin, end, 100 * 300)
+        ]
         paths.append(f"{_API}/funding_rate?contract={s}&limit=100")
-        return [HttpRequest(NAME, path, "", 1.0, "public", instrument.id) for path in paths]
+        return [self.get(path, instrument.id) for path in paths]
 
     def resync(self, instrument: Instrument) -> Resync:
-        """Leave and join: the first message is the whole book."""
-        payload = [f"ob.{instrument.symbol}.400"]
-        send = tuple(_ask("futures.obu", event, payload) for event in ("unsubscribe", "subscribe"))
-        return Resync(connection="books", send=send)
+        return leave_and_join(lambda op: _ask(op, *_obu_of(instrument.symbol)))
 
-    def infer_instrument(self, frame: Frame) -> Instrument | None:
-        """Contracts need the list: their size is nowhere else."""
-        del frame
-        return None
+
+# ---- messages to facts --------------------------------------------------------------------------
+
+
+def _rows(m: Message, kind: type[_T]) -> list[_T]:
+    """`result` came as a row, as rows, and once as rows in rows."""
+    opening = m.body.lstrip()
+    if not opening.startswith(b"["):
+        return [m.row(kind)]
+    if opening[1:].lstrip().startswith(b"["):
+        return [row for rows in m.rows(list[kind]) for row in rows]  # type: ignore[valid-type]
+    return m.rows(kind)
+
+
+def _obu(m: Message) -> None:
+    row = m.row(_Obu)
+    of = m.find(row.name.removeprefix("ob.").rpartition(".")[0])
+    if of is not None:
+        m.add(_book(of, m, row, row.b, row.a))
+
+
+def _book_update(m: Message) -> None:
+    for of, row in m.listed([m.row(_BookUpdate)]):
+        bids, asks = [(x.p, x.s) for x in row.b], [(x.p, x.s) for x in row.a]
+        m.add(_book(of, m, row, bids, asks))
 
 
 def _book(
     of: Instrument,
-    frame: Frame,
+    m: Message,
     row: _Obu | _BookUpdate,
     bids: Sequence[tuple[float, float]],
     asks: Sequence[tuple[float, float]],
 ) -> BookSnapshot | BookDelta:
     """U..u are the counters covered, so what came before is U - 1."""
     made = levels(bids, asks, of)
-    at, got = row.t * MS, frame.received_ns
     if row.full:
-        return BookSnapshot(of.id, at, got, row.u, made)
-    return BookDelta(of.id, at, got, row.U, row.u, row.U - 1, made)
+        return BookSnapshot(of.id, row.t * MS, m.got_ns, row.u, made)
+    return BookDelta(of.id, row.t * MS, m.got_ns, row.U, row.u, row.U - 1, made)
 
 
-def _stats(of: Instrument, row: _Stats, frame: Frame, *, is_history: bool) -> list[Event]:
-    at, got = row.time * _S, frame.received_ns
-    events: list[Event] = []
-    if row.open_interest >= 0.0:
-        stated = row.open_interest * of.quantity_factor
-        price = implied_price(row.open_interest_usd, stated) if is_history else 0.0
-        events.append(open_interest(of, at, got, row.open_interest, price, is_history=is_history))
-    for basis, ratio in (
-        ("accounts", row.lsr_account),
-        ("top_accounts", row.top_lsr_account),
-        ("top_positions", row.top_lsr_size),
-        ("taker_volume", row.lsr_taker),
-    ):
-        if ratio >= 0.0 and not is_history:
-            long = not_negative(ratio) / (1.0 + ratio)
-            events.append(PositioningRatio(of.id, at, got, basis, long, 1.0 - long))
-    return events
+def _quotes(m: Message) -> None:
+    for of, row in m.listed([m.row(_Quote)]):
+        if row.b and row.a:
+            bid, ask = (float(row.b), row.B), (float(row.a), row.A)
+            m.add(quote(of, row.t * MS, m.got_ns, bid, ask, row.u))
+        else:
+            m.note("one-sided quote", of.symbol)
+
+
+def _trades(m: Message) -> None:
+    for of, r in m.listed(_rows(m, _Trade)):
+        price = usd(of, r.price)
+        # REST states milliseconds as seconds with a fraction, under the same name.
+        at_ms = r.create_time_ms * (1000.0 if m.is_reply else 1.0) or r.create_time * 1000.0
+        m.add(
+            Trade(
+                of.id,
+                round(not_negative(at_ms)) * MS,
+                m.got_ns,
+                price,
+                coins(of, positive(abs(r.size)), price),
+                Aggressor.BUY if r.size > 0.0 else Aggressor.SELL,
+                str(r.id),
+                # takeovers by the insurance fund and deleveraging are no volume
+                TradeKind.INSURANCE if r.is_internal else TradeKind.MARKET,
+            )
+        )
+
+
+def _tickers(m: Message) -> None:
+    for of, r in m.listed(_rows(m, _Ticker)):
+        state = market_state(
+            of,
+            m.at_ns,
+            m.got_ns,
+            mark=number(r.mark_price),
+            index=number(r.index_price),
+            interest=number(r.total_size),
+            funding=number(r.funding_rate),
+        )
+        m.add(*state)
+        if r.volume_24h_quote and m.is_reply:
+            m.add(Turnover(of.id, m.at_ns, m.got_ns, not_negative(float(r.volume_24h_quote))))
+
+
+def _stats(m: Message) -> None:
+    """By stream a row names its contract, by REST the request does; `from` asks for the past."""
+    rows, is_history = _rows(m, _Stats), "from" in m.query
+    for of, row in m.of_subject(rows) if m.is_reply else m.listed(rows):
+        at, got = row.time * _S, m.got_ns
+        if row.open_interest >= 0.0:
+            base = row.open_interest * of.quantity_factor
+            price = implied_price(row.open_interest_usd, base) if is_history else 0.0
+            m.add(open_interest(of, at, got, row.open_interest, price, is_history=is_history))
+        if is_history:
+            continue
+        for basis, ratio in (
+            ("accounts", row.lsr_account),
+            ("top_accounts", row.top_lsr_account),
+            ("top_positions", row.top_lsr_size),
+            ("taker_volume", row.lsr_taker),
+        ):
+            if ratio >= 0.0:
+                long = not_negative(ratio) / (1.0 + ratio)
+                m.add(PositioningRatio(of.id, at, got, basis, long, 1.0 - long))
+
+
+def _forced(m: Message) -> None:
+    for of, r in m.listed(_rows(m, _Forced)):
+        price = usd(of, r.price)
+        at_ms = r.time_ms or not_negative(r.time) * 1000.0
+        m.add(
+            Liquidation(
+                of.id,
+                round(at_ms) * MS or m.at_ns,
+                m.got_ns,
+                PositionSide.LONG if r.size < 0.0 else PositionSide.SHORT,
+                coins(of, positive(abs(r.size)), price),
+                price,
+                PriceKind.LIMIT,
+                Coverage.SAMPLED,
+            )
+        )
+
+
+def _liquidated(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Liquidated)):
+        fill = float(r.fill_price or 0.0)
+        price = usd(of, fill if fill > 0.0 else float(r.order_price or 0.0))
+        m.add(
+            Liquidation(
+                of.id,
+                round(not_negative(r.time) * 1000.0) * MS,
+                m.got_ns,
+                PositionSide.LONG if r.size > 0.0 else PositionSide.SHORT,
+                coins(of, positive(abs(r.size)), price),
+                price,
+                PriceKind.FILL if fill > 0.0 else PriceKind.LIMIT,
+                Coverage.SAMPLED,
+            )
+        )
+
+
+def _contracts(m: Message) -> None:
+    m.add(*(listing(_instrument(r), m.got_ns, m.got_ns) for r in m.rows(_Contract)))
+
+
+def _candles(m: Message) -> None:
+    kind, symbol = CandleOf.LAST, m.symbol
+    for prefix, of_what in (("mark_", CandleOf.MARK), ("index_", CandleOf.INDEX)):
+        if symbol.startswith(prefix):
+            kind, symbol = of_what, symbol.removeprefix(prefix)
+    span_ns = _SPANS_S[m.query.get("interval", "5m")] * _S
+    for of, r in m.of_subject(m.rows(_Candle), symbol):
+        volume = coins(of, r.v, usd(of, r.c)) if r.v else 0.0
+        span = (r.t * _S + span_ns, span_ns)
+        m.add(past_candle(of, m.frame, kind, span, (r.o, r.h, r.l, r.c), volume))
+
+
+def _funding(m: Message) -> None:
+    for of, r in m.of_subject(m.rows(_Funding)):
+        m.add(settled_funding(of, r.t * _S, m.got_ns, r.r))
+
+
+def _tiers(m: Message) -> None:
+    rows = sorted(m.rows(_Tier), key=lambda r: r.risk_limit)
+    of = m.find(m.symbol)
+    if not rows:
+        m.note("unused", "no tiers")
+    elif of is not None:
+        tiers = ladder(
+            [r.risk_limit for r in rows],
+            [r.leverage_max for r in rows],
+            [r.maintenance_rate for r in rows],
+            [number(r.deduction) for r in rows],
+        )
+        m.add(TierTable(of.id, m.got_ns, m.got_ns, tiers))
+
+
+def _insurance(m: Message) -> None:
+    for r in m.rows(_Fund):
+        m.add(InsuranceFund("", r.t * _S, m.got_ns, NAME, "USDT", finite(r.b)))
 
 
 def _instrument(c: _Contract) -> Instrument:
@@ -606,21 +537,16 @@ def _instrument(c: _Contract) -> Instrument:
     )
 
 
-def _ask(channel: str, event: str, payload: Sequence[str]) -> bytes:
-    body = {"time": "@now", "channel": channel, "event": event, "payload": list(payload)}
+def _tiers_of(symbol: str) -> str:
+    return f"{_API}/risk_limit_tiers?contract={symbol}"
+
+
+def _obu_of(symbol: str) -> tuple[str, list[str]]:
+    return "futures.obu", [f"ob.{symbol}.400"]
+
+
+def _ask(event: str, channel: str, payload: Sequence[str]) -> bytes:
+    body = {"time": "@now", "channel": channel, "event": event, "payload": payload}
     message = msgspec.json.encode(body)
     assert NOW_S in message
     return message
-
-
-def _connection(name: str, send: tuple[bytes, ...], streams: Sequence[StreamSpec]) -> Connection:
-    return Connection(
-        venue=NAME,
-        name=name,
-        path=_PATH,
-        source=f"ws:{_PATH}#{name}",
-        send=send,
-        streams=tuple(streams),
-        heartbeat=Heartbeat(20.0, b""),
-        send_spacing_s=0.05,
-    )

@@ -43,7 +43,15 @@ from liqfield.model.sides import (
     PositionSide,
     PriceKind,
 )
-from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
+from liqfield.venues.contract import (
+    TIERS_S,
+    Budget,
+    Connection,
+    Heartbeat,
+    Poll,
+    Resync,
+    StreamSpec,
+)
 from liqfield.venues.decoding import (
     MS,
     Reader,
@@ -610,13 +618,7 @@ class Okx:
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         path = "/api/v5/public/instruments?instType=SWAP"
         requests = [HttpRequest(NAME, path, pool="public")]
-        for base in bases:
-            path = (
-                "/api/v5/public/position-tiers?instType=SWAP&tdMode=isolated"
-                f"&instFamily={base}-USDT"
-            )
-            requests.append(HttpRequest(NAME, path, pool="public"))
-        return requests
+        return requests + [_tiers_of(f"{base}-USDT") for base in bases]
 
     def ranking(self) -> Sequence[HttpRequest]:
         return (HttpRequest(NAME, "/api/v5/market/tickers?instType=SWAP", pool="public"),)
@@ -658,7 +660,7 @@ class Okx:
         return out
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Ratios every five minutes, the fund of each family every ten."""
+        """Ratios every five minutes, the fund of each family every ten; tiers of each family."""
         root = "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract"
         ratios = tuple(
             Poll(
@@ -682,7 +684,12 @@ class Okx:
             )
             for of in instruments
         )
-        return (*ratios, *funds)
+        families = {of.symbol.removesuffix("-SWAP"): of.id for of in instruments}
+        tiers = tuple(
+            Poll(_tiers_of(family, of_id), TIERS_S, ("TierTable",))
+            for family, of_id in families.items()
+        )
+        return (*ratios, *funds, *tiers)
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks and open interest, 100 rows a page, walking back."""
@@ -718,6 +725,11 @@ class Okx:
         """Recordings of this venue carry their instrument lists."""
         del frame
         return None
+
+
+def _tiers_of(family: str, instrument_id: str = "") -> HttpRequest:
+    path = f"/api/v5/public/position-tiers?instType=SWAP&tdMode=isolated&instFamily={family}"
+    return HttpRequest(NAME, path, pool="public", instrument_id=instrument_id)
 
 
 def _connection(
