@@ -90,10 +90,18 @@ class Market(WireStruct, frozen=True, tag="market"):
 
 
 class First(msgspec.Struct, frozen=True, rename="camel"):
-    """Written into the page (script#first), so that the map needs no answer of the socket."""
+    """Written into the page (script#first): all that its first picture needs.
+
+    tile: the default view as one tile (docs/wire.md), deflated, in base64; "" while there is no map.
+    candles of candle_s: [start_ms, open, high, low, close, volume], ascending.
+    """
 
     hello: Hello
     market: Market
+    clusters: Clusters | None = None
+    tile: str = ""
+    candle_s: int = 0
+    candles: tuple[tuple[float, float, float, float, float, float], ...] = ()
 
 
 class CandleRow(WireStruct, frozen=True, tag="candle"):

@@ -77,11 +77,18 @@ export interface Market {
 }
 
 /**
- * Written into the page (script#first), so that the map needs no answer of the socket.
+ * Written into the page (script#first): all that its first picture needs.
+ *
+ * tile: the default view as one tile (docs/wire.md), deflated, in base64; "" while there is no map.
+ * candles of candle_s: [start_ms, open, high, low, close, volume], ascending.
  */
 export interface First {
   readonly hello: Hello;
   readonly market: Market;
+  readonly clusters: Clusters | null;
+  readonly tile: string;
+  readonly candleS: number;
+  readonly candles: readonly (readonly [number, number, number, number, number, number])[];
 }
 
 /**
