@@ -32,7 +32,7 @@ from liqfield.server.session import hello
 from liqfield.server.wire import Clusters, First, Market
 
 DEFAULT_MS = 86_400_000.0  # the range on which the map opens
-REACH = 0.02 * math.sqrt(24.0 / 4.0)  # log price each way, as in web/src/state/viewport.ts, `opening`
+REACH = 0.02 * math.sqrt(24.0 / 4.0)  # log price each way: `opening` in state/viewport.ts
 # Column width by width of the screen: web/src/state/viewport.ts, `resolution`, over 24 h.
 PHONE, LARGER = "(max-width: 499px)", "(min-width: 500px)"
 WIDTHS = ((PHONE, 1800), (LARGER, 300))

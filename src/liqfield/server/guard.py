@@ -49,7 +49,10 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *security_headers(host, self._scripts())]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *security_headers(host, self._scripts()),
+                ]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
