@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
+import { build } from "vite";
 
 const root = "../src/liqfield/server/static";
 const paths = readdirSync(root, { recursive: true, withFileTypes: true })
@@ -20,7 +21,15 @@ const page = join(root, "index.html");
 const html = readFileSync(page, "utf8").replace("</head>", `  <link rel="modulepreload" href="${workerFile}" />\n  </head>`);
 const filled = html.replace(/<link rel="stylesheet"[^>]*href="(\/assets\/[^"]+\.css)"[^>]*>/, (_, href) => `<style>${readFileSync(join(root, href), "utf8").trim()}</style>`);
 if (!filled.includes("<style>")) throw new Error("the styles were not written into the page");
-writeFileSync(page, filled);
+// What draws the first picture runs before any file has come: it is part of the page.
+const [made] = await build({
+  configFile: false,
+  logLevel: "warn",
+  build: { write: false, target: "es2022", lib: { entry: "src/app/still.ts", formats: ["iife"], name: "still" } },
+});
+const script = made.output[0].code.trim();
+if (/<\/?script/i.test(script)) throw new Error("the page's script would end itself");
+writeFileSync(page, filled.replace("</body>", () => `<script>${script}</script></body>`));
 
 const name = createHash("sha256");
 for (const path of paths) name.update(readFileSync(path));

@@ -22,9 +22,9 @@ from liqfield.model.events import FloatArray
 from liqfield.model.requests import NeedSnapshot
 from liqfield.model.sides import PositionSide
 from liqfield.server import encode, encode_flow
-from liqfield.server.hub import Hub
+from liqfield.server.hub import Hub, LadderWant
 from liqfield.server.tiles import live_tile
-from liqfield.server.wire import Flow, Health, Market, MarketInfo, ProjectionReply, TapeRow
+from liqfield.server.wire import Flow, Health, Market, MarketInfo, ProjectionReply, TapeRow, Truth
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -103,6 +103,13 @@ class Publisher:
             return None
         return encode_flow.flow(market.flow(market.clock_ns, span_s))
 
+    def truth(self, base: str, venue: str) -> Truth | None:
+        market = self._engine.markets.get(base)
+        if market is None or self.density(base, venue) is None:
+            return None
+        report, running = market.truth(venue), market.truth_running(venue)
+        return truth_message(base, market.clock_ns, report, running, venue)
+
     def projection(
         self, base: str, price: float, side: PositionSide, push_usd: float
     ) -> ProjectionReply | None:
@@ -158,7 +165,7 @@ class Publisher:
         """About ten times a second: the ladders that somebody looks at."""
         for base, market in self._engine.markets.items():
             for want in self.hub.ladders(base):
-                self._ladder(market, want.topic, want.step, want.rows)
+                self._ladder(market, want)
 
     def slow(self, now_ns: int) -> None:
         """About once a second: map, clusters, top bar, candle, health."""
@@ -223,30 +230,36 @@ class Publisher:
             past.append((at_ns, found))
         return found
 
-    def _ladder(self, market: MarketEngine, topic: str, step: float, rows: int) -> None:
-        sources = [
-            BookSource(s.instrument.venue, s.sync, s.instrument.tick_usd)
-            for s in market.instruments.values()
-        ]
+    def _ladder(self, market: MarketEngine, want: LadderWant) -> None:
+        rows, venue = want.rows, want.venue
+        states = [s for s in market.instruments.values() if venue in ("", s.instrument.venue)]
+        sources = [BookSource(s.instrument.venue, s.sync, s.instrument.tick_usd) for s in states]
         # Finer than the rows on screen, so that grouping stays exact; wide enough for them.
-        view = compose(market.base, sources, at_ns=market.clock_ns, step=step, rows=rows * 2 + 8)
+        view = compose(
+            market.base, sources, at_ns=market.clock_ns, step=want.step, rows=rows * 2 + 8
+        )
         if view is None:
             return
 
         def volume(width: float, first: int, count: int) -> tuple[FloatArray, FloatArray]:
-            return market.recent.rows(width, first, count, market.clock_ns - MINUTE_NS)
+            since_ns = market.clock_ns - MINUTE_NS
+            return market.recent.rows(width, first, count, since_ns, venue)
 
         pooled = self._pooled.get(market.base)
+        walls = market.walls()
+        if venue:
+            pooled = self.density(market.base, venue)
+            walls = tuple(wall for wall in walls if wall.venue == venue)
         message = encode.ladder(
             view,
             pooled,
             volume,
             view.step,
             rows,
-            walls=market.walls(),
-            microprice=_microprice(market.reference()),
+            walls=walls,
+            microprice=_microprice(states[0] if venue else market.reference()),
         )
-        self.hub.publish(topic, message)
+        self.hub.publish(want.topic, message)
 
     def _top_bar(self, base: str, market: MarketEngine) -> None:
         reference = market.reference()

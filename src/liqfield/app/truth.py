@@ -17,7 +17,11 @@ FLAT = "the hour's path without a map"
 
 
 def truth_message(
-    base: str, now_ns: int, report: TruthReport | None, running: TruthRow | None = None
+    base: str,
+    now_ns: int,
+    report: TruthReport | None,
+    running: TruthRow | None = None,
+    venue: str = "all",
 ) -> Truth:
     """hours is empty until the first whole interval has ended."""
     now = None if running is None else _hour(running)
@@ -25,7 +29,7 @@ def truth_message(
     next_ms = (now_ms // HOUR_MS + 1) * HOUR_MS
     if report is None or not report.rows:
         none = (None, None)
-        return Truth(base, now_ms, next_ms, (), (), none, none, STATED, (), (), (), now)
+        return Truth(base, now_ms, next_ms, (), (), none, none, STATED, (), (), (), now, venue)
     n = len(report.rows)
     realised = np.array([row.realised_usd for row in report.rows])
     printed = realised.sum(axis=0) > 0.0
@@ -62,6 +66,7 @@ def truth_message(
         skill=tuple(row for side in range(2) for row in _skill(report, realised, side)),
         notes=tuple(notes),
         running=now,
+        venue=venue,
     )
 
 

@@ -20,7 +20,7 @@ from liqfield.engine.flow import FlowSettings
 from liqfield.engine.history import HistoryBuffer
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.engine.project import REACH, project_market
-from liqfield.engine.truth import TruthKeeper
+from liqfield.engine.truth import TruthKeepers
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.recent import RecentVolume
 from liqfield.model.analytics import (
@@ -147,7 +147,7 @@ class MarketEngine:
         self._joined_ns = 0  # the imported past ends here: its columns are drawn elsewhere
         self._column_ns = 0
         self._learn_ns = 0
-        self._truth = TruthKeeper()
+        self._truth = TruthKeepers()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
             Trade: self._on_trade,
             BookSnapshot: self._on_book,
@@ -320,13 +320,13 @@ class MarketEngine:
         """What happened lately in book and flow, oldest first."""
         return self.analytics.flow_events()
 
-    def truth(self) -> TruthReport | None:
+    def truth(self, venue: str = "all") -> TruthReport | None:
         """Predicted against printed, hour by hour, since this engine runs; None before an hour."""
-        return self._truth.report(self.base, self.clock_ns)
+        return self._truth.report(self.base, self.clock_ns, venue)
 
-    def truth_running(self) -> TruthRow | None:
+    def truth_running(self, venue: str = "all") -> TruthRow | None:
         """The hour that runs, so far; None where its beginning was missed."""
-        return self._truth.running()
+        return self._truth.running(venue)
 
     def flow(self, now_ns: int, span_s: float = 3600.0) -> FlowView:
         """The Flow panel over the last `span_s` of the UTC day; now_ns: the reader's clock."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -26,6 +26,7 @@ HOUR_NS = 3_600_000_000_000
 KEEP_ROWS = 336
 # An interval that began late or was cut by silence is not scored.
 LEAST_SHARE = 0.9
+ALL = "all"
 PRINT_PRICE_BAND = 0.5  # a print priced further from the mark than this share is not believed
 
 
@@ -152,6 +153,58 @@ class TruthKeeper:
         venues = sorted({key.partition(":")[0] for key in self._maps})
         complete = bool(self._partial) and not any(self._partial.values())
         return truth_report(base, now_ns, venues, complete, self.rows)
+
+
+class TruthKeepers:
+    """The pooled score, "all", and that of each venue alone, over the same hours."""
+
+    def __init__(self, span_ns: int = HOUR_NS) -> None:
+        self._span_ns = span_ns
+        self._by = {ALL: TruthKeeper(span_ns)}
+
+    def due(self, now_ns: int) -> bool:
+        """As TruthKeeper.due."""
+        return self._by[ALL].due(now_ns)
+
+    def mark(self, instrument_id: str, price: float) -> None:
+        """A mark price of an instrument inside the current interval."""
+        for keeper in self._of(instrument_id):
+            keeper.mark(instrument_id, price)
+
+    def print(self, event: Liquidation) -> None:
+        """A liquidation."""
+        for keeper in self._of(event.instrument_id):
+            keeper.print(event)
+
+    def roll(self, now_ns: int, reference: str, densities: Sequence[LiquidationDensity]) -> None:
+        """As TruthKeeper.roll; a venue without a map ends its interval and begins none."""
+        self._by[ALL].roll(now_ns, reference, densities)
+        for density in densities:
+            self._by.setdefault(_venue(density.instrument_id), TruthKeeper(self._span_ns))
+        for venue, keeper in self._by.items():
+            if venue != ALL:
+                own = [d for d in densities if _venue(d.instrument_id) == venue]
+                keeper.roll(now_ns, reference, own)
+
+    def running(self, venue: str = ALL) -> TruthRow | None:
+        """As TruthKeeper.running."""
+        keeper = self._by.get(venue)
+        return None if keeper is None else keeper.running()
+
+    def report(self, base: str, now_ns: int, venue: str = ALL) -> TruthReport | None:
+        """As TruthKeeper.report."""
+        keeper = self._by.get(venue)
+        return None if keeper is None else keeper.report(base, now_ns)
+
+    def _of(self, instrument_id: str) -> Iterator[TruthKeeper]:
+        yield self._by[ALL]
+        own = self._by.get(_venue(instrument_id))
+        if own is not None:
+            yield own
+
+
+def _venue(instrument_id: str) -> str:
+    return instrument_id.partition(":")[0]
 
 
 def _moved(path: _Map) -> FloatArray:

@@ -18,6 +18,8 @@ class RecentVolume:
         self._at_ns = np.zeros(capacity, np.int64)
         self._price = np.zeros(capacity)
         self._signed = np.zeros(capacity)
+        self._venue = np.zeros(capacity, np.int16)
+        self._venues: dict[str, int] = {}
         self._count = 0
         self._fresh: list[Trade] = []
         self._batch = min(capacity, 256)
@@ -35,16 +37,24 @@ class RecentVolume:
         self._signed[at] = [
             t.quantity if t.aggressor is Aggressor.BUY else -t.quantity for t in fresh
         ]
+        for trade in fresh:
+            self._venues.setdefault(trade.instrument_id.partition(":")[0], len(self._venues))
+        self._venue[at] = [self._venues[t.instrument_id.partition(":")[0]] for t in fresh]
         self._count += len(fresh)
         fresh.clear()
 
     def rows(
-        self, step: float, first_row: int, count: int, since_ns: int
+        self, step: float, first_row: int, count: int, since_ns: int, venue: str = ""
     ) -> tuple[FloatArray, FloatArray]:
-        """(delta, traded), float64[count] base coins each: rows of `step` USD from first_row on."""
+        """(delta, traded), float64[count] base coins each: rows of `step` USD from first_row on.
+
+        venue: of that one alone; "" of all.
+        """
         self._settle()
         filled = min(self._count, len(self._at_ns))
         fresh = self._at_ns[:filled] >= since_ns
+        if venue:
+            fresh &= self._venue[:filled] == self._venues.get(venue, -1)
         row = np.floor(self._price[:filled][fresh] / step + 1e-9).astype(np.int64) - first_row
         inside = (row >= 0) & (row < count)
         signed = self._signed[:filled][fresh][inside]

@@ -60,4 +60,4 @@ def build_app(
         logging_config=None,
         request_max_body_size=64 * 1024,
     )
-    return Guard(app, settings.extra_origins)
+    return Guard(app, settings.extra_origins, services.assets.scripts)

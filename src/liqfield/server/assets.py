@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import mimetypes
 import re
@@ -23,6 +24,7 @@ _TYPES = {
 }
 _HASHED = re.compile(r"^assets/.*[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+$")
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+_INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -41,6 +43,12 @@ class Assets:
         self._folder = folder
         self._built_ns = -1
         self._files: dict[str, Asset] = {}
+        self._scripts: tuple[str, ...] = ()
+
+    def scripts(self) -> tuple[str, ...]:
+        """Sources of a content security policy for the scripts written into the page."""
+        self._refresh()
+        return self._scripts
 
     def find(self, path: str) -> Asset | None:
         """path without the leading slash; "" is the page."""
@@ -51,10 +59,15 @@ class Assets:
         try:
             built_ns = (self._folder / "index.html").stat().st_mtime_ns
         except OSError:
-            self._files, self._built_ns = {}, -1
+            self._files, self._scripts, self._built_ns = {}, (), -1
             return
         if built_ns != self._built_ns:
             self._files = _read(self._folder)
+            page = self._files["index.html"].variants["identity"]
+            self._scripts = tuple(
+                f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'"
+                for text in _INLINE.findall(page)
+            )
             self._built_ns = built_ns
 
 

@@ -25,8 +25,15 @@ App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 class Guard:
     """Wraps an ASGI app."""
 
-    def __init__(self, app: App, extra_origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        app: App,
+        extra_origins: Iterable[str] = (),
+        scripts: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        """scripts: sources of the page's own inline scripts, as the policy names them."""
         self._app = app
+        self._scripts = scripts
         self._extra_origins = frozenset(extra_origins)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -42,7 +49,10 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *security_headers(host)]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *security_headers(host, self._scripts()),
+                ]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -68,10 +78,11 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def security_headers(host: str) -> list[tuple[bytes, bytes]]:
-    """The page may load only from here and talk only to here."""
+def security_headers(host: str, scripts: Iterable[str] = ()) -> list[tuple[bytes, bytes]]:
+    """The page may load only from here and talk only to here; `scripts`: what it may run inline."""
+    allowed = " ".join(["'self'", *scripts])
     policy = (
-        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        f"default-src 'self'; script-src {allowed}; style-src 'self' 'unsafe-inline'; "
         f"img-src 'self' data: blob:; connect-src 'self' ws://{host} wss://{host}; "
         "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"

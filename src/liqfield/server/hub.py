@@ -90,11 +90,13 @@ class Mailbox:
 
 
 class LadderWant(msgspec.Struct, frozen=True):
-    """A ladder somebody looks at: publish it under `topic`. step 0 = automatic; rows as sent."""
+    """A ladder somebody looks at: publish it under `topic`. step 0 = automatic; rows as sent;
+    venue "" = all."""
 
     topic: str
     step: float
     rows: int
+    venue: str = ""
 
 
 class Hub:
@@ -139,8 +141,8 @@ class Hub:
         """The ladders of a market that somebody looks at."""
         wants = []
         for topic in self.followed(f"ladder:{base}:"):
-            step, rows = topic.split(":")[2:]
-            wants.append(LadderWant(topic, float(step), int(rows)))
+            step, rows, venue = topic.split(":")[2:]
+            wants.append(LadderWant(topic, float(step), int(rows), venue))
         return tuple(wants)
 
     @property

@@ -11,7 +11,7 @@ from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import QueryParameter
 
 from liqfield.model.sides import PositionSide
-from liqfield.server.map_routes import Name
+from liqfield.server.map_routes import Name, Venue
 from liqfield.server.services import AnyRequest, Given, Services
 from liqfield.server.wire import (
     WIRE_VERSION,
@@ -135,9 +135,14 @@ async def get_context(services: Given, base: Name) -> Context:
 
 
 @get("/api/v1/truth/{base:str}")
-async def get_truth(services: Given, base: Name) -> Truth:
-    """Predicted against realised liquidations, with baselines."""
+async def get_truth(services: Given, base: Name, venue: Venue = "all") -> Truth:
+    """Predicted against realised liquidations, with baselines; of one venue alone."""
     _known(services, base)
+    if venue != "all":
+        alone = services.sources.truth(base, venue)
+        if alone is None:
+            raise NotFoundException(f"no score of {base} on {venue}")
+        return alone
     newest = services.hub.latest(f"truth:{base}")
     if not isinstance(newest, Truth):
         raise NotFoundException(f"nothing of {base} has been scored yet")

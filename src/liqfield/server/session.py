@@ -127,8 +127,16 @@ class _Session:
             if topic.startswith("ladder:"):
                 self._drop(topic)
                 step, rows = nice_step(message.ladder_step), nice_rows(message.ladder_rows)
-                variant = f"{topic}:{step:g}:{rows}"
+                venue = message.ladder_venue
+                if venue and venue not in self._venues(topic.partition(":")[2]):
+                    self._problem("venue", f"no venue {venue[:40]!r} in {topic}")
+                    continue
+                variant = f"{topic}:{step:g}:{rows}:{venue}"
             self._services.hub.subscribe(self.mailbox, variant)
+
+    def _venues(self, base: str) -> tuple[str, ...]:
+        markets = self._services.sources.markets()
+        return next((market.venues for market in markets if market.base == base), ())
 
     def _drop(self, topic: str) -> None:
         for followed in tuple(self.mailbox.topics):

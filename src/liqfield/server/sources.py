@@ -10,7 +10,7 @@ import msgspec
 from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.sides import PositionSide
 from liqfield.model.tiles import MapColumn, StoredTile
-from liqfield.server.wire import Flow, MarketInfo, ProjectionReply
+from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, Truth
 
 
 class Sources(Protocol):
@@ -24,6 +24,10 @@ class Sources(Protocol):
 
     def flow(self, base: str, span_s: float) -> Flow | None:
         """The Flow panel over the last `span_s` of the UTC day; None while there is none."""
+        ...
+
+    def truth(self, base: str, venue: str) -> Truth | None:
+        """The score of one venue alone; None where it has no map."""
         ...
 
     def projection(

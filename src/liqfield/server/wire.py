@@ -24,13 +24,14 @@ class Subscribe(WireStruct, frozen=True, tag="subscribe"):
     "tape:BTC", "flow:BTC", "context:BTC", "truth:BTC", "health".
 
     The newest state comes at once, changes after it. ladder_step: USD per row, 0 = automatic;
-    another step is rounded to the nearest of 1, 2, 5 times a power of ten. Subscribing again
-    replaces step and rows.
+    another step is rounded to the nearest of 1, 2, 5 times a power of ten. ladder_venue: the book
+    and the map of that venue alone, "" = all of them. Subscribing again replaces all three.
     """
 
     topics: tuple[str, ...]
     ladder_step: float = 0.0
     ladder_rows: int = 60
+    ladder_venue: str = ""
 
 
 class Unsubscribe(WireStruct, frozen=True, tag="unsubscribe"):
@@ -90,10 +91,18 @@ class Market(WireStruct, frozen=True, tag="market"):
 
 
 class First(msgspec.Struct, frozen=True, rename="camel"):
-    """Written into the page (script#first), so that the map needs no answer of the socket."""
+    """Written into the page (script#first): all that its first picture needs.
+
+    tile: the default view as one tile (docs/wire.md), deflated, base64; "" while there is no map.
+    candles of candle_s: [start_ms, open, high, low, close, volume], ascending.
+    """
 
     hello: Hello
     market: Market
+    clusters: Clusters | None = None
+    tile: str = ""
+    candle_s: int = 0
+    candles: tuple[tuple[float, float, float, float, float, float], ...] = ()
 
 
 class CandleRow(WireStruct, frozen=True, tag="candle"):
@@ -391,7 +400,7 @@ class Truth(WireStruct, frozen=True, tag="truth"):
     [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
     the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
     running: the interval up to at_ms, on the path so far; None where its beginning was missed, then
-    the first one that is scored begins at next_ms.
+    the first one that is scored begins at next_ms. venue: "all", or the one that is scored alone.
     """
 
     base: str
@@ -406,6 +415,7 @@ class Truth(WireStruct, frozen=True, tag="truth"):
     skill: tuple[SkillRow, ...]
     notes: tuple[str, ...]
     running: TruthHour | None = None
+    venue: str = "all"
 
 
 class StreamRow(msgspec.Struct, frozen=True, rename="camel"):

@@ -20,7 +20,7 @@ from liqfield.server.app import build_app
 from liqfield.server.hub import Hub
 from liqfield.server.serve import Address, serving
 from liqfield.server.sources import ServerSettings
-from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, ServerMessage
+from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, ServerMessage, Truth
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -57,6 +57,7 @@ class Sources:
         self.maps: dict[tuple[str, str], LiquidationDensity] = {}
         self.asked: list[tuple[str, float, PositionSide, float]] = []
         self.reply: ProjectionReply | None = None
+        self.truths: dict[tuple[str, str], Truth] = {}
         self.listed = [
             MarketInfo("BTC", ("binance", "okx"), 1),
             MarketInfo("ETH", ("binance",), 2),
@@ -70,6 +71,9 @@ class Sources:
 
     def flow(self, base: str, span_s: float) -> Flow | None:
         return None
+
+    def truth(self, base: str, venue: str) -> Truth | None:
+        return self.truths.get((base, venue))
 
     def projection(
         self, base: str, price: float, side: PositionSide, push_usd: float

@@ -1,7 +1,8 @@
 /** What the page knows: the newest message of each topic, and the worker behind it. */
-import type { Clusters, Context, First, Flow, Health, Hello, Ladder, Market, TapeRow, Truth } from "../wire/types";
+import type { Clusters, Context, Flow, Health, Hello, Ladder, Market, TapeRow, Truth } from "../wire/types";
 import type { Filters, FromWorker, PlacedTile, Reading, TileView, ToWorker } from "../worker/protocol";
-import type { Panel } from "./settings.svelte";
+import { carried, unpack, type Picture } from "./first";
+import type { Panel } from "./kept";
 
 const TAPE_KEPT = 2000;
 // Between two messages the market's clock runs on with ours, but never past what could have happened.
@@ -36,6 +37,8 @@ export class Live {
   /** The first picture stands: what can wait may come. */
   onDrawn: () => void = () => undefined;
   onLive: (message: Extract<FromWorker, { k: "live" }>) => void = () => undefined;
+  /** The default view that came with the page; null when none did. */
+  picture: Promise<Picture | null> = Promise.resolve(null);
   private step = 0;
   private rows = 120;
   private panels: readonly Panel[] = ["map"];
@@ -54,11 +57,12 @@ export class Live {
 
   /** What the server wrote into the page: the map is drawn before the socket says a word. */
   private begin(): void {
-    const text = document.getElementById("first")?.textContent;
-    if (!text) return;
-    const { hello, market } = JSON.parse(text) as First;
-    this.message(hello);
-    this.message(market);
+    const first = carried();
+    if (!first) return;
+    this.message(first.hello);
+    this.message(first.market);
+    if (first.clusters) this.message(first.clusters);
+    this.picture = unpack(first);
     const links = [...document.querySelectorAll<HTMLLinkElement>("link[rel=preload][as=fetch]")].filter((l) => matchMedia(l.media).matches);
     const named = links.map((l) => [l.href, new URL(l.href).pathname.replace("/api/v1/tiles/", "")] as const);
     this.say({ k: "expect", names: named.map(([, name]) => name) });

@@ -7,6 +7,7 @@ import "./style.css";
 applyTheme(new Settings().theme, document.documentElement);
 const target = document.getElementById("app");
 if (target) {
+  const still = [...target.querySelectorAll<HTMLElement>(".boot canvas")];
   target.replaceChildren();
-  mount(App, { target });
+  mount(App, { target, props: { still } });
 }

@@ -1,20 +1,6 @@
-/** What the user chose, kept in the browser. */
+/** What the user chose, and what follows from it. */
 import { applyTheme, DARK, LIGHT, type Theme } from "../render/theme";
-
-export const PANELS = ["map", "ladder", "flow", "truth"] as const;
-export type Panel = (typeof PANELS)[number];
-
-const KEY = "liqfield";
-type Kept = { theme: "dark" | "light"; utc: boolean; scale: "log" | "rank"; panel: Panel; side: Panel };
-
-function load(): Kept {
-  const kept: Kept = { theme: "dark", utc: false, scale: "log", panel: "map", side: "ladder" };
-  try {
-    return { ...kept, ...(JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Kept>) };
-  } catch {
-    return kept; // private windows refuse storage
-  }
-}
+import { KEY, load, type Kept, type Panel } from "./kept";
 
 export class Settings {
   private kept = $state<Kept>(load());

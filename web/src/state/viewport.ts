@@ -52,6 +52,10 @@ export function fit(nowMs: number, spanMs: number, price: number, reach: number)
   return { t0: nowMs - spanMs, t1: nowMs + 0.03 * spanMs, y0: y - reach, y1: y + reach };
 }
 
+/** The window on which a range opens: the longer, the taller. */
+export const opening = (nowMs: number, hours: number, price: number): Viewport =>
+  fit(nowMs, hours * 3_600_000, price, 0.02 * Math.sqrt(Math.min(Math.max(hours, 4), 720) / 4));
+
 /** Keep the right edge at now, and the price inside the middle of the window. */
 export function follow(v: Viewport, nowMs: number, price: number): Viewport {
   const span = v.t1 - v.t0;

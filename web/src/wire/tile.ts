@@ -52,6 +52,12 @@ export function decodeTile(buffer: ArrayBuffer): Tile {
   };
 }
 
+/** zlib, as the live column and the page's first tile are sent. */
+export async function inflate(data: BlobPart): Promise<ArrayBuffer> {
+  const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
+
 function text(buffer: ArrayBuffer, at: number): string {
   const bytes = new Uint8Array(buffer, at, 16);
   let out = "";

@@ -7,14 +7,15 @@ export const WIRE_VERSION = 1;
  * "tape:BTC", "flow:BTC", "context:BTC", "truth:BTC", "health".
  *
  * The newest state comes at once, changes after it. ladder_step: USD per row, 0 = automatic;
- * another step is rounded to the nearest of 1, 2, 5 times a power of ten. Subscribing again
- * replaces step and rows.
+ * another step is rounded to the nearest of 1, 2, 5 times a power of ten. ladder_venue: the book
+ * and the map of that venue alone, "" = all of them. Subscribing again replaces all three.
  */
 export interface Subscribe {
   readonly t: "subscribe";
   readonly topics: readonly string[];
   readonly ladderStep?: number;
   readonly ladderRows?: number;
+  readonly ladderVenue?: string;
 }
 
 export interface Unsubscribe {
@@ -77,11 +78,18 @@ export interface Market {
 }
 
 /**
- * Written into the page (script#first), so that the map needs no answer of the socket.
+ * Written into the page (script#first): all that its first picture needs.
+ *
+ * tile: the default view as one tile (docs/wire.md), deflated, base64; "" while there is no map.
+ * candles of candle_s: [start_ms, open, high, low, close, volume], ascending.
  */
 export interface First {
   readonly hello: Hello;
   readonly market: Market;
+  readonly clusters: Clusters | null;
+  readonly tile: string;
+  readonly candleS: number;
+  readonly candles: readonly (readonly [number, number, number, number, number, number])[];
 }
 
 /**
@@ -397,7 +405,7 @@ export interface SkillRow {
  * [p10, p90] (coverage_stated is promised); both None where nothing can be said. hours: none while
  * the first interval runs, which ends at next_ms. notes: what the prints can and cannot show.
  * running: the interval up to at_ms, on the path so far; None where its beginning was missed, then
- * the first one that is scored begins at next_ms.
+ * the first one that is scored begins at next_ms. venue: "all", or the one that is scored alone.
  */
 export interface Truth {
   readonly t: "truth";
@@ -413,6 +421,7 @@ export interface Truth {
   readonly skill: readonly SkillRow[];
   readonly notes: readonly string[];
   readonly running: TruthHour | null;
+  readonly venue: string;
 }
 
 export interface StreamRow {

@@ -1,6 +1,7 @@
 /** Tiles: what is asked for, what is kept, and what a crosshair reads out of them. */
-import { cellUsd, decodeTile, hasColumn, PLANES, planesOf, sumPlanes, type Tile } from "../wire/tile";
-import type { FromWorker, MapNow, PlacedTile, Reading, TileKey, TileView } from "./protocol";
+import { cellUsd, decodeTile, hasColumn, PLANES, type Tile } from "../wire/tile";
+import { place } from "./place";
+import type { FromWorker, MapNow, Reading, TileKey, TileView } from "./protocol";
 
 const KEPT = 400;
 const FRESH_MS = 10_000;
@@ -173,12 +174,6 @@ export class TileCache {
     const tile = place(held.tile, held.key, this.view);
     this.post({ k: "tile", tile }, [tile.cells.buffer as ArrayBuffer]);
   }
-}
-
-export function place(tile: Tile, key: TileKey, view: Pick<TileView, "filters">): PlacedTile {
-  const cells = sumPlanes(tile, planesOf(view.filters.sides, view.filters.bands));
-  const { startMs, columnMs, columns, bins, firstBin, binWidth, floorUsd, topUsd } = tile;
-  return { ...key, startMs, columnMs, columns, bins, firstBin, binWidth, floorUsd, topUsd, cells };
 }
 
 /** [side][band] USD of one cell; null where the column does not exist. */

@@ -1,9 +1,10 @@
 /** Everything that is not drawing: socket, decoding, tiles. Posts at most one message a topic and frame. */
-import { cellUsd, decodeTile } from "../wire/tile";
+import { decodeTile, inflate } from "../wire/tile";
 import type { ServerMessage } from "../wire/types";
 import type { FromWorker, ToWorker } from "./protocol";
 import { LiveSocket } from "./socket";
-import { place, TileCache } from "./tiles";
+import { columnOf, place } from "./place";
+import { TileCache } from "./tiles";
 
 const FRAME_MS = 50;
 let socket: LiveSocket | null = null;
@@ -29,20 +30,12 @@ function conflate(message: ServerMessage): void {
   waiting.set("base" in message ? `${message.t}:${message.base}` : message.t, message);
 }
 
-async function inflate(data: ArrayBuffer): Promise<ArrayBuffer> {
-  const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).arrayBuffer();
-}
-
 async function live(data: ArrayBuffer): Promise<void> {
   const tile = decodeTile(await inflate(data));
   if (!view || tile.base !== view.base || tile.venue !== view.filters.venue) return;
-  const table = cellUsd(tile.floorUsd, tile.topUsd);
-  const usd = new Float32Array(tile.cells.length);
-  for (let i = 0; i < usd.length; i++) usd[i] = table[tile.cells[i] ?? 0] ?? 0;
+  const now = columnOf(tile, 0);
   const placed = place(tile, { columnS: 10, level: 0, timeIndex: 0, priceIndex: 0 }, view);
-  const { bins, firstBin, binWidth, mark } = tile;
-  post({ k: "live", tile: placed, now: { usd, bins, firstBin, binWidth, mark } }, [usd.buffer, placed.cells.buffer as ArrayBuffer]);
+  post({ k: "live", tile: placed, now }, [now.usd.buffer as ArrayBuffer, placed.cells.buffer as ArrayBuffer]);
 }
 
 setInterval(() => {

@@ -1,0 +1,51 @@
+/**
+ * The first picture, drawn from what the page carries before the app's script has come. Built apart and written
+ * into the page (tools/precompress.mjs); the app takes over and draws the same.
+ */
+import { Heat2d } from "../render/heat2d";
+import { drawOverlay } from "../render/overlay";
+import { drawProfile } from "../render/profile";
+import { applyTheme, canvas2d, DARK, fitCanvas, LIGHT } from "../render/theme";
+import { price } from "../state/format";
+import { mapLayout, WIDE_PX } from "../state/layout";
+import { binsNear, scaleFrom, table } from "../state/palette";
+import { opening } from "../state/viewport";
+import { planesOf } from "../wire/tile";
+import { carried, unpack } from "./first";
+import { load } from "./kept";
+
+async function draw(): Promise<void> {
+  const kept = load();
+  const theme = kept.theme === "light" ? LIGHT : DARK;
+  applyTheme(theme, document.documentElement);
+  const first = carried();
+  if (!first) return;
+  const { market, hello } = first;
+  const title = document.querySelector(".boot header");
+  const decimals = hello.markets.find((m) => m.base === market.base)?.priceDecimals ?? 2;
+  title?.replaceChildren(...[market.base, price(market.price, decimals)].map((text) => Object.assign(document.createElement("b"), { textContent: text })));
+  const box = document.querySelector<HTMLElement>(".boot .map");
+  const [heat, top] = box?.querySelectorAll("canvas") ?? [];
+  if (!box || !heat || !top || (kept.panel !== "map" && innerWidth < WIDE_PX)) return;
+  const picture = await unpack(first);
+  if (!picture || !box.isConnected) return;
+  const layout = mapLayout(box.clientWidth, box.clientHeight);
+  const view = opening(market.atMs, 24, market.mark);
+  const { tile, now } = picture;
+  const scale = scaleFrom(now.usd, now.bins, kept.scale, null, binsNear(now, market.mark));
+  fitCanvas(heat, layout.map.width, layout.map.height);
+  const [ground, lines] = [heat.getContext("2d"), canvas2d(top, layout.box.width, layout.box.height)];
+  if (!scale || !ground || !lines) return;
+  const surface = new Heat2d(ground, heat);
+  surface.put(tile);
+  surface.palette(table(scale, tile.floorUsd, tile.topUsd, 1, theme.name === "light"));
+  surface.draw(view, picture.candleS, 0, market.atMs, market.atMs);
+  drawOverlay(lines, {
+    view, layout, candles: picture.candles, candleMs: picture.candleS * 1000, mark: market.mark, tape: [],
+    clusters: first.clusters?.clusters ?? [], thin: [], cross: null, utc: kept.utc, theme,
+  });
+  drawProfile(lines, now, planesOf([true, true], [true, true, true]), view, layout, market.mark, theme);
+  performance.mark("map");
+}
+
+void draw();
