@@ -51,32 +51,48 @@ def apply_levels(
     far_sizes: FloatArray,
     best: IntArray,
     before: FloatArray,
-) -> None:
-    """Set sizes. best: BID, ASK in the window, FAR_BID, FAR_ASK outside it, TAKEN far slots.
+) -> tuple[int, int, bool, bool, bool]:
+    """Set sizes; returns best bid, best ask, and whether the book is crossed, the touch has left
+    the middle half of the window, a quarter of the far slots is taken.
 
-    before: float64[n], receives what rested at each level.
+    best: BID, ASK in the window, FAR_BID, FAR_ASK outside it, TAKEN far slots. before: float64[n]
+    or longer, receives what rested at each level.
     """
     window = size.shape[1]
+    bids, asks = size[0], size[1]
     bid, ask = best[BEST_BID], best[BEST_ASK]
-    for i in range(len(ticks)):
+    for i in range(bid_count):
         tick, coins = ticks[i], quantity[i]
         column = tick - base
-        side = 0 if i < bid_count else 1
         if not 0 <= column < window:
-            before[i] = _set_far(far_keys, far_sizes, best, tick, side, coins)
+            before[i] = _set_far(far_keys, far_sizes, best, tick, 0, coins)
             continue
-        before[i] = size[side, column]
-        size[side, column] = coins
-        if side == 0:
+        before[i] = bids[column]
+        bids[column] = coins
+        if tick >= bid:  # few levels: what follows is seldom guessed wrong
             if coins > 0.0:
-                bid = max(bid, tick)
+                bid = tick
             elif tick == bid:
                 bid = _next_bid(size, column, base)
-        elif coins > 0.0:
-            ask = min(ask, tick)
-        elif tick == ask:
-            ask = _next_ask(size, column, base)
+    for i in range(bid_count, len(ticks)):
+        tick, coins = ticks[i], quantity[i]
+        column = tick - base
+        if not 0 <= column < window:
+            before[i] = _set_far(far_keys, far_sizes, best, tick, 1, coins)
+            continue
+        before[i] = asks[column]
+        asks[column] = coins
+        if tick <= ask:
+            if coins > 0.0:
+                ask = tick
+            elif tick == ask:
+                ask = _next_ask(size, column, base)
     best[BEST_BID], best[BEST_ASK] = bid, ask
+    far_bid, far_ask = best[FAR_BID], best[FAR_ASK]
+    column, edge = (bid if bid != NO_BID else ask) - base, window // 4
+    has_left = not edge <= column < window - edge or far_bid > bid or far_ask < ask
+    bid, ask = max(bid, far_bid), min(ask, far_ask)
+    return bid, ask, bid >= ask, has_left, best[TAKEN] * 4 > len(far_keys)
 
 
 @inner_kernel

@@ -25,11 +25,12 @@ from liqfield.book.kernels import (
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
+from liqfield.model.jit import direct
 
 WINDOW = 1 << 16
 _EDGE = WINDOW // 4
 BID, ASK = 0, 1
-_FAR = 1 << 10  # slots of the far table at first
+_MOST = 1 << 10  # levels of a message, at first; a far table has four times as many slots
 
 
 class Ladder:
@@ -39,17 +40,19 @@ class Ladder:
         self._size = np.zeros((2, WINDOW))
         self._base = 0  # tick of column 0
         self._best = np.array([NO_BID, NO_ASK, NO_BID, NO_ASK, 0])
-        self._bid, self._ask, self._far_bid, self._far_ask = NO_BID, NO_ASK, NO_BID, NO_ASK
-        self._far_keys, self._far_sizes = np.full(_FAR, FREE), np.zeros(_FAR)
+        self._bid, self._ask = NO_BID, NO_ASK  # wherever they are
+        self._before = np.empty(_MOST)
+        self._tabulate(np.empty(0, np.int64), np.empty(0))
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
-        self.applied: BookLevels | None = None  # the newest levels, and what had rested there
-        self.before = np.empty(0)
+        self.applied: BookLevels | None = None  # the newest levels
+        self._apply_levels = apply_levels
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
         self._size[:] = 0.0
         self._best[:] = NO_BID, NO_ASK, NO_BID, NO_ASK, 0
+        self._bid, self._ask = NO_BID, NO_ASK
         self._far_keys[:] = FREE
         self._far_sizes[:] = 0.0
         self._is_empty, self.is_crossed = True, False
@@ -58,18 +61,13 @@ class Ladder:
     def apply(self, levels: BookLevels) -> None:
         """Set absolute sizes; 0 deletes."""
         ticks = levels.price_ticks
-        n = len(ticks)
-        if self._is_empty:
-            if n == 0:
-                return
-            # Bids come best first on every venue; any level near the touch will do.
-            self._base = int(ticks[0]) - WINDOW // 2
-            self._is_empty = False
-        best = self._best
-        if (n + best[TAKEN]) * 2 > len(self._far_keys):
-            self._make_room(n)
-        self.applied, self.before = levels, np.empty(n)
-        apply_levels(
+        if self._is_empty and not self._begin(ticks):
+            return
+        if len(ticks) > len(self._before):
+            self._before = np.empty(1 << (len(ticks) - 1).bit_length())
+            self._make_room()
+        self.applied = levels
+        self._bid, self._ask, self.is_crossed, has_left, is_full = self._apply_levels(
             ticks,
             levels.quantity,
             levels.bid_count,
@@ -77,28 +75,28 @@ class Ladder:
             self._size,
             self._far_keys,
             self._far_sizes,
-            best,
-            self.before,
+            self._best,
+            self._before,
         )
-        self._bid, self._ask, self._far_bid, self._far_ask, _ = best.tolist()
-        bid, ask, far_bid, far_ask = self._bid, self._ask, self._far_bid, self._far_ask
-        # The window moves when the touch comes within a quarter of its edge, or left it.
-        column = (bid if bid != NO_BID else ask) - self._base
-        self.is_crossed = (bid if bid > far_bid else far_bid) >= (ask if ask < far_ask else far_ask)
-        if not _EDGE <= column < WINDOW - _EDGE or far_bid > bid or far_ask < ask:
+        if has_left:
             self._follow()
+        if is_full:
+            self._make_room()
+
+    @property
+    def before(self) -> FloatArray:
+        """What had rested at each of the levels of `applied`, until the next message."""
+        return self._before[: 0 if self.applied is None else len(self.applied.price_ticks)]
 
     @property
     def best_bid(self) -> int | None:
         """Highest bid in ticks, None for an empty side."""
-        bid = max(self._bid, self._far_bid)
-        return None if bid == NO_BID else bid
+        return None if self._bid == NO_BID else self._bid
 
     @property
     def best_ask(self) -> int | None:
         """Lowest ask in ticks, None for an empty side."""
-        ask = min(self._ask, self._far_ask)
-        return None if ask == NO_ASK else ask
+        return None if self._ask == NO_ASK else self._ask
 
     def quantity(self, side: int, tick: int) -> float:
         """Resting base coins at a tick; 0 where nothing rests."""
@@ -109,7 +107,7 @@ class Ladder:
 
     def top(self, side: int, count: int) -> tuple[IntArray, FloatArray]:
         """The best `count` levels of a side, best first: int64[m] ticks, float64[m] coins."""
-        best = self._bid if side == BID else self._ask
+        best = int(self._best[side])
         ticks, quantity = top_levels(self._size, best - self._base, side, count)
         ticks = ticks + self._base
         if len(ticks) < count:
@@ -172,13 +170,28 @@ class Ladder:
         of_side = keys & 1 == side
         return keys[of_side] >> 1, self._far_sizes[live[of_side]]
 
-    def _make_room(self, count: int) -> None:
-        """A fresh table without the deleted levels, at most a quarter full with `count` more."""
-        live = np.flatnonzero(self._far_sizes)
-        self._tabulate(self._far_keys[live], self._far_sizes[live], count)
+    def _begin(self, ticks: IntArray) -> bool:
+        """Lay the window around the first levels; False if there are none."""
+        if not len(ticks):
+            return False
+        # Bids come best first on every venue; any level near the touch will do.
+        self._base = int(ticks[0]) - WINDOW // 2
+        self._is_empty = False
+        # Levels may be a column of a table: `strided` stands for any layout.
+        strided = np.empty((1, 2), np.int64)[:, 0], np.empty((1, 2))[:, 0]
+        mine = self._size, self._far_keys, self._far_sizes, self._best, self._before
+        self._apply_levels = direct(apply_levels, *strided, 0, 0, *mine)
+        return True
 
-    def _tabulate(self, keys: IntArray, coins: FloatArray, more: int) -> None:
-        slots = max(_FAR, 1 << (4 * (len(keys) + more) - 1).bit_length())
+    def _make_room(self) -> None:
+        """A fresh table of the far levels, without the deleted ones."""
+        live = np.flatnonzero(self._far_sizes)
+        self._tabulate(self._far_keys[live], self._far_sizes[live])
+
+    def _tabulate(self, keys: IntArray, coins: FloatArray) -> None:
+        """At most an eighth is taken. From a quarter on there is a new table, and a message takes
+        a quarter at most: it is never more than half full."""
+        slots = 4 * max(len(self._before), 1 << (2 * len(keys)).bit_length())
         self._far_keys, self._far_sizes = np.full(slots, FREE), np.zeros(slots)
         fill_far(self._far_keys, self._far_sizes, keys, coins)
         self._best[TAKEN] = len(keys)
@@ -200,10 +213,6 @@ class Ladder:
             outside.append((ticks[~inside], quantity[~inside]))
         (bids, bid_coins), (asks, ask_coins) = outside
         keys = np.concatenate((bids * 2 + BID, asks * 2 + ASK))
-        self._tabulate(keys, np.concatenate((bid_coins, ask_coins)), 0)
-        self._far_bid, self._far_ask = (
-            int(bids.max(initial=NO_BID)),
-            int(asks.min(initial=NO_ASK)),
-        )
-        self._bid, self._ask = best_ticks(self._size, self._base)
-        self._best[:TAKEN] = self._bid, self._ask, self._far_bid, self._far_ask
+        self._tabulate(keys, np.concatenate((bid_coins, ask_coins)))
+        far_touch = int(bids.max(initial=NO_BID)), int(asks.min(initial=NO_ASK))
+        self._best[:TAKEN] = *best_ticks(self._size, self._base), *far_touch

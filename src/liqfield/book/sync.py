@@ -45,7 +45,12 @@ class BookSync:
     def push(self, event: BookSnapshot | BookDelta | Gap) -> NeedSnapshot | None:
         """Fold one message."""
         if isinstance(event, BookDelta):
-            return self._delta(event)
+            if not self._is_live or not self._continues(event, self.sequence):
+                return self._stray(event)
+            ladder = self._ladder
+            ladder.apply(event.levels)
+            self.sequence, self.event_ns = event.sequence, event.event_ns
+            return self._lost("crossed book") if ladder.is_crossed else None
         if isinstance(event, BookSnapshot):
             return self._snapshot(event)
         self._void()
@@ -53,13 +58,12 @@ class BookSync:
 
     # ---- messages -----------------------------------------------------------------------------
 
-    def _delta(self, delta: BookDelta) -> NeedSnapshot | None:
+    def _stray(self, delta: BookDelta) -> NeedSnapshot | None:
+        """A diff that does not continue the book, or there is none."""
         if not self._is_live:
             if self.rule is BookRule.REST_THEN_PREVIOUS:
                 self._keep(delta)
             return self._ask("no snapshot yet")
-        if self._continues(delta, self.sequence):
-            return self._apply(delta)
         if self._is_repeat(delta):
             return None
         return self._lost(
@@ -112,7 +116,7 @@ class BookSync:
             if need is not None:
                 self._buffer.append(delta)
                 continue
-            need = self._delta(delta)
+            need = self.push(delta)
         return need
 
     # ---- the chain ----------------------------------------------------------------------------
@@ -123,13 +127,6 @@ class BookSync:
             return False  # ids may legally fall: a repeat cannot be told from a loss
         # Behind by its counter and ahead by its time: one of our counters is wrong, not a repeat.
         return delta.sequence <= self.sequence and delta.event_ns <= self.event_ns
-
-    def _apply(self, delta: BookDelta) -> NeedSnapshot | None:
-        self._ladder.apply(delta.levels)
-        self.sequence, self.event_ns = delta.sequence, delta.event_ns
-        if self._ladder.is_crossed:
-            return self._lost("crossed book")
-        return None
 
     def _void(self) -> None:
         if self._is_live:
