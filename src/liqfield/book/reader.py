@@ -12,13 +12,14 @@ from collections import deque
 
 import numpy as np
 
-from liqfield.book.attribution import NO_SIGHT, Attribution, Touch
+from liqfield.book.attribution import NO_SIGHT, Attribution
 from liqfield.book.bands import EDGES
 from liqfield.book.depth import SideDepth, side_depth
 from liqfield.book.ladder import ASK, BID
 from liqfield.book.sync import BookSync
 from liqfield.book.usual import SAMPLE_NS, SECOND_NS, UsualDepth
-from liqfield.book.walls import WallFact, WallSettings, WallTracker
+from liqfield.book.wall_facts import WallFact, WallSettings
+from liqfield.book.walls import WallTracker
 from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, FloatArray, IntArray
 from liqfield.model.sides import BookRule
 
@@ -36,7 +37,7 @@ class BookReader:
         self.sync = sync
         self.tick_usd = tick_usd
         self.attribution = Attribution()
-        self.walls = WallTracker(walls)
+        self.walls = WallTracker(self.attribution.watched, walls)
         self.usual = UsualDepth()
         self.facts: deque[WallFact] = deque(maxlen=1_000)  # the reader's owner drains it
         self.mid_tick = 0.0
@@ -59,7 +60,7 @@ class BookReader:
         self._trades_known = True
         side = 1 if is_buy else 0
         self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
-        self.walls.aggress(side, quantity, at_ns)
+        self.walls.patterns.aggress(side, quantity, at_ns)
 
     def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
         """Right after the book folded it. now_ns: the engine's clock."""
@@ -72,6 +73,8 @@ class BookReader:
         if bid is None or ask is None:
             return
         self.mid_tick = 0.5 * (bid + ask)
+        changes = self.attribution.changes
+        changes.touched_count = changes.told_count = 0
         if not was_live:
             self._begin(event)
         elif isinstance(event, BookDelta):
@@ -82,7 +85,12 @@ class BookReader:
             self._fold_whole(event.levels, event.event_ns)
         elif self.sync.rule is not BookRule.REST_THEN_PREVIOUS:  # else an audit: it says nothing
             self._begin(event)
-        self.pace(now_ns)
+        at_ns = self.attribution.at_ns
+        self.facts.extend(self.walls.fold(changes, event.event_ns, at_ns, self.mid_tick))
+        if now_ns >= self._watch_ns:
+            self._look(now_ns)
+        if now_ns >= self._sample_ns:
+            self._sample(now_ns)
 
     def gap(self, at_ns: int) -> None:
         """The book is void."""
@@ -93,20 +101,9 @@ class BookReader:
     def trades_lost(self) -> None:
         """Trades went missing: until the next one no loss can be called a cancellation."""
         at_ns = self.attribution.at_ns
-        self._forget_walls(at_ns)
+        self.walls.forget(at_ns)
         self.attribution.restart(at_ns)
         self._trades_known = False
-
-    def pace(self, now_ns: int) -> None:
-        """What is done by the clock: verdicts that are due, and the samples."""
-        facts, over = self.walls.due(self.attribution.at_ns)
-        self.facts.extend(facts)
-        for key in over:
-            self.attribution.watch(key, -1)
-        if now_ns >= self._watch_ns:
-            self._look(now_ns)
-        if now_ns >= self._sample_ns:
-            self._sample(now_ns)
 
     # ---- readings -----------------------------------------------------------------------------
 
@@ -137,14 +134,9 @@ class BookReader:
 
     def _restart(self, at_ns: int) -> None:
         """The book is void: its walls are out of sight, its losses cannot be told."""
-        self._forget_walls(at_ns)
+        self.walls.forget(at_ns)
         self.attribution.restart(-1)
         self.past.clear()
-
-    def _forget_walls(self, at_ns: int) -> None:
-        for key in list(self.walls.standing):
-            self.attribution.watch(key, -1)
-            self.walls.forget(key, at_ns)
 
     def _begin(self, event: BookSnapshot | BookDelta) -> None:
         """A book from nothing, or replaced."""
@@ -164,13 +156,7 @@ class BookReader:
             return
         if self._is_window:
             self.attribution.see(*self._sight())
-        touches, told = self.attribution.delta(levels, before, at_ns, self.mid_tick)
-        walls, mid = self.walls, self.mid_tick
-        for one in touches:
-            if walls.touch(one, at_ns, mid):
-                self.attribution.watch(one.tick * 2 + one.is_ask, 1)
-        for other in told:
-            self.walls.explain(other)
+        self.attribution.delta(levels, before, at_ns, self.mid_tick)
 
     def _fold_whole(self, event_levels: BookLevels, at_ns: int) -> None:
         """Two whole books: what both show is compared, the rest came into sight or left it."""
@@ -195,9 +181,8 @@ class BookReader:
         """Once a second: walls age at their distance, and go out of sight."""
         passed_s = (now_ns - self._watch_ns + WATCH_NS) / SECOND_NS if self._watch_ns else 0.0
         self._watch_ns = now_ns - now_ns % WATCH_NS + WATCH_NS
-        for key in self.walls.watch_time(min(passed_s, 10.0), self.mid_tick, self._sight()):
-            self.attribution.watch(key, -1)
-            self.walls.forget(key, self.attribution.at_ns)
+        at_ns = self.attribution.at_ns
+        self.walls.age(min(passed_s, 10.0), at_ns, self.mid_tick, self._sight())
 
     def _sight(self) -> tuple[int, int]:
         """Lowest and highest tick whose changes are judged."""
@@ -244,15 +229,11 @@ class BookReader:
         if not self._trades_known:
             return
         bids = len(sides[BID].price)
-        for i in large.tolist():
-            is_ask, at = (0, i) if i < bids else (1, i - bids)
-            side = sides[is_ask]
-            tick, quantity = round(float(side.price[at]) / self.tick_usd), float(side.quantity[at])
-            if tick * 2 + is_ask not in self.walls.standing:
-                touch = Touch(tick, is_ask, quantity, quantity, 0.0, 0.0)
-                at_ns = self.attribution.at_ns
-                if self.walls.touch(touch, at_ns, self.mid_tick, seen_born=False):
-                    self.attribution.watch(tick * 2 + is_ask, 1)
+        price = np.concatenate([side.price for side in sides])[large]
+        quantity = np.concatenate([side.quantity for side in sides])[large]
+        bids = int((large < len(sides[BID].price)).sum())
+        ticks = np.rint(price / self.tick_usd).astype(np.int64)
+        self.walls.find(ticks, quantity, bids, self.attribution.at_ns, self.mid_tick)
 
 
 def _sorted(levels: BookLevels) -> BookLevels:
