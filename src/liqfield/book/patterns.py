@@ -26,7 +26,7 @@ class PulledPatterns:
     def aggress(self, is_buy: int, quantity: float, at_ns: int) -> None:
         """Volume by aggressor and second, for flips."""
         second = at_ns // SECOND_NS
-        if second > self._second:
+        if second > self._second:  # what was there a minute ago is over
             for gone in range(self._second + 1, min(second, self._second + AGGRESSION_S) + 1):
                 for flow in self._aggression:
                     flow[gone % AGGRESSION_S] = 0.0

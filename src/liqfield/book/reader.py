@@ -14,7 +14,7 @@ import numpy as np
 
 from liqfield.book.attribution import NO_SIGHT, Attribution
 from liqfield.book.bands import EDGES
-from liqfield.book.depth import SideDepth, side_depth
+from liqfield.book.depth import SideDepth, bin_usd, side_depth
 from liqfield.book.ladder import ASK, BID
 from liqfield.book.sync import BookSync
 from liqfield.book.usual import SAMPLE_NS, SECOND_NS, UsualDepth
@@ -25,6 +25,7 @@ from liqfield.model.sides import BookRule
 
 WATCH_NS = SECOND_NS  # walls: exposure and sight
 WINDOW_SHARE = 0.9  # of a venue's moving window is judged: levels that leave it were not cancelled
+BATCH = 256  # trades that wait at most
 LATTICE = 0.0005  # log width of the bins in which the recent past of the book is kept
 LATTICE_REACH = 0.06
 PAST = 90  # samples: 15 minutes
@@ -47,6 +48,7 @@ class BookReader:
         self._bounds = (-NO_SIGHT, NO_SIGHT)  # of a REST snapshot: levels beyond are known in part
         self._was_live = sync.ladder is not None
         self._trades_known = False  # a loss can be explained only while trades are told
+        self._trades: list[tuple[float, float, bool, int]] = []  # price, coins, is_buy, time
         self._whole: BookLevels | None = None  # the whole book as last told
         self._width = [math.inf, math.inf]  # ticks from the mid to the last level shown
         self._is_window = sync.rule is not BookRule.REST_THEN_PREVIOUS
@@ -56,14 +58,27 @@ class BookReader:
     # ---- facts --------------------------------------------------------------------------------
 
     def trade(self, price: float, quantity: float, is_buy: bool, at_ns: int) -> None:
-        """A market execution; a buyer takes what rests on the ask side."""
+        """A market execution; a buyer takes what rests on the ask side. It waits for the next book
+        message, or for whoever looks."""
+        self._trades.append((price, quantity, is_buy, at_ns))
+        if len(self._trades) >= BATCH:
+            self.settle()
+
+    def settle(self) -> None:
+        """Judge the trades that wait."""
+        if not self._trades:
+            return
+        trades, self._trades = self._trades, []
         self._trades_known = True
-        side = 1 if is_buy else 0
-        self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
-        self.walls.patterns.aggress(side, quantity, at_ns)
+        unit, tell, aggress = self.tick_usd, self.attribution.trade, self.walls.patterns.aggress
+        for price, quantity, is_buy, at_ns in trades:
+            side = 1 if is_buy else 0
+            tell(round(price / unit), side, quantity, at_ns)
+            aggress(side, quantity, at_ns)
 
     def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
         """Right after the book folded it. now_ns: the engine's clock."""
+        self.settle()
         ladder = self.sync.ladder
         was_live, self._was_live = self._was_live, ladder is not None
         if ladder is None:
@@ -94,12 +109,14 @@ class BookReader:
 
     def gap(self, at_ns: int) -> None:
         """The book is void."""
+        self.settle()
         self._was_live = self.sync.ladder is not None
         if not self._was_live:
             self._restart(at_ns)
 
     def trades_lost(self) -> None:
         """Trades went missing: until the next one no loss can be called a cancellation."""
+        self.settle()
         at_ns = self.attribution.at_ns
         self.walls.forget(at_ns)
         self.attribution.restart(at_ns)
@@ -120,6 +137,7 @@ class BookReader:
 
     def digest(self) -> bytes:
         """Hash over everything that decides what these readings will be."""
+        self.settle()
         sha = hashlib.sha256(self.attribution.digest())
         sha.update(self.walls.digest())
         sha.update(self.usual.digest())
@@ -265,8 +283,5 @@ def _lattice(sides: tuple[SideDepth, SideDepth]) -> tuple[float, int, FloatArray
     edges = np.exp(np.arange(first, last + 1) * LATTICE)
     usd = np.zeros(last - first)
     for side in sides:
-        index = np.searchsorted(edges, side.price, side="right") - 1
-        inside = (index >= 0) & (index < len(usd))
-        value = side.price * side.quantity
-        usd += np.bincount(index[inside], value[inside], minlength=len(usd))
+        usd += bin_usd(side.price, side.quantity, edges)
     return mid, first, usd

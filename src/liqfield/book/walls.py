@@ -103,8 +103,8 @@ class WallTracker:
         """Sample all levels of the book: thresholds follow. Returns which levels are large."""
         chosen = self.settings
         bands = self.sizes.sample(distance, quantity)
-        for band in range(BANDS):
-            usual, wide, least = self.sizes.quantiles(band, (0.5, 0.9, chosen.quantile))
+        laws = self.sizes.quantiles((0.5, 0.9, chosen.quantile)).tolist()
+        for band, (usual, wide, least) in enumerate(laws):
             self.usual[band] = usual
             if usual == math.inf:
                 continue
