@@ -17,7 +17,7 @@ from liqfield.app.study.walls import (
 )
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
-from liqfield.book.walls import WallEnd, WallSettings
+from liqfield.book.wall_facts import WallEnd, WallSettings
 from liqfield.lab.market_types import AgentEvent
 from liqfield.model.analytics import WallState
 from liqfield.model.sides import BookRule

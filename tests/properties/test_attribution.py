@@ -82,9 +82,11 @@ def test_a_trade_before_its_message_is_a_fill_and_the_rest_was_cancelled() -> No
     book.restart(0)
     book.watch(999 * 2, 1)
     book.trade(999, 0, 3.0, 40)
-    touches, told = book.delta(_levels({(0, 999): 2}), np.array([10.0]), 50, MID)
-    assert told == []
-    assert [(t.tick, t.is_ask, t.filled, t.cancelled) for t in touches] == [(999, 0, 3.0, 5.0)]
+    changes = book.delta(_levels({(0, 999): 2}), np.array([10.0]), 50, MID)
+    assert changes.explained() == []
+    assert [(t.tick, t.is_ask, t.filled, t.cancelled) for t in changes.touches()] == [
+        (999, 0, 3.0, 5.0)
+    ]
 
 
 def test_a_trade_told_late_turns_the_cancellation_into_a_fill() -> None:
@@ -93,8 +95,8 @@ def test_a_trade_told_late_turns_the_cancellation_into_a_fill() -> None:
     book.watch(999 * 2, 1)
     book.delta(_levels({(0, 999): 2}), np.array([10.0]), 50, MID)
     book.trade(999, 0, 3.0, 40)
-    _, told = book.delta(_levels({(0, 998): 1}), np.array([0.0]), 60, MID)
-    assert [(t.key, t.moved, t.refilled) for t in told] == [(999 * 2, 3.0, 0.0)]
+    changes = book.delta(_levels({(0, 998): 1}), np.array([0.0]), 60, MID)
+    assert [(t.key, t.moved, t.refilled) for t in changes.explained()] == [(999 * 2, 3.0, 0.0)]
     assert book.totals.sum(axis=(0, 1)).tolist() == [1.0, 3.0, 5.0]
 
 
@@ -113,8 +115,8 @@ def test_a_level_that_is_hit_and_stands_was_refilled() -> None:
     book.watch(999 * 2, 1)
     book.trade(999, 0, 3.0, 40)
     book.delta(_levels({(0, 990): 1}), np.array([0.0]), 50, MID)
-    _, told = book.delta(_levels({(0, 990): 2}), np.array([1.0]), 200, MID)
-    assert [(t.key, t.moved, t.refilled) for t in told] == [(999 * 2, 0.0, 3.0)]
+    changes = book.delta(_levels({(0, 990): 2}), np.array([1.0]), 200, MID)
+    assert [(t.key, t.moved, t.refilled) for t in changes.explained()] == [(999 * 2, 0.0, 3.0)]
     assert book.totals.sum(axis=(0, 1)).tolist() == [5.0, 3.0, 0.0]
 
 

@@ -69,13 +69,13 @@ class Ledger:
             return
         assert now.best_bid is not None
         assert now.applied is event.levels, "the recording has no repeats"
-        touches, told = self.attribution.delta(
+        changes = self.attribution.delta(
             event.levels, now.before, event.event_ns, float(now.best_bid)
         )
-        self.judged += len(touches)
-        for t in touches:
+        self.judged += changes.touched_count
+        for t in changes.touches():
             self.add((t.is_ask, t.tick), max(t.after - t.before, 0.0), t.filled, t.cancelled)
-        for one in told:
+        for one in changes.explained():
             level = (one.key & 1, one.key >> 1)
             self.add(level, one.refilled, one.refilled + one.moved, -one.moved)
 

@@ -54,6 +54,27 @@ class Touch(msgspec.Struct, frozen=True, gc=False):
     cancelled: float
 
 
+class Changes:
+    """What a message did to watched and large levels; valid until the next one.
+
+    touched: float64[n, 6], its first `touched_count` rows are `Touch`es. told: float64[3, n], its
+    first `told_count` columns are `Explained`s.
+    """
+
+    def __init__(self) -> None:
+        self.touched = np.empty((64, 6))
+        self.told = np.empty((3, 2 * PENDING))
+        self.touched_count = self.told_count = 0
+
+    def touches(self) -> list[Touch]:
+        rows = self.touched[: self.touched_count].tolist()
+        return [Touch(int(tick), int(side), *rest) for tick, side, *rest in rows]
+
+    def explained(self) -> list[Explained]:
+        columns = self.told[:, : self.told_count].T.tolist()
+        return [Explained(int(key), moved, refilled) for key, moved, refilled in columns]
+
+
 class Attribution:
     """Additions, fills and cancellations of one book.
 
@@ -62,19 +83,17 @@ class Attribution:
 
     def __init__(self, tolerance_ns: int = TOLERANCE_NS) -> None:
         self.totals = np.zeros((2, BANDS, 3))
-        self.out = np.empty((2, 0))  # filled and cancelled by level of the last message
+        self.changes = Changes()
         self.at_ns = -1
         self._head = np.zeros(10, np.int64)
         self._head[TOLERANCE] = tolerance_ns
         self._bands = np.full((2, BANDS), np.inf)
         self._bands[0, :-1] = EDGES
-        self._watch = np.zeros((WATCH, 2), np.int64)  # levels watched and the sum of their keys
+        self.watched = np.zeros((WATCH, 2), np.int64)  # levels watched and the sum of their keys
         self._waiting = np.empty((2, PENDING), np.int64)
         self._waiting_left = np.empty(PENDING)
         self._losses = np.empty((3, LOSSES), np.int64)
         self._losses_left = np.empty(LOSSES)
-        self._touched = np.empty((64, 6))
-        self._told = np.empty((3, 2 * PENDING))
         # Trades since the last message: keys, times, coins. They are folded with the next one.
         self._fresh: tuple[list[int], list[int], list[float]] = ([], [], [])
         self.see(-NO_SIGHT, NO_SIGHT)
@@ -82,8 +101,8 @@ class Attribution:
     def watch(self, key: int, by: int) -> None:
         """Report every change of a level (tick * 2 + is_ask), or stop (by = 1, -1)."""
         cell = key & (WATCH - 1)
-        self._watch[cell, 0] += by
-        self._watch[cell, 1] += by * key
+        self.watched[cell, 0] += by
+        self.watched[cell, 1] += by * key
 
     def report_from(self, large: FloatArray) -> None:
         """float64[BANDS]: a level that grows to this size is reported as a Touch."""
@@ -111,17 +130,15 @@ class Attribution:
         else:
             self._head[DROPPED] += 1
 
-    def delta(
-        self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float
-    ) -> tuple[list[Touch], list[Explained]]:
+    def delta(self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float) -> Changes:
         """Fold a book message: the touched levels, and what became of trades at watched ones."""
         n = len(levels.price_ticks)
-        if n > len(self._touched):
-            self._touched = np.empty((2 * n, 6))
+        changes = self.changes
+        if n > len(changes.touched):
+            changes.touched = np.empty((2 * n, 6))
         keys, times, coins = self._fresh
-        self.out = np.empty((2, n))
         self.at_ns = max(at_ns, self.at_ns)
-        touched, moved = fold_message(
+        changes.touched_count, changes.told_count = fold_message(
             np.array(keys, np.int64),
             np.array(times, np.int64),
             np.array(coins, np.float64),
@@ -133,29 +150,19 @@ class Attribution:
             mid_tick,
             self._head,
             self._bands,
-            self._watch,
+            self.watched,
             self._waiting,
             self._waiting_left,
             self._losses,
             self._losses_left,
             self.totals,
-            self.out,
-            self._touched,
-            self._told,
+            changes.touched,
+            changes.told,
         )
         if keys:
             for part in self._fresh:
                 part.clear()
-        told = []
-        if moved:
-            told = [
-                Explained(int(key), moved, refilled)
-                for key, moved, refilled in self._told[:, :moved].T.tolist()
-            ]
-        if not touched:
-            return [], told
-        rows = self._touched[:touched].tolist()
-        return [Touch(int(tick), int(side), *rest) for tick, side, *rest in rows], told
+        return changes
 
     @property
     def pending(self) -> float:

@@ -142,21 +142,18 @@ def fold_levels(
     losses: IntArray,
     losses_left: FloatArray,
     totals: FloatArray,
-    out: FloatArray,
     touched: FloatArray,
     told: FloatArray,
 ) -> None:
     """Attribute one message. bands: float64[2, n], edges and the sizes that are large there.
 
-    out: float64[2, n], filled and cancelled a level. touched: float64[n, 6], rows of `Touch`.
+    touched: float64[n, 6], rows of `Touch`.
     """
     since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
     count = head[WAITING]
     ring = losses.shape[1] - 1
     head[TOUCHED] = 0
     for i in range(len(ticks)):
-        out[0, i] = 0.0
-        out[1, i] = 0.0
         change = after[i] - before[i]
         tick = ticks[i]
         if change == 0.0 or tick < head[LOW] or tick > head[HIGH]:
@@ -164,6 +161,7 @@ def fold_levels(
         side = 0 if i < bid_count else 1
         key = tick * 2 + side
         at_band = band(bands[0], mid, tick)
+        filled = lost = 0.0
         if change > 0.0:
             totals[side, at_band, ADDED] += change
         else:
@@ -175,13 +173,12 @@ def fold_levels(
                     continue
                 part = min(lost, waiting_left[j])
                 waiting_left[j] -= part
-                out[0, i] += part
+                filled += part
                 lost -= part
                 if lost <= 0.0:
                     break
-            totals[side, at_band, FILLED] += out[0, i]
+            totals[side, at_band, FILLED] += filled
             if lost > 0.0:
-                out[1, i] = lost
                 totals[side, at_band, CANCELLED] += lost
                 row = head[LOST] & ring
                 losses[LOSS_KEY, row] = key
@@ -193,7 +190,7 @@ def fold_levels(
             row = head[TOUCHED]
             touched[row, 0], touched[row, 1] = tick, side
             touched[row, 2], touched[row, 3] = before[i], after[i]
-            touched[row, 4], touched[row, 5] = out[0, i], out[1, i]
+            touched[row, 4], touched[row, 5] = filled, lost
             head[TOUCHED] += 1
     kept = 0
     for j in range(count):
@@ -229,7 +226,6 @@ def fold_message(
     losses: IntArray,
     losses_left: FloatArray,
     totals: FloatArray,
-    out: FloatArray,
     touched: FloatArray,
     told: FloatArray,
 ) -> tuple[int, int]:
@@ -266,7 +262,6 @@ def fold_message(
         losses,
         losses_left,
         totals,
-        out,
         touched,
         told,
     )

@@ -11,6 +11,7 @@ from bisect import bisect_right
 import numpy as np
 
 from liqfield.model.events import FloatArray
+from liqfield.model.jit import inner_kernel
 
 NEAREST = 0.00025  # 2.5 bp
 EDGES: FloatArray = np.array([NEAREST * 2.0**k for k in range(10)])  # 2.5 bp ... 12.8 %
@@ -21,3 +22,12 @@ _EDGES = tuple(EDGES.tolist())  # scalars are found faster in a tuple
 def band_of(distance: float) -> int:
     """Index of the band that holds a distance."""
     return bisect_right(_EDGES, distance)
+
+
+@inner_kernel
+def band_at(distance: float) -> int:
+    """`band_of` for kernels."""
+    found = 0
+    while found < len(EDGES) and distance >= EDGES[found]:
+        found += 1
+    return found

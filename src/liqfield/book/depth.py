@@ -17,6 +17,7 @@ import numpy as np
 from liqfield.book.bands import EDGES
 from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.model.events import FloatArray
+from liqfield.model.jit import kernel
 
 REACH = float(EDGES[-1])
 KAPPA = 1.1  # public measurements lie between 1.1 and 1.4, real windows of a few bp near 1
@@ -67,9 +68,12 @@ def side_depth(
         ticks, quantity = ladder.between(ASK, 0, math.ceil(middle * (1.0 + reach)) + 1)
     else:
         ticks, quantity = ladder.between(BID, math.floor(middle * (1.0 - reach)), 1 << 60)
-    order = np.argsort(ticks if is_ask else -ticks, kind="stable")
-    price = ticks[order].astype(np.float64) * unit_usd
-    quantity = quantity[order]
+    if (ticks[1:] < ticks[:-1]).any():  # some lie outside the ladder's window
+        order = np.argsort(ticks)
+        ticks, quantity = ticks[order], quantity[order]
+    if not is_ask:
+        ticks, quantity = ticks[::-1], np.ascontiguousarray(quantity[::-1])
+    price = ticks.astype(np.float64) * unit_usd
     return SideDepth(mid, price, quantity, np.cumsum(price * quantity), min(seen, reach))
 
 
@@ -83,6 +87,21 @@ def merge(sides: Sequence[SideDepth], mid: float) -> SideDepth | None:
     price, quantity = price[order], quantity[order]
     seen = min(side.seen for side in sides)
     return SideDepth(mid, price, quantity, np.cumsum(price * quantity), seen)
+
+
+@kernel
+def bin_usd(price: FloatArray, quantity: FloatArray, edges: FloatArray) -> FloatArray:
+    """USD by bin [edges[k], edges[k + 1]); price in one direction, up or down."""
+    usd = np.zeros(len(edges) - 1)
+    bin_ = 0
+    for i in range(len(price)):
+        while bin_ < len(usd) and price[i] >= edges[bin_ + 1]:
+            bin_ += 1
+        while bin_ > 0 and price[i] < edges[bin_]:
+            bin_ -= 1
+        if bin_ < len(usd) and price[i] >= edges[bin_]:
+            usd[bin_] += price[i] * quantity[i]
+    return usd
 
 
 # ---- walks ----------------------------------------------------------------------------------

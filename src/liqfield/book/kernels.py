@@ -219,6 +219,15 @@ def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArra
 
 
 @kernel
+def sum_columns(size: FloatArray, side: int, first: int, last: int) -> float:
+    """Coins resting at columns in [first, last)."""
+    total = 0.0
+    for column in range(first, last):
+        total += size[side, column]
+    return total
+
+
+@kernel
 def fill(size: FloatArray, side: int, columns: IntArray, quantity: FloatArray) -> None:
     for i in range(len(columns)):
         size[side, columns[i]] = quantity[i]

@@ -22,6 +22,7 @@ from liqfield.book.kernels import (
     fill,
     fill_far,
     read_far,
+    sum_columns,
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
@@ -153,6 +154,14 @@ class Ladder:
             ticks = np.concatenate((ticks, far[inside]))
             quantity = np.concatenate((quantity, coins[inside]))
         return ticks, quantity
+
+    def resting(self, side: int, low: int, high: int) -> float:
+        """Coins at low <= tick < high."""
+        first = min(max(low - self._base, 0), WINDOW)
+        last = min(max(high - self._base, first), WINDOW)
+        if low < self._base or high > self._base + WINDOW:
+            return float(self.between(side, low, high)[1].sum())
+        return sum_columns(self._size, side, first, last)
 
     def digest(self) -> bytes:
         """Hash of all levels: equal books have equal digests, whatever window they sit in."""

@@ -12,18 +12,20 @@ from collections import deque
 
 import numpy as np
 
-from liqfield.book.attribution import NO_SIGHT, Attribution, Touch
+from liqfield.book.attribution import NO_SIGHT, Attribution
 from liqfield.book.bands import EDGES
-from liqfield.book.depth import SideDepth, side_depth
+from liqfield.book.depth import SideDepth, bin_usd, side_depth
 from liqfield.book.ladder import ASK, BID
 from liqfield.book.sync import BookSync
 from liqfield.book.usual import SAMPLE_NS, SECOND_NS, UsualDepth
-from liqfield.book.walls import WallFact, WallSettings, WallTracker
+from liqfield.book.wall_facts import WallFact, WallSettings
+from liqfield.book.walls import WallTracker
 from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, FloatArray, IntArray
 from liqfield.model.sides import BookRule
 
 WATCH_NS = SECOND_NS  # walls: exposure and sight
 WINDOW_SHARE = 0.9  # of a venue's moving window is judged: levels that leave it were not cancelled
+BATCH = 256  # trades that wait at most
 LATTICE = 0.0005  # log width of the bins in which the recent past of the book is kept
 LATTICE_REACH = 0.06
 PAST = 90  # samples: 15 minutes
@@ -36,7 +38,7 @@ class BookReader:
         self.sync = sync
         self.tick_usd = tick_usd
         self.attribution = Attribution()
-        self.walls = WallTracker(walls)
+        self.walls = WallTracker(self.attribution.watched, walls)
         self.usual = UsualDepth()
         self.facts: deque[WallFact] = deque(maxlen=1_000)  # the reader's owner drains it
         self.mid_tick = 0.0
@@ -46,6 +48,7 @@ class BookReader:
         self._bounds = (-NO_SIGHT, NO_SIGHT)  # of a REST snapshot: levels beyond are known in part
         self._was_live = sync.ladder is not None
         self._trades_known = False  # a loss can be explained only while trades are told
+        self._trades: list[tuple[float, float, bool, int]] = []  # price, coins, is_buy, time
         self._whole: BookLevels | None = None  # the whole book as last told
         self._width = [math.inf, math.inf]  # ticks from the mid to the last level shown
         self._is_window = sync.rule is not BookRule.REST_THEN_PREVIOUS
@@ -55,14 +58,27 @@ class BookReader:
     # ---- facts --------------------------------------------------------------------------------
 
     def trade(self, price: float, quantity: float, is_buy: bool, at_ns: int) -> None:
-        """A market execution; a buyer takes what rests on the ask side."""
+        """A market execution; a buyer takes what rests on the ask side. It waits for the next book
+        message, or for whoever looks."""
+        self._trades.append((price, quantity, is_buy, at_ns))
+        if len(self._trades) >= BATCH:
+            self.settle()
+
+    def settle(self) -> None:
+        """Judge the trades that wait."""
+        if not self._trades:
+            return
+        trades, self._trades = self._trades, []
         self._trades_known = True
-        side = 1 if is_buy else 0
-        self.attribution.trade(round(price / self.tick_usd), side, quantity, at_ns)
-        self.walls.aggress(side, quantity, at_ns)
+        unit, tell, aggress = self.tick_usd, self.attribution.trade, self.walls.patterns.aggress
+        for price, quantity, is_buy, at_ns in trades:
+            side = 1 if is_buy else 0
+            tell(round(price / unit), side, quantity, at_ns)
+            aggress(side, quantity, at_ns)
 
     def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
         """Right after the book folded it. now_ns: the engine's clock."""
+        self.settle()
         ladder = self.sync.ladder
         was_live, self._was_live = self._was_live, ladder is not None
         if ladder is None:
@@ -72,6 +88,8 @@ class BookReader:
         if bid is None or ask is None:
             return
         self.mid_tick = 0.5 * (bid + ask)
+        changes = self.attribution.changes
+        changes.touched_count = changes.told_count = 0
         if not was_live:
             self._begin(event)
         elif isinstance(event, BookDelta):
@@ -82,31 +100,27 @@ class BookReader:
             self._fold_whole(event.levels, event.event_ns)
         elif self.sync.rule is not BookRule.REST_THEN_PREVIOUS:  # else an audit: it says nothing
             self._begin(event)
-        self.pace(now_ns)
+        at_ns = self.attribution.at_ns
+        self.facts.extend(self.walls.fold(changes, event.event_ns, at_ns, self.mid_tick))
+        if now_ns >= self._watch_ns:
+            self._look(now_ns)
+        if now_ns >= self._sample_ns:
+            self._sample(now_ns)
 
     def gap(self, at_ns: int) -> None:
         """The book is void."""
+        self.settle()
         self._was_live = self.sync.ladder is not None
         if not self._was_live:
             self._restart(at_ns)
 
     def trades_lost(self) -> None:
         """Trades went missing: until the next one no loss can be called a cancellation."""
+        self.settle()
         at_ns = self.attribution.at_ns
-        self._forget_walls(at_ns)
+        self.walls.forget(at_ns)
         self.attribution.restart(at_ns)
         self._trades_known = False
-
-    def pace(self, now_ns: int) -> None:
-        """What is done by the clock: verdicts that are due, and the samples."""
-        facts, over = self.walls.due(self.attribution.at_ns)
-        self.facts.extend(facts)
-        for key in over:
-            self.attribution.watch(key, -1)
-        if now_ns >= self._watch_ns:
-            self._look(now_ns)
-        if now_ns >= self._sample_ns:
-            self._sample(now_ns)
 
     # ---- readings -----------------------------------------------------------------------------
 
@@ -123,6 +137,7 @@ class BookReader:
 
     def digest(self) -> bytes:
         """Hash over everything that decides what these readings will be."""
+        self.settle()
         sha = hashlib.sha256(self.attribution.digest())
         sha.update(self.walls.digest())
         sha.update(self.usual.digest())
@@ -137,14 +152,9 @@ class BookReader:
 
     def _restart(self, at_ns: int) -> None:
         """The book is void: its walls are out of sight, its losses cannot be told."""
-        self._forget_walls(at_ns)
+        self.walls.forget(at_ns)
         self.attribution.restart(-1)
         self.past.clear()
-
-    def _forget_walls(self, at_ns: int) -> None:
-        for key in list(self.walls.standing):
-            self.attribution.watch(key, -1)
-            self.walls.forget(key, at_ns)
 
     def _begin(self, event: BookSnapshot | BookDelta) -> None:
         """A book from nothing, or replaced."""
@@ -164,13 +174,7 @@ class BookReader:
             return
         if self._is_window:
             self.attribution.see(*self._sight())
-        touches, told = self.attribution.delta(levels, before, at_ns, self.mid_tick)
-        walls, mid = self.walls, self.mid_tick
-        for one in touches:
-            if walls.touch(one, at_ns, mid):
-                self.attribution.watch(one.tick * 2 + one.is_ask, 1)
-        for other in told:
-            self.walls.explain(other)
+        self.attribution.delta(levels, before, at_ns, self.mid_tick)
 
     def _fold_whole(self, event_levels: BookLevels, at_ns: int) -> None:
         """Two whole books: what both show is compared, the rest came into sight or left it."""
@@ -195,9 +199,8 @@ class BookReader:
         """Once a second: walls age at their distance, and go out of sight."""
         passed_s = (now_ns - self._watch_ns + WATCH_NS) / SECOND_NS if self._watch_ns else 0.0
         self._watch_ns = now_ns - now_ns % WATCH_NS + WATCH_NS
-        for key in self.walls.watch_time(min(passed_s, 10.0), self.mid_tick, self._sight()):
-            self.attribution.watch(key, -1)
-            self.walls.forget(key, self.attribution.at_ns)
+        at_ns = self.attribution.at_ns
+        self.walls.age(min(passed_s, 10.0), at_ns, self.mid_tick, self._sight())
 
     def _sight(self) -> tuple[int, int]:
         """Lowest and highest tick whose changes are judged."""
@@ -244,15 +247,11 @@ class BookReader:
         if not self._trades_known:
             return
         bids = len(sides[BID].price)
-        for i in large.tolist():
-            is_ask, at = (0, i) if i < bids else (1, i - bids)
-            side = sides[is_ask]
-            tick, quantity = round(float(side.price[at]) / self.tick_usd), float(side.quantity[at])
-            if tick * 2 + is_ask not in self.walls.standing:
-                touch = Touch(tick, is_ask, quantity, quantity, 0.0, 0.0)
-                at_ns = self.attribution.at_ns
-                if self.walls.touch(touch, at_ns, self.mid_tick, seen_born=False):
-                    self.attribution.watch(tick * 2 + is_ask, 1)
+        price = np.concatenate([side.price for side in sides])[large]
+        quantity = np.concatenate([side.quantity for side in sides])[large]
+        bids = int((large < len(sides[BID].price)).sum())
+        ticks = np.rint(price / self.tick_usd).astype(np.int64)
+        self.walls.find(ticks, quantity, bids, self.attribution.at_ns, self.mid_tick)
 
 
 def _sorted(levels: BookLevels) -> BookLevels:
@@ -284,8 +283,5 @@ def _lattice(sides: tuple[SideDepth, SideDepth]) -> tuple[float, int, FloatArray
     edges = np.exp(np.arange(first, last + 1) * LATTICE)
     usd = np.zeros(last - first)
     for side in sides:
-        index = np.searchsorted(edges, side.price, side="right") - 1
-        inside = (index >= 0) & (index < len(usd))
-        value = side.price * side.quantity
-        usd += np.bincount(index[inside], value[inside], minlength=len(usd))
+        usd += bin_usd(side.price, side.quantity, edges)
     return mid, first, usd

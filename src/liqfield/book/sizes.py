@@ -52,10 +52,38 @@ def count_sizes(
             counts[b, k] = counts[b, k] * keep + fresh[b, k]
 
 
+@kernel
 def bin_floor(index: int, share: float = 0.0) -> float:
     """Coins at `share` (0..1) of a bin's width."""
-    octave, part = divmod(index, PARTS)
-    return float(2.0 ** (octave + LOWEST) * (0.5 + (part + share) / (2 * PARTS)))
+    octave, part = index // PARTS, index % PARTS
+    return math.ldexp(0.5 + (part + share) / (2 * PARTS), octave + LOWEST)
+
+
+@kernel
+def find_quantiles(counts: FloatArray, shares: FloatArray, out: FloatArray) -> None:
+    """Sizes below which `shares` of a band's levels are, into out float64[BANDS, shares].
+
+    A band with too few levels borrows its nearer neighbours; inf without any.
+    """
+    reached = np.empty(counts.shape[1])
+    for band in range(counts.shape[0]):
+        nearest, total = band + 1, 0.0
+        while total < LEAST_COUNT and nearest > 0:
+            nearest -= 1
+            total = 0.0
+            for k in range(counts.shape[1]):
+                for b in range(nearest, band + 1):
+                    total += counts[b, k]
+                reached[k] = total
+        for i in range(len(shares)):
+            out[band, i] = np.inf
+            if total < LEAST_COUNT:
+                continue
+            goal = shares[i] * total
+            at = np.searchsorted(reached, goal)
+            below = reached[at - 1] if at > 0 else 0.0
+            width = reached[at] - below
+            out[band, i] = bin_floor(at, (goal - below) / width if width > 0.0 else 0.0)
 
 
 class LevelSizes:
@@ -71,22 +99,8 @@ class LevelSizes:
         count_sizes(distance, quantity, EDGES, self._keep, self.counts, band)
         return band
 
-    def quantiles(self, band: int, shares: Sequence[float]) -> list[float]:
-        """Coins; a band with too few levels borrows its nearer neighbours. inf without any."""
-        counts = self.counts[band]
-        total = float(counts.sum())
-        while total < LEAST_COUNT and band > 0:
-            band -= 1
-            counts = counts + self.counts[band]
-            total = float(counts.sum())
-        if total < LEAST_COUNT:
-            return [float("inf")] * len(shares)
-        reached = counts.cumsum()
-        found = []
-        for share, at in zip(
-            shares, reached.searchsorted([share * total for share in shares]).tolist(), strict=True
-        ):
-            below = float(reached[at - 1]) if at > 0 else 0.0
-            width = float(reached[at]) - below
-            found.append(bin_floor(at, (share * total - below) / width if width > 0.0 else 0.0))
+    def quantiles(self, shares: Sequence[float]) -> FloatArray:
+        """float64[BANDS, shares] coins; see `find_quantiles`."""
+        found = np.empty((BANDS, len(shares)))
+        find_quantiles(self.counts, np.array(shares), found)
         return found

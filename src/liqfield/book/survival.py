@@ -11,11 +11,13 @@ import numpy as np
 
 from liqfield.book.bands import BANDS
 from liqfield.model.events import FloatArray
+from liqfield.model.jit import kernel
 
 AGE_STEPS = 16  # step 0: below 1 s, step k: [2**(k-1), 2**k) s, the last one open
 PULLED, FILLED, CENSORED = 0, 1, 2
 
 
+@kernel
 def age_step(age_s: float) -> int:
     """Index of the age step."""
     step, bound = 0, 1.0
@@ -24,52 +26,45 @@ def age_step(age_s: float) -> int:
     return step
 
 
+@kernel
+def count_end(
+    by_age: FloatArray,
+    approach: FloatArray,
+    ends_at: FloatArray,
+    born: int,
+    nearest: int,
+    last: int,
+    age_s: float,
+    how: int,
+) -> None:
+    """A life is over. Bands: at birth, nearest the price ever came, at the end."""
+    by_age[born, age_step(age_s), how] += 1.0
+    ends_at[last, how] += 1.0
+    # The price came through every band from birth to the nearest.
+    for band in range(nearest, max(born, nearest) + 1):
+        approach[band, 0] += 1.0
+    if how != CENSORED:
+        approach[nearest, 1 + how] += 1.0
+
+
 class Survival:
     """Ends of walls. by_age[born band, age step, end]; approach[band, 0 reached, 1 pulled,
     2 filled]; exposure_s[band]: wall-seconds spent with the price at that distance, and
     ends_at[band, end] the ends there: their ratio is the hazard by distance at each moment.
+
+    The kernels that follow the walls count into these arrays. The end of a life whose beginning was
+    not seen counts in `ends_at` only.
     """
 
     def __init__(self) -> None:
-        # Flat lists: walls end one at a time, and a list counts faster than an array.
-        self._by_age = [0.0] * (BANDS * AGE_STEPS * 3)
-        self._approach = [0.0] * (BANDS * 3)
-        self._exposure_s = [0.0] * BANDS
-        self._ends_at = [0.0] * (BANDS * 3)
-
-    @property
-    def by_age(self) -> FloatArray:
-        return np.array(self._by_age).reshape(BANDS, AGE_STEPS, 3)
-
-    @property
-    def approach(self) -> FloatArray:
-        return np.array(self._approach).reshape(BANDS, 3)
-
-    @property
-    def exposure_s(self) -> FloatArray:
-        return np.array(self._exposure_s)
-
-    @property
-    def ends_at(self) -> FloatArray:
-        return np.array(self._ends_at).reshape(BANDS, 3)
-
-    def expose(self, band: int, seconds: float) -> None:
-        """A wall stood for so long with the price in this band."""
-        self._exposure_s[band] += seconds
+        self.by_age = np.zeros((BANDS, AGE_STEPS, 3))
+        self.approach = np.zeros((BANDS, 3))
+        self.exposure_s = np.zeros(BANDS)
+        self.ends_at = np.zeros((BANDS, 3))
 
     def end(self, born: int, nearest: int, last: int, age_s: float, how: int) -> None:
-        """A life is over. Bands: at birth, nearest the price ever came, at the end."""
-        self._by_age[(born * AGE_STEPS + age_step(age_s)) * 3 + how] += 1.0
-        self.end_unborn(last, how)
-        # The price came through every band from birth to the nearest.
-        for band in range(nearest, max(born, nearest) + 1):
-            self._approach[band * 3] += 1.0
-        if how != CENSORED:
-            self._approach[nearest * 3 + 1 + how] += 1.0
-
-    def end_unborn(self, last: int, how: int) -> None:
-        """The end of a life whose beginning was not seen: it counts for the hazard only."""
-        self._ends_at[last * 3 + how] += 1.0
+        """A life is over; see `count_end`."""
+        count_end(self.by_age, self.approach, self.ends_at, born, nearest, last, age_s, how)
 
     def survival(self, how: int | None = None, born: slice = slice(None)) -> FloatArray:
         """float64[AGE_STEPS]: share alive after each age step; how: only that end counts."""

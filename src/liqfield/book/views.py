@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from liqfield.book.bands import band_of
 from liqfield.book.reader import BookReader
-from liqfield.book.walls import Flip, Layering, WallEnd, WallFact
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallFact
 from liqfield.model.analytics import FlowEvent, FlowEventKind, WallState, WallView
 
 SECOND_NS = 1_000_000_000

@@ -12,19 +12,16 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
-from liqfield.book.ladder import ASK, BID, Ladder
+from liqfield.book.ladder import Ladder
 from liqfield.cascade.push import PushDetector
 from liqfield.cascade.tracker import CascadeSettings, CascadeTracker, Fuel, Surroundings
 from liqfield.density.clusters import ClusterSettings, find_clusters
-from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
+from liqfield.engine.venue_flow import InstrumentFlow
+from liqfield.flow.absorption import AbsorptionSettings
 from liqfield.flow.cvd import DayDelta, divergence
-from liqfield.flow.footprint import FootprintBuilder
+from liqfield.flow.footprint import FootprintBuilder, stacked_events
 from liqfield.flow.imbalance import (
-    LEVELS,
-    LevelImbalance,
-    TouchImbalance,
     microprice,
     queue_imbalance,
 )
@@ -35,7 +32,6 @@ from liqfield.model.analytics import (
     FlowEvent,
     FlowEventKind,
     FlowView,
-    FootprintBar,
     VenueFlow,
 )
 from liqfield.model.estimates import LONG, SHORT, Cluster, LiquidationDensity
@@ -47,8 +43,7 @@ from liqfield.model.words import usd_words
 S = 1_000_000_000
 WINDOW_S = 10  # of the impact fits
 BAR_NS = 300 * S
-NEAR = 0.001  # depth near the touch: within 10 bp
-QUOTES_GONE_NS = 5 * S  # without a quote for so long the book stands in for them
+BATCH = 64  # trades that wait at most
 EVENTS = 500
 MAP_NS = 30 * S
 CLUSTER_SHARE = 0.002  # of open interest: a smaller one is no fuel
@@ -64,81 +59,6 @@ class FlowSettings(msgspec.Struct, frozen=True):
     absorption: AbsorptionSettings = AbsorptionSettings()
     cascade: CascadeSettings = CascadeSettings()
     cluster_reach: float = 0.05
-
-
-class InstrumentFlow:
-    """Readings of one instrument."""
-
-    def __init__(self, instrument: Instrument, settings: FlowSettings) -> None:
-        self.instrument = instrument
-        self.touch = TouchImbalance()
-        self.levels = LevelImbalance()
-        self.best_ticks = np.zeros((2, LEVELS), np.int64)  # what `levels` reads: bids, asks
-        self.best_coins = np.zeros((2, LEVELS))
-        self.absorption = AbsorptionDetector(
-            instrument.venue, instrument.tick_usd, settings.absorption
-        )
-        self.of_touch, self.of_levels, self.of_trades = (RollingImpact() for _ in range(3))
-        self.ofi: float | None = None  # of the last whole window
-        self.ofi_multi: float | None = None
-        self.quoted_ns = 0
-        self.net = self.gross = 0.0  # aggressive base coins of the running second
-        self.window_net = 0.0
-        self.window_mid = 0.0  # at the window's start; 0 = unknown
-        self.second_mid = 0.0
-        self.open_interest = 0.0
-        self.trade_impact: float | None = None  # USD per base coin of net aggressive flow
-
-    def close_window(self) -> tuple[float, float, float] | None:
-        """(OFI, net trades, move in USD) of the window that ends; None while prices are unknown."""
-        net, self.window_net = self.window_net, 0.0
-        ofi, by_level = self.touch.close(), self.levels.close()
-        before, mid = self.window_mid, self.touch.mid
-        self.window_mid = mid
-        if before <= 0.0 or mid <= 0.0:
-            self.ofi = self.ofi_multi = None
-            return None
-        multi = float(by_level @ self.levels.weights)
-        move = mid - before
-        self.ofi, self.ofi_multi = ofi, multi
-        self.of_touch.add(ofi, move)
-        self.of_levels.add(multi, move)
-        self.of_trades.add(net, move)
-        fit = self.of_trades.fit()
-        self.trade_impact = fit.beta if fit is not None else None
-        return ofi, net, move
-
-    def near_depth(self, ladder: Ladder | None) -> tuple[float, float]:
-        """USD resting within 10 bp of the best bid and ask; 0 where there is no book."""
-        if ladder is None or ladder.best_bid is None or ladder.best_ask is None:
-            return 0.0, 0.0
-        bid, ask, unit = ladder.best_bid, ladder.best_ask, self.instrument.tick_usd
-        bids = ladder.between(BID, bid - math.floor(bid * NEAR), bid + 1)[1].sum()
-        asks = ladder.between(ASK, ask, ask + math.floor(ask * NEAR) + 1)[1].sum()
-        return float(bids) * bid * unit, float(asks) * ask * unit
-
-    def reset_prices(self) -> None:
-        """Quotes or book were lost."""
-        self.touch.reset()
-        self.levels.reset()
-        self.absorption.reset()
-        self.window_mid = self.second_mid = 0.0
-
-    def row(self) -> VenueFlow:
-        fit = self.of_touch.fit()
-        t = self.touch
-        has_quote = t.mid > 0.0
-        return VenueFlow(
-            venue=self.instrument.venue,
-            ofi=self.ofi,
-            ofi_multi=self.ofi_multi,
-            beta=fit.beta if fit is not None else None,
-            beta_r2=fit.r2 if fit is not None else None,
-            queue_imbalance=queue_imbalance(t.bid_quantity, t.ask_quantity) if has_quote else None,
-            microprice=(
-                microprice(t.bid, t.bid_quantity, t.ask, t.ask_quantity) if has_quote else None
-            ),
-        )
 
 
 class FlowReadings:
@@ -163,55 +83,70 @@ class FlowReadings:
         self._lead, self._mid = "", 0.0  # the venue whose mid is shown, a second old at most
         self._impact: ImpactFit | None = None
         self._events: deque[FlowEvent] = deque(maxlen=EVENTS)
+        self._trades: list[Trade] = []  # not folded yet
+        self._cold: set[str] = set()  # instruments that did not trade yet
 
     def add(self, instrument: Instrument) -> None:
         """Follow an instrument, afresh if it was followed before."""
-        self.of[instrument.id] = InstrumentFlow(instrument, self.settings)
+        self._settle()
+        self.of[instrument.id] = InstrumentFlow(instrument, self.settings.absorption)
+        self._cold.add(instrument.id)
         self.footprint.coarsest_tick(instrument.tick_usd)
 
     def drop(self, instrument_id: str) -> None:
+        self._settle()
         self.of.pop(instrument_id, None)
+        self._cold.discard(instrument_id)
 
     # ---- facts --------------------------------------------------------------------------------
 
     def on_trade(self, trade: Trade) -> None:
-        flow = self.of[trade.instrument_id]
+        """Trades are folded many at a time, at the end of the second or before anyone looks."""
         # The clock follows event times as far as they are believed: a trade is never ahead of it.
-        at_ns = min(trade.event_ns, self.clock_ns)
-        price, quantity = trade.price, trade.quantity
-        signed = quantity if trade.aggressor is Aggressor.BUY else -quantity
-        flow.net += signed
-        flow.gross += quantity
-        flow.window_net += signed
-        # One venue's mid, so that the line does not swing between venues that differ by a tick.
-        self.delta.update(flow.instrument.venue, at_ns, self._mid or price, signed)
-        flow.absorption.on_trade(price, signed)
-        bar = self.footprint.update(at_ns, price, signed)
-        if bar is not None and bar.stacked:
-            self._note_stacked(bar)
+        if trade.event_ns > self.clock_ns:
+            trade = msgspec.structs.replace(trade, event_ns=self.clock_ns)
+        self._trades.append(trade)
+        if (self._cold and trade.instrument_id in self._cold) or len(self._trades) >= BATCH:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Fold the trades that wait, in their order. Quotes may overtake them or fall behind, but
+        for an instrument's first trade, which lays out the rows of its absorption."""
+        if not self._trades:
+            return
+        trades, self._trades = self._trades, []
+        if self._cold:
+            for flow in self.of.values():
+                flow.settle()
+        of, delta, footprint, mid = self.of, self.delta, self.footprint, self._mid
+        for trade in trades:
+            flow = of[trade.instrument_id]
+            at_ns, price, quantity = trade.event_ns, trade.price, trade.quantity
+            signed = quantity if trade.aggressor is Aggressor.BUY else -quantity
+            flow.net += signed
+            flow.gross += quantity
+            flow.window_net += signed
+            # One venue's mid, so that the line does not swing between venues a tick apart.
+            delta.update(flow.instrument.venue, at_ns, mid or price, signed)
+            flow.absorption.on_trade(price, signed)
+            bar = footprint.update(at_ns, price, signed)
+            if bar is not None:
+                self._events.extend(stacked_events(bar))
+        if self._cold:
+            self._cold = {key for key, flow in of.items() if not flow.absorption.has_rows}
 
     def on_quote(self, quote: BestQuote) -> None:
         flow = self.of[quote.instrument_id]
         flow.quoted_ns = self.clock_ns
-        bid, ask = quote.bid_price, quote.ask_price
-        flow.touch.update(bid, quote.bid_quantity, ask, quote.ask_quantity)
-        flow.absorption.on_top(bid, quote.bid_quantity, ask, quote.ask_quantity)
+        flow.top((quote.bid_price, quote.bid_quantity, quote.ask_price, quote.ask_quantity))
 
     def on_book(self, instrument_id: str, ladder: Ladder | None) -> None:
         """A book message was folded; None = the book is void."""
         flow = self.of[instrument_id]
         if ladder is None:
             flow.levels.reset()
-            return
-        ticks, coins = flow.best_ticks, flow.best_coins
-        ladder.best_levels(ticks, coins)
-        flow.levels.update(ticks, coins)
-        if self.clock_ns - flow.quoted_ns > QUOTES_GONE_NS and coins[:, 0].all():
-            unit = flow.instrument.tick_usd
-            bid, ask = (ticks[:, 0] * unit).tolist()
-            bid_quantity, ask_quantity = coins[:, 0].tolist()
-            flow.touch.update(bid, bid_quantity, ask, ask_quantity)
-            flow.absorption.on_top(bid, bid_quantity, ask, ask_quantity)
+        else:
+            flow.book(ladder, self.clock_ns)
 
     def on_open_interest(self, fact: OpenInterest) -> None:
         self.of[fact.instrument_id].open_interest = fact.quantity
@@ -226,10 +161,12 @@ class FlowReadings:
         flow = self.of.get(instrument_id)
         if flow is None:
             return
+        self._settle()
         kinds = set(gap.kinds)
         if not kinds or kinds & {"BestQuote", "BookDelta", "BookSnapshot"}:
             flow.reset_prices()
         elif "Trade" in kinds:
+            flow.settle()
             flow.absorption.reset()
 
     def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
@@ -246,6 +183,7 @@ class FlowReadings:
 
     def second(self, ladders: dict[str, Ladder | None]) -> None:
         """Close the second, once `clock_ns` reached `due_ns`; `ladders` by instrument id."""
+        self._settle()
         now = self.clock_ns // S
         elapsed = min(now - self._second, 3600) if self._second else 1
         is_window = now // WINDOW_S > self._second // WINDOW_S
@@ -255,6 +193,7 @@ class FlowReadings:
         moves: list[float] = []
         at_ns = now * S
         for key, flow in self.of.items():
+            flow.settle()
             for event in flow.absorption.second(at_ns, flow.trade_impact, elapsed):
                 if event.outcome != "running":
                     self._events.append(event)
@@ -335,28 +274,11 @@ class FlowReadings:
                 best = Fuel(distance, cluster.notional_usd)
         return best
 
-    def _note_stacked(self, bar: FootprintBar) -> None:
-        for row, sign in bar.stacked:
-            word = "buying" if sign > 0 else "selling"
-            self._events.append(
-                FlowEvent(
-                    at_ns=bar.end_ns,
-                    kind=FlowEventKind.STACKED_IMBALANCE,
-                    venue="all",
-                    price=row * bar.step,
-                    is_bid=None,
-                    notional_usd=0.0,
-                    score=float(sign),
-                    duration_s=(bar.end_ns - bar.start_ns) / 1e9,
-                    outcome="done",
-                    text=f"Stacked {word} from {row * bar.step:,.6g} up in one bar",
-                )
-            )
-
     # ---- readings -----------------------------------------------------------------------------
 
     def events(self) -> tuple[FlowEvent, ...]:
         """Finished and running ones, in order of their beginning."""
+        self._settle()
         running = [
             event for flow in self.of.values() for event in flow.absorption.running(self.clock_ns)
         ]
@@ -367,6 +289,7 @@ class FlowReadings:
 
     def view(self, now_ns: int, events: tuple[FlowEvent, ...], span_s: float = 3600.0) -> FlowView:
         """The Flow panel; `events` of book and flow, merged by the caller."""
+        self._settle()
         series = self.delta.get(max(now_ns, self.clock_ns), int(span_s * S))
         recent = slice(-DIVERGENCE_BUCKETS, None)
         price, cvd = series.price[recent], series.cvd[recent]
@@ -417,6 +340,7 @@ class FlowReadings:
 
     def digest(self) -> bytes:
         """Hash over what decides the future of these readings, as far as readers could tell."""
+        self._settle()
         sha = hashlib.sha256()
         sha.update(repr((self._second, self.price, self.ofi, self._impact)).encode())
         sha.update(repr(self.delta.totals()).encode())

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
+from liqfield.flow.imbalance import Top
 from liqfield.model.analytics import FlowEvent, FlowEventKind
 from liqfield.model.quantile import DecayedQuantile
 from liqfield.model.words import usd_words
@@ -42,14 +44,16 @@ class AbsorptionSettings(msgspec.Struct, frozen=True):
 class Second:
     """What happened in one second. Rows of price; base coins.
 
-    hit: [bid side, ask side] row -> aggressive volume; shown: row -> most displayed at the touch.
+    hit: [bid side, ask side] row -> aggressive volume; shown: row -> most displayed at the touch;
+    volumes: sums of `hit`, once it is over.
     """
 
-    __slots__ = ("high", "hit", "low", "shown")
+    __slots__ = ("high", "hit", "low", "shown", "volumes")
 
     def __init__(self) -> None:
         self.hit: tuple[dict[int, float], dict[int, float]] = ({}, {})
         self.shown: tuple[dict[int, float], dict[int, float]] = ({}, {})
+        self.volumes = (0.0, 0.0)
         self.low, self.high = math.inf, -math.inf
 
 
@@ -84,6 +88,11 @@ class AbsorptionDetector:
 
     # ---- facts --------------------------------------------------------------------------------
 
+    @property
+    def has_rows(self) -> bool:
+        """Rows are laid out by the first trade; tops before it are only remembered."""
+        return self._row_usd > 0.0
+
     def on_trade(self, price: float, signed: float) -> None:
         """signed: base coins, bought > 0. Sells hit the bid side (0), buys the ask side (1)."""
         if self._row_usd <= 0.0:
@@ -99,23 +108,32 @@ class AbsorptionDetector:
 
     def on_top(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
         """The best quotes now."""
-        touch, width = self._touch, self._row_usd
+        self.on_tops(((bid, bid_quantity, ask, ask_quantity),))
+
+    def on_tops(self, tops: Sequence[Top]) -> None:
+        """`on_top` for many in a row, at least one."""
+        touch, width, rows = self._touch, self._row_usd, self._touch_rows
         if width <= 0.0:
-            touch[0], touch[1] = bid, ask
+            touch[0], _, touch[1], _ = tops[-1]
             return
-        rows = self._touch_rows
-        # Most quotes change sizes alone.
-        if bid != touch[0] or rows[0] < 0:
-            touch[0] = bid
-            rows[0] = math.floor(bid / width + 1e-9)
-        if ask != touch[1] or rows[1] < 0:
-            touch[1] = ask
-            rows[1] = math.floor(ask / width + 1e-9)
         bids, asks = self._now.shown
-        if bid_quantity > bids.get(rows[0], 0.0):
-            bids[rows[0]] = bid_quantity
-        if ask_quantity > asks.get(rows[1], 0.0):
-            asks[rows[1]] = ask_quantity
+        old_bid, old_ask = touch
+        bid_row, ask_row = rows
+        most_bid, most_ask = bids.get(bid_row, 0.0), asks.get(ask_row, 0.0)
+        # Most quotes change sizes alone.
+        for bid, bid_quantity, ask, ask_quantity in tops:
+            if bid != old_bid or bid_row < 0:
+                old_bid, bid_row = bid, math.floor(bid / width + 1e-9)
+                most_bid = bids.get(bid_row, 0.0)
+            if ask != old_ask or ask_row < 0:
+                old_ask, ask_row = ask, math.floor(ask / width + 1e-9)
+                most_ask = asks.get(ask_row, 0.0)
+            if bid_quantity > most_bid:
+                bids[bid_row] = most_bid = bid_quantity
+            if ask_quantity > most_ask:
+                asks[ask_row] = most_ask = ask_quantity
+        touch[0], touch[1] = old_bid, old_ask
+        rows[0], rows[1] = bid_row, ask_row
 
     def reset(self) -> None:
         """After a loss of trades or quotes: what was seen of the window says nothing any more."""
@@ -133,17 +151,14 @@ class AbsorptionDetector:
         all that a level may give way. elapsed: seconds since the last call; silent seconds move
         the window on.
         """
-        self._seconds.append(self._now)
+        ended = self._now
+        ended.volumes = sum(ended.hit[0].values()), sum(ended.hit[1].values())
+        self._seconds.append(ended)
         for _ in range(min(elapsed - 1, self.settings.window_s)):
             self._seconds.append(Second())
-        ended = self._now
         self._now = Second()
         events: list[FlowEvent] = []
-        volumes = [0.0, 0.0]
-        for second in self._seconds:
-            for side in (0, 1):
-                if second.hit[side]:
-                    volumes[side] += sum(second.hit[side].values())
+        volumes = [sum([second.volumes[side] for second in self._seconds]) for side in (0, 1)]
         for side in (0, 1):
             standing = self._standing[side]
             if standing is not None:

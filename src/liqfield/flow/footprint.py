@@ -12,7 +12,7 @@ from collections import deque
 import msgspec
 import numpy as np
 
-from liqfield.model.analytics import FootprintBar
+from liqfield.model.analytics import FlowEvent, FlowEventKind, FootprintBar
 from liqfield.model.events import FloatArray, IntArray
 
 
@@ -166,3 +166,23 @@ def _value_area(total: FloatArray, poc: int, share: float) -> tuple[int, int]:
             low -= 1
             inside += under
     return low, high
+
+
+def stacked_events(bar: FootprintBar) -> list[FlowEvent]:
+    """A closed bar's stacked imbalances."""
+    return [
+        FlowEvent(
+            at_ns=bar.end_ns,
+            kind=FlowEventKind.STACKED_IMBALANCE,
+            venue="all",
+            price=row * bar.step,
+            is_bid=None,
+            notional_usd=0.0,
+            score=float(sign),
+            duration_s=(bar.end_ns - bar.start_ns) / 1e9,
+            outcome="done",
+            text=f"Stacked {'buying' if sign > 0 else 'selling'} from {row * bar.step:,.6g} up "
+            "in one bar",
+        )
+        for row, sign in bar.stacked
+    ]

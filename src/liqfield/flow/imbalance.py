@@ -9,12 +9,17 @@ windows, its weights scaled to sum to one, so that the unit stays base coins.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeAlias
+
 import numpy as np
 
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import kernel
+from liqfield.model.jit import direct, kernel
 
 LEVELS = 5
+# Best bid and what rests there, best ask and what rests there: USD, base coins.
+Top: TypeAlias = tuple[float, float, float, float]
 
 
 def queue_imbalance(bid_quantity: float, ask_quantity: float) -> float:
@@ -39,21 +44,29 @@ class TouchImbalance:
 
     def update(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
         """The best quotes now; a price that is not positive is no quote."""
-        if bid <= 0.0 or ask <= 0.0:
-            return
-        if self.bid > 0.0:
-            e = 0.0
-            if bid >= self.bid:
-                e += bid_quantity
-            if bid <= self.bid:
-                e -= self.bid_quantity
-            if ask <= self.ask:
-                e -= ask_quantity
-            if ask >= self.ask:
-                e += self.ask_quantity
-            self.ofi += e
-        self.bid, self.ask = bid, ask
-        self.bid_quantity, self.ask_quantity = bid_quantity, ask_quantity
+        self.fold(((bid, bid_quantity, ask, ask_quantity),))
+
+    def fold(self, tops: Iterable[Top]) -> None:
+        """`update` for many in a row."""
+        ofi, old_bid, old_ask = self.ofi, self.bid, self.ask
+        old_bids, old_asks = self.bid_quantity, self.ask_quantity
+        for bid, bids, ask, asks in tops:
+            if bid <= 0.0 or ask <= 0.0:
+                continue
+            if old_bid > 0.0:
+                e = 0.0
+                if bid >= old_bid:
+                    e += bids
+                if bid <= old_bid:
+                    e -= old_bids
+                if ask <= old_ask:
+                    e -= asks
+                if ask >= old_ask:
+                    e += old_asks
+                ofi += e
+            old_bid, old_bids, old_ask, old_asks = bid, bids, ask, asks
+        self.ofi, self.bid, self.ask = ofi, old_bid, old_ask
+        self.bid_quantity, self.ask_quantity = old_bids, old_asks
 
     @property
     def mid(self) -> float:
@@ -107,6 +120,8 @@ class LevelImbalance:
         self._is_fresh = True
         self._old_ticks = np.zeros((2, LEVELS), np.int64)
         self._old = np.zeros((2, LEVELS))
+        old = self._old_ticks, self._old
+        self._add = direct(add_levels, *old, *old, self.ofi)
 
     def update(self, ticks: IntArray, quantity: FloatArray) -> None:
         """The best levels after a book message, as `add_levels` takes them."""
@@ -114,7 +129,7 @@ class LevelImbalance:
             self._old_ticks[:], self._old[:] = ticks, quantity
             self._is_fresh = False
             return
-        add_levels(ticks, quantity, self._old_ticks, self._old, self.ofi)
+        self._add(ticks, quantity, self._old_ticks, self._old, self.ofi)
 
     def close(self) -> FloatArray:
         """End the window: OFI by level. The weights are refitted over the recent windows."""

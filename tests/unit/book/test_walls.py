@@ -10,7 +10,7 @@ import pytest
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
 from liqfield.book.views import flow_event, wall_views
-from liqfield.book.walls import Flip, Layering, WallEnd, WallSettings
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallSettings
 from liqfield.model.analytics import FlowEventKind, WallState
 from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, Gap
 from liqfield.model.sides import BookRule, GapReason

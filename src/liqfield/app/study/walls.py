@@ -27,7 +27,7 @@ from cyclopts import App, Parameter
 from liqfield.app.study.lab_events import RULES, LabEvents
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
-from liqfield.book.walls import WallEnd, WallSettings
+from liqfield.book.wall_facts import WallEnd, WallSettings
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import demo_spec
 from liqfield.lab.market_types import AgentEvent

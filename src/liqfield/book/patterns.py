@@ -1,0 +1,94 @@
+"""What pulled walls tell together: layers of equal orders, and flips into aggression. Never judged:
+intent is not visible."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+
+from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
+
+AGGRESSION_S = 64
+
+
+class PulledPatterns:
+    """Of one book. `aggress` with every trade, `pulled` with every wall that was pulled."""
+
+    def __init__(self, settings: WallSettings) -> None:
+        self.settings = settings
+        self._ended: deque[WallEnd] = deque(maxlen=32)
+        self._waiting: deque[WallEnd] = deque(maxlen=64)  # may turn out to be a flip
+        self._flip_ns: tuple[deque[int], deque[int]] = (deque(maxlen=64), deque(maxlen=64))
+        # Coins bought [1] and sold [0] by second.
+        self._aggression = ([0.0] * AGGRESSION_S, [0.0] * AGGRESSION_S)
+        self._second = 0
+
+    def aggress(self, is_buy: int, quantity: float, at_ns: int) -> None:
+        """Volume by aggressor and second, for flips."""
+        second = at_ns // SECOND_NS
+        if second > self._second:  # what was there a minute ago is over
+            for gone in range(self._second + 1, min(second, self._second + AGGRESSION_S) + 1):
+                for flow in self._aggression:
+                    flow[gone % AGGRESSION_S] = 0.0
+            self._second = second
+        if second > self._second - AGGRESSION_S:
+            self._aggression[is_buy][second % AGGRESSION_S] += quantity
+
+    def pulled(self, end: WallEnd) -> list[WallFact]:
+        """Do the last pulled walls, this one included, form a layer?"""
+        chosen = self.settings
+        self._waiting.append(end)
+        self._ended.append(end)
+        like = [
+            other
+            for other in self._ended
+            if other.is_ask == end.is_ask
+            and abs(other.peak / end.peak - 1.0) <= chosen.layer_size
+            and abs(other.born_ns - end.born_ns) <= chosen.layer_ns
+            and abs(other.ended_ns - end.ended_ns) <= chosen.layer_ns
+            and abs(other.tick / end.tick - 1.0) <= chosen.layer_span
+        ]
+        if len(like) < chosen.layer_count:
+            return []
+        for other in like:
+            self._ended.remove(other)
+        return [
+            Layering(
+                end.ended_ns,
+                end.is_ask,
+                tuple(sorted(other.tick for other in like)),
+                sum(other.peak for other in like),
+                (end.ended_ns - min(other.born_ns for other in like)) / SECOND_NS,
+            )
+        ]
+
+    def due(self, now_ns: int) -> list[WallFact]:
+        """Flips whose time has come."""
+        facts: list[WallFact] = []
+        while self._waiting and now_ns - self._waiting[0].ended_ns >= self.settings.flip_ns:
+            facts += self._flip(self._waiting.popleft())
+        return facts
+
+    def digest(self) -> bytes:
+        """Hash over all that decides what comes."""
+        sha = hashlib.sha256()
+        for end in (*self._ended, *self._waiting, *self._flip_ns[0], *self._flip_ns[1]):
+            sha.update(repr(end).encode())
+        sha.update(repr((self._second, self._aggression)).encode())
+        return sha.digest()
+
+    def _flip(self, end: WallEnd) -> list[WallFact]:
+        """Bids pulled and sold into, or asks pulled and bought from, within two seconds."""
+        chosen = self.settings
+        span = chosen.flip_ns // SECOND_NS
+        middle = end.ended_ns // SECOND_NS
+        seconds = [s for s in range(middle - span, middle + span + 1) if s <= self._second]
+        flow = self._aggression[end.is_ask]
+        within = sum(flow[s % AGGRESSION_S] for s in seconds)
+        pace = sum(flow) / AGGRESSION_S * len(seconds)
+        if within < chosen.flip_times * pace or within < 0.25 * end.peak:
+            return []
+        times = self._flip_ns[end.is_ask]
+        times.append(end.ended_ns)
+        count = sum(end.ended_ns - t <= 600 * SECOND_NS for t in times)
+        return [Flip(end.ended_ns, end.is_ask, end.tick, end.peak, within, count)]

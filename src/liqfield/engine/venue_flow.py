@@ -1,0 +1,131 @@
+"""Flow readings of one instrument: touch, levels, absorption, impact, depth near the touch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from liqfield.book.ladder import ASK, BID, Ladder
+from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
+from liqfield.flow.imbalance import (
+    LEVELS,
+    LevelImbalance,
+    Top,
+    TouchImbalance,
+    microprice,
+    queue_imbalance,
+)
+from liqfield.flow.impact import RollingImpact
+from liqfield.model.analytics import VenueFlow
+from liqfield.model.instrument import Instrument
+
+NEAR = 0.001  # depth near the touch: within 10 bp
+QUOTES_GONE_NS = 5_000_000_000  # without a quote for so long the book stands in for them
+BATCH = 32  # quotes folded at once: a second of them at once would be felt
+
+
+class InstrumentFlow:
+    """Readings of one instrument."""
+
+    def __init__(self, instrument: Instrument, settings: AbsorptionSettings) -> None:
+        self.instrument = instrument
+        self._touch = TouchImbalance()
+        self._tops: list[Top] = []  # not folded yet
+        self.levels = LevelImbalance()
+        self._best_ticks = np.zeros((2, LEVELS), np.int64)  # what `levels` reads: bids, asks
+        self._best_coins = np.zeros((2, LEVELS))
+        self.absorption = AbsorptionDetector(instrument.venue, instrument.tick_usd, settings)
+        self.of_touch, self.of_levels, self.of_trades = (RollingImpact() for _ in range(3))
+        self.ofi: float | None = None  # of the last whole window
+        self.ofi_multi: float | None = None
+        self.quoted_ns = 0
+        self.net = self.gross = 0.0  # aggressive base coins of the running second
+        self.window_net = 0.0
+        self.window_mid = 0.0  # at the window's start; 0 = unknown
+        self.second_mid = 0.0
+        self.open_interest = 0.0
+        self.trade_impact: float | None = None  # USD per base coin of net aggressive flow
+
+    @property
+    def touch(self) -> TouchImbalance:
+        """The touch with every quote so far."""
+        self.settle()
+        return self._touch
+
+    def top(self, top: Top) -> None:
+        """The best quotes now; they are folded some at a time, which is all the same to readers."""
+        self._tops.append(top)
+        if len(self._tops) >= BATCH:
+            self.settle()
+
+    def settle(self) -> None:
+        """Fold the quotes that wait."""
+        if self._tops:
+            tops, self._tops = self._tops, []
+            self._touch.fold(tops)
+            self.absorption.on_tops(tops)
+
+    def book(self, ladder: Ladder, now_ns: int) -> None:
+        """A book message was folded."""
+        ticks, coins = self._best_ticks, self._best_coins
+        ladder.best_levels(ticks, coins)
+        self.levels.update(ticks, coins)
+        if now_ns - self.quoted_ns > QUOTES_GONE_NS:
+            bid_coins, ask_coins = coins[:, 0].tolist()
+            if bid_coins and ask_coins:
+                bid, ask = ticks[:, 0].tolist()
+                unit = self.instrument.tick_usd
+                self.top((bid * unit, bid_coins, ask * unit, ask_coins))
+
+    def close_window(self) -> tuple[float, float, float] | None:
+        """(OFI, net trades, move in USD) of the window that ends; None while prices are unknown."""
+        net, self.window_net = self.window_net, 0.0
+        ofi, by_level = self.touch.close(), self.levels.close()
+        before, mid = self.window_mid, self.touch.mid
+        self.window_mid = mid
+        if before <= 0.0 or mid <= 0.0:
+            self.ofi = self.ofi_multi = None
+            return None
+        multi = float(by_level @ self.levels.weights)
+        move = mid - before
+        self.ofi, self.ofi_multi = ofi, multi
+        self.of_touch.add(ofi, move)
+        self.of_levels.add(multi, move)
+        self.of_trades.add(net, move)
+        fit = self.of_trades.fit()
+        self.trade_impact = fit.beta if fit is not None else None
+        return ofi, net, move
+
+    def near_depth(self, ladder: Ladder | None) -> tuple[float, float]:
+        """USD resting within 10 bp of the best bid and ask; 0 where there is no book."""
+        if ladder is None or ladder.best_bid is None or ladder.best_ask is None:
+            return 0.0, 0.0
+        bid, ask, unit = ladder.best_bid, ladder.best_ask, self.instrument.tick_usd
+        bids = ladder.resting(BID, bid - math.floor(bid * NEAR), bid + 1)
+        asks = ladder.resting(ASK, ask, ask + math.floor(ask * NEAR) + 1)
+        return bids * bid * unit, asks * ask * unit
+
+    def reset_prices(self) -> None:
+        """Quotes or book were lost."""
+        self._tops.clear()
+        self._touch.reset()
+        self.levels.reset()
+        self.absorption.reset()
+        self.window_mid = self.second_mid = 0.0
+
+    def row(self) -> VenueFlow:
+        fit = self.of_touch.fit()
+        t = self.touch
+        has_quote = t.mid > 0.0
+        return VenueFlow(
+            venue=self.instrument.venue,
+            ofi=self.ofi,
+            ofi_multi=self.ofi_multi,
+            beta=fit.beta if fit is not None else None,
+            beta_r2=fit.r2 if fit is not None else None,
+            queue_imbalance=queue_imbalance(t.bid_quantity, t.ask_quantity) if has_quote else None,
+            microprice=(
+                microprice(t.bid, t.bid_quantity, t.ask, t.ask_quantity) if has_quote else None
+            ),
+        )
