@@ -154,7 +154,7 @@ def test_a_measured_law_survives_a_restart() -> None:
             estimator.update(OpenInterest(BTC.id, at, at, 50.0))
     assert one.digest() == other.digest()
     fresh = laws.class_shares(LeverageLaw(), 125.0)
-    assert np.abs(one.shares - fresh).sum() > 0.1
+    assert np.abs(one.law.shares - fresh).sum() > 0.1
 
 
 def test_law_error_is_common_to_a_band_and_wider_where_nothing_was_swept() -> None:
