@@ -125,20 +125,19 @@ def _through_engine(events: Sequence[MarketEvent]) -> None:
 
 def rows(*, quick: bool = False) -> list[Row]:
     days, seconds, rounds = (1, 600, 1) if quick else (30, DAY_S, 3)
-    past = backfill(days)
-    _fold(past[:200])
-    _through_engine(past[:200])
+    events = backfill(days)
+    _fold(events[:200])
+    _through_engine(events[:200])
     name = f"{days} days of 5-minute back-fill, 4 venues"
     made = [
-        row(name, _seconds(lambda: _fold(past), rounds), "s", BACKFILL_S),
+        row(name, _seconds(lambda: _fold(events), rounds), "s", BACKFILL_S),
         row(
             f"{name}, with the engine and a column every 5 minutes",
-            _seconds(lambda: _through_engine(past), rounds),
+            _seconds(lambda: _through_engine(events), rounds),
             "s",
             BACKFILL_S,
         ),
     ]
-    del past
     day = day_of_seconds(seconds)
     _fold(day[:1000])
     spent = _seconds(lambda: _fold(day), rounds)

@@ -13,11 +13,9 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from liqfield.density import kernels
 from liqfield.density import law as laws
-from liqfield.density.fit import law_variance
 from liqfield.density.flow import FlowBuffer, MovePath
-from liqfield.density.intervals import gamma_interval
+from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
 from liqfield.density.marks import MARK_JUMP, MarkGuard
 from liqfield.density.openings import OpeningLaw, Told
@@ -271,9 +269,8 @@ class DensityEstimator:
             and math.log(high) / w - 0.5 - first < state.top[1]
         ):
             return
-        swept, born = np.zeros((2, laws.CLASSES)), np.zeros((2, laws.CLASSES))
-        state.sweep(low, high, swept, born)
-        self.level.sweep(swept * self.unit_usd, born * self.unit_usd)
+        longs, shorts = state.sweep(low, high, *self.level.open, self.unit_usd)
+        self.level.swept += (longs * self.unit_usd, shorts * self.unit_usd)
 
     def _stop_out(self, low: float, high: float) -> None:
         """Positions near their level leave when the mark makes a new worst for their side."""
@@ -308,7 +305,7 @@ class DensityEstimator:
         shares /= shares.sum()
         standing = self.law.standing(self._turnover, self._variance)
         weights = np.stack((standing, standing))
-        flow = (x + s.entry_spread * z, np.full(len(z), 0.5), shares)
+        flow = np.stack((x + s.entry_spread * z, shares, shares), axis=1)
         # Twice: what cannot stand on this side of the mark is drawn again.
         for _ in range(2):
             self.state.turn_over(
@@ -353,7 +350,7 @@ class DensityEstimator:
         )
         self._count_dead(dead)
         self.open_interest = quantity
-        turned = 0.5 * float(opened[0] + opened[1]) / quantity
+        turned = 0.5 * (opened[0] + opened[1]) / quantity
         self.trust.turnover(turned)
         self._relax(turned, x)
         self._marks.rest()
@@ -365,10 +362,15 @@ class DensityEstimator:
         opened, self._told_coins = coins - self._told_coins, coins
         return max(opened - max(delta, 0.0), 0.0)
 
-    def _count_dead(self, dead: FloatArray) -> None:
+    def _count_dead(self, dead: tuple[float, float]) -> None:
         """Opened and swept within one step: of unknown order, so half of it counts as swept."""
-        if dead.any():
-            spread = 0.5 * self.unit_usd * dead[:, None] * self.law.weights.mean(axis=0)[None, :]
+        if dead[0] > 0.0 or dead[1] > 0.0:
+            spread = (
+                0.5
+                * self.unit_usd
+                * np.array(dead)[:, None]
+                * self.law.weights.mean(axis=0)[None, :]
+            )
             self.level.sweep(spread, spread * self._hours())
 
     def _relax(self, turned: float, x: float) -> None:
@@ -400,11 +402,12 @@ class DensityEstimator:
         if abs(off) > state.grid.count // 16:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
-            hours = (self.clock_ns - self._score_ns) / HOUR_NS
-            masses = state.masses().sum(axis=0)
-            mean_rate = float(masses @ self.law.rates) / max(float(masses.sum()), 1e-300)
-            per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self.law.rates
-            self.level.interval(hours, self._hours(), self.law.shares, per_hour, self.law.kappa)
+            if self.level.has_news:
+                masses = state.masses().sum(axis=0)
+                mean_rate = float(masses @ self.law.rates) / max(float(masses.sum()), 1e-300)
+                per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self.law.rates
+                self.level.witness(self._hours(), self.law.shares, per_hour, self.law.kappa)
+            self.level.forget((self.clock_ns - self._score_ns) / HOUR_NS)
             self._score_ns = self.clock_ns
         if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:
             self._refit_ns = self.clock_ns
@@ -449,14 +452,13 @@ class DensityEstimator:
             return None
         state, s, unit = self.state, self.settings, self.unit_usd
         mass, born = state.read()
-        usd, age_s = np.empty(born.shape), np.empty(born.shape)
-        kernels.notional(mass, born, unit, self._hours(), usd, age_s)
         confidence, widen = self._judge(at_ns)
         relative = math.sqrt(s.spread**2 + widen**2)
         lump_usd = self.level.lump_usd(s.lump_usd)
         # In every bin: its own error, and the law's, which all venues and bins share in part.
-        unsure = np.sqrt(relative**2 + law_variance(mass, self.law.bands))
-        p10, p90 = gamma_interval(usd, unsure, lump_usd)
+        p10, p90, age_s = price_map(
+            mass, born, unit, self._hours(), relative, self.law.bands, lump_usd
+        )
         share = self.forced_shares()
         printed = share * self.level.visible()
         return LiquidationDensity(
@@ -554,9 +556,7 @@ class DensityEstimator:
             {
                 "plain": {name: getattr(self, name) for name in self._PLAIN},
                 "marks": self._marks.dump(),
-                "buys": list(self._flow.buys.items()),
-                "sells": list(self._flow.sells.items()),
-                "volume": self._flow.volume,
+                "flow": self._flow.dump(),
                 "path": self._path.points(),
                 "level": self.level.dump(),
                 "trust": self.trust.dump(),
@@ -571,9 +571,7 @@ class DensityEstimator:
         for name, value in data["plain"].items():
             setattr(self, name, value)
         self._marks.load(data["marks"])
-        self._flow.buys = {int(key): float(value) for key, value in data["buys"]}
-        self._flow.sells = {int(key): float(value) for key, value in data["sells"]}
-        self._flow.volume = data["volume"]
+        self._flow.load(data["flow"])
         self._path.load(data["path"])
         self.level.load(data["level"])
         self.trust.load(data["trust"])

@@ -9,7 +9,7 @@ import pytest
 
 from liqfield.density import law as laws
 from liqfield.density.estimator import DensityEstimator
-from liqfield.density.fit import band_covariance, law_variance, prior_covariance, share_covariance
+from liqfield.density.fit import band_covariance, prior_covariance, share_covariance
 from liqfield.density.measured import MOST_WEIGHT, STALE_NS, MeasuredBook, implied_leverage
 from liqfield.density.settings import DensitySettings, LeverageLaw
 from liqfield.engine.engine import Engine
@@ -22,6 +22,7 @@ from liqfield.model.events import (
     PositionSnapshot,
 )
 from liqfield.model.sides import BookRule, PositionSide
+from tests.reference.density import law_variance
 
 S = 1_000_000_000
 T0 = 1_790_000_000 * S
