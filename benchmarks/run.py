@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import density, engine, wire
+from benchmarks import density, engine, past, wire
 from benchmarks.rows import Row
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +35,7 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "wire": wire.rows,
     "engine": engine.rows,
     "density": density.rows,
+    "past": past.rows,
     "tiles": _tiles,
     "fanout": _fanout,
 }

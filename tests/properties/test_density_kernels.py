@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqfield.density import law as laws
+from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.settings import PRIOR_TIERS, LeverageLaw
 from liqfield.density.state import DensityState
 from liqfield.model.sides import ContractKind
-from tests.reference.density import SlowState
+from tests.reference.density import SlowState, law_variance
 
 WIDTH, BINS, PRICE = 0.004, 256, 1e4
 RATES = laws.maintenance_rates(PRIOR_TIERS, PRICE, 1e5, 1.5, 0.0, ContractKind.LINEAR)
@@ -32,8 +33,10 @@ step_st = st.tuples(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(step_st, min_size=1, max_size=5))
-def test_fast_equals_slow(rows: list[tuple[float, float, float, float, bool]]) -> None:
+@given(st.lists(step_st, min_size=1, max_size=5), st.floats(0.0, 4.0), st.sampled_from([0.0, 6e4]))
+def test_fast_equals_slow(
+    rows: list[tuple[float, float, float, float, bool]], spread: float, lump: float
+) -> None:
     fast, slow = DensityState(PRICE, WIDTH, BINS), SlowState(laws.CLASSES, BINS)
     first, quantity, x = fast.grid.first_bin, 1000.0, math.log(PRICE)
     counter = 0
@@ -53,7 +56,9 @@ def test_fast_equals_slow(rows: list[tuple[float, float, float, float, bool]]) -
         fast.sweep(low, high, swept, born)
         np.testing.assert_allclose(swept, slow.sweep(WIDTH, first, low, high), rtol=1e-4, atol=1e-5)
         delta = change * quantity
-        flow = (np.array([before, x]), np.array([buys, 1.0 - buys]), np.array([0.4, 0.6]))
+        flow = np.array(
+            [[before, 4.0 * buys, 4.0 * (1.0 - buys)], [x, 6.0 * (1.0 - buys), 6.0 * buys]]
+        )
         mark_bin = fast.grid.bin_of(math.exp(x))
         _, dead = fast.turn_over(
             flow, churn * quantity, delta, quantity + delta, EXITS, WEIGHTS, TABLE, math.exp(x), 0.0
@@ -70,7 +75,19 @@ def test_fast_equals_slow(rows: list[tuple[float, float, float, float, bool]]) -
         )
         np.testing.assert_allclose(fast.scale * fast.out, slow.out, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(fast.totals(), quantity, rtol=1e-9)
-    mass, _ = fast.read()
+        inside = np.arange(BINS) >= fast.span[:, :, :1]
+        inside &= np.arange(BINS) < fast.span[:, :, 1:]
+        assert not fast.raw[~inside].any()
+    mass, born = fast.read()
     for band in range(3):
         wanted = slow.mass[:, band == laws.CLASS_BAND].sum(axis=1)
         np.testing.assert_allclose(mass[:, band], wanted, rtol=1e-3, atol=1e-3)
+    bands = spread * np.array([[0.04, 0.01, 0.0], [0.01, 0.2, 0.1], [0.0, 0.1, 0.6]])
+    coins, unit = mass.copy(), 1e4
+    p10, p90, age_s = price_map(mass, born, unit, 3.0, 0.85, bands, lump)
+    np.testing.assert_allclose(mass, coins * unit)
+    usd = mass.sum(axis=1)
+    wanted_bounds = gamma_interval(usd, np.sqrt(0.85**2 + law_variance(mass, bands)), lump)
+    np.testing.assert_allclose((p10, p90), wanted_bounds, rtol=1e-7, atol=1e-9)
+    ages = (3.0 - born / np.maximum(usd / unit, 1e-300)) * 3600.0
+    np.testing.assert_allclose(age_s, np.where(usd > 0.0, ages, 0.0), atol=1e-3)

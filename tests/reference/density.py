@@ -21,7 +21,7 @@ class SlowState:
         self,
         table: FloatArray,
         counter: int,
-        flow: tuple[FloatArray, FloatArray, FloatArray],
+        flow: FloatArray,
         churn: float,
         delta: float,
         quantity: float,
@@ -52,8 +52,10 @@ class SlowState:
             else:
                 opens = quantity
             at = counter
-            for x, buys, share in zip(*flow, strict=True):
-                taker = buys if side == 0 else 1.0 - buys
+            volume = flow[:, 1:].sum()
+            for x, bought, sold in flow.tolist():
+                share = (bought + sold) / volume
+                taker = (bought if side == 0 else sold) / (bought + sold)
                 for c in range(classes):
                     law = taker * weights[0, c] + (1.0 - taker) * weights[1, c]
                     for half in range(2):
@@ -105,3 +107,14 @@ class SlowState:
                     self.mass[side, c, b] *= 1.0 - leave
         self.pending[side] += left
         return left
+
+
+def law_variance(mass: FloatArray, bands: FloatArray) -> FloatArray:
+    """float64[2, bins], relative variance of each bin's sum by the law alone.
+
+    mass: float64[2, 3, bins] by band; bands: from `band_covariance`.
+    """
+    total = mass.sum(axis=1)
+    share = mass / np.maximum(total, 1e-300)[:, None, :]
+    out: FloatArray = (share * np.matmul(bands, share)).sum(axis=1)
+    return np.maximum(out, 0.0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from liqfield.density import kernels
+from liqfield.density import readout
 from liqfield.model.errors import ModelError
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import FloatArray
@@ -44,7 +44,7 @@ def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | Non
     for d in sorted(densities, key=lambda d: d.instrument_id):
         ages = _NONE if d.age_s is None else d.age_s
         offset = _offset(d, shared.grid)
-        kernels.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
+        readout.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
         outside += d.outside_usd
         _add(d.p10, offset, low)
         _add(d.p90, offset, high)
@@ -86,7 +86,7 @@ def combine_columns(columns: Sequence[DensityColumn]) -> DensityColumn | None:
     mass, outside = np.zeros((2, 3, shared.grid.count)), np.zeros(2)
     for d in sorted(columns, key=lambda d: d.instrument_id):
         offset = _offset(d, shared.grid)
-        kernels.pool(
+        readout.pool(
             d.notional_usd, offset, _NONE, _NONE, _NONE, mass, _NONE, _NONE, _NONE, outside
         )
         outside += d.outside_usd

@@ -13,18 +13,12 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from liqfield.density import kernels
 from liqfield.density import law as laws
-from liqfield.density.fit import (
-    band_covariance,
-    fit_law,
-    law_variance,
-    prior_covariance,
-    share_covariance,
-)
 from liqfield.density.flow import FlowBuffer, MovePath
-from liqfield.density.intervals import gamma_interval
+from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
+from liqfield.density.marks import MARK_JUMP, MarkGuard
+from liqfield.density.openings import OpeningLaw, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.trust import Trust
@@ -51,25 +45,10 @@ MARK_STALE_NS = 600_000_000_000
 HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
 LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor of the mark
-MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
 MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
 OKX_FEE = 0.0005
-
-
-class Told(msgspec.Struct, frozen=True, eq=False):
-    """What only a simulator knows; a filter told this is the ceiling of its own form.
-
-    weights float64[2 taker maker, 40] shares of openings; rates float64[40] relative exit rates;
-    opened float64[n] coins opened a side since begin_ns, cumulative, every every_ns.
-    """
-
-    weights: FloatArray
-    rates: FloatArray
-    begin_ns: int
-    every_ns: int
-    opened: FloatArray
 
 
 class DensityEstimator:
@@ -84,15 +63,9 @@ class DensityEstimator:
     ) -> None:
         self.instrument = instrument
         self.settings = settings or DensitySettings()
-        # shares of openings by class in force: the prior's until prints have spoken
-        self.shares: FloatArray = laws.class_shares(self.settings.law, laws.top_leverage(tiers))
-        self._theta: FloatArray | None = None
-        self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
-        self.kappa = 1.0  # factor on the assumed churn
-        self.law_sd = self.settings.spread  # log error of the law along traversed bins
-        self._bands: FloatArray = np.zeros((3, 3))  # covariance of ln mass by leverage band
+        fee = OKX_FEE if instrument.venue == "okx" else 0.0
+        self.law = OpeningLaw(self.settings, instrument.kind, fee, tiers, told)
         self.clock_ns = 0
-        self.mark = 0.0
         self.open_interest = 0.0
         self.state: DensityState | None = None
         self.level = Level(
@@ -102,23 +75,15 @@ class DensityEstimator:
         )
         self.trust = Trust()
         self._counts_usd = instrument.kind is ContractKind.INVERSE
-        self._tiers = tiers
-        self._table_for: tuple[MarginTier, ...] = ()
-        self._distance: FloatArray = np.empty(0)
         self._flow = FlowBuffer(self.settings.bin_width)
         self._path = MovePath()
+        self._marks = MarkGuard()
         self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = 0
         self._oi_known = False
-        self._low = self._high = 0.0  # the mark's way since the last step
         self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
-        self._doubt: tuple[float, int] = (0.0, 0)  # an unconfirmed mark and how often it came
         self._funding = 0.0  # log-price that levels still have to move
         self._turnover = 0.5  # OI per day, slow average
         self._variance = 0.0009  # of log price per day, slow average
-        self._table: FloatArray = np.empty(0)
-        self._weights: FloatArray = np.empty(0)
-        self._reach: FloatArray = np.empty(0)
-        self._rates = laws.exit_rates(self.settings.law) if told is None else told.rates
         self._told = told
         self._told_coins = 0.0
         self._handlers: dict[type, Callable[..., None]] = {
@@ -130,6 +95,16 @@ class DensityEstimator:
             FundingRate: self._on_funding,
             TierTable: self._on_tiers,
         }
+
+    @property
+    def mark(self) -> float:
+        """The believed mark, USD a coin; 0 before the first."""
+        return self._marks.mark
+
+    @property
+    def kappa(self) -> float:
+        """Factor on the assumed churn."""
+        return self.law.kappa
 
     # ---- units --------------------------------------------------------------------------------
 
@@ -172,11 +147,11 @@ class DensityEstimator:
         ):
             return
         self._advance(event.event_ns, event.received_ns)
-        if self.mark and abs(math.log(event.price / self.mark)) > MARK_JUMP:
-            self.trust.outlier(self.clock_ns, "trade price")
-        else:
+        if self._marks.believes(event.price):
             units = self._units(event.quantity, event.price)
             self._flow.trade(event.price, units, event.aggressor is Aggressor.BUY)
+        else:
+            self.trust.outlier(self.clock_ns, "trade price")
         if self.clock_ns - self._mark_ns > MARK_STALE_NS:
             self._take_mark(event.price, event.price, event.price)
             self.trust.borrowed_mark(self.clock_ns)
@@ -268,38 +243,20 @@ class DensityEstimator:
         self._funding += event.rate
 
     def _on_tiers(self, event: TierTable) -> None:
-        if event.tiers and event.tiers != self._tiers:
-            before, self._tiers = laws.top_leverage(self._tiers), event.tiers
+        if event.tiers and event.tiers != self.law.tiers:
             self.trust.has_tiers = True
-            after = laws.top_leverage(event.tiers)
-            if after != before and self.level.prints == 0 and self._told is None:
-                self.shares = laws.class_shares(self.settings.law, after)
+            self.law.take_tiers(event.tiers, is_fitted=self.level.prints > 0)
             if self.mark:
-                self._make_law()
+                self.law.prepare(self.mark)
 
     # ---- the mark -----------------------------------------------------------------------------
 
     def _take_mark(self, low: float, high: float, close: float) -> None:
-        if self.mark and abs(math.log(close / self.mark)) > MARK_JUMP:
-            doubted, times = self._doubt
-            near = doubted > 0.0 and abs(math.log(close / doubted)) < MARK_JUMP / 2
-            self._doubt = (close, times + 1 if near else 1)
-            if self._doubt[1] < 3:
-                self.trust.outlier(self.clock_ns, "mark price")
-                return
-            low, high = min(low, close), max(high, close)
-        self._doubt = (0.0, 0)
-        if self.mark:
-            # A wick that no close confirms and that is far out is an outlier too.
-            low = max(low, min(close, self.mark) * math.exp(-2.0 * MARK_JUMP))
-            high = min(high, max(close, self.mark) * math.exp(2.0 * MARK_JUMP))
-        self.mark = close
-        low, high = min(low, close), max(high, close)
-        self._low = min(self._low, low) if self._low else low
-        self._high = max(self._high, high)
-        if self.state is None:
-            return
-        self._sweep(low, high)
+        path = self._marks.take(low, high, close)
+        if path is None:
+            self.trust.outlier(self.clock_ns, "mark price")
+        elif self.state is not None:
+            self._sweep(*path)
 
     def _sweep(self, low: float, high: float) -> None:
         state = self.state
@@ -312,9 +269,8 @@ class DensityEstimator:
             and math.log(high) / w - 0.5 - first < state.top[1]
         ):
             return
-        swept, born = np.zeros((2, laws.CLASSES)), np.zeros((2, laws.CLASSES))
-        state.sweep(low, high, swept, born)
-        self.level.sweep(swept * self.unit_usd, born * self.unit_usd)
+        longs, shorts = state.sweep(low, high, *self.level.open, self.unit_usd)
+        self.level.swept += (longs * self.unit_usd, shorts * self.unit_usd)
 
     def _stop_out(self, low: float, high: float) -> None:
         """Positions near their level leave when the mark makes a new worst for their side."""
@@ -326,7 +282,7 @@ class DensityEstimator:
             moved = worst - x if side == 0 else x - worst
             if moved >= width:
                 edge = math.exp(x)
-                state.erode(side, edge, moved, self._reach, self.settings.stop_exponent)
+                state.erode(side, edge, moved, self.law.reach, self.settings.stop_exponent)
                 self._frontier[side] = x
 
     # ---- steps --------------------------------------------------------------------------------
@@ -337,55 +293,29 @@ class DensityEstimator:
         if self.clock_ns - self._step_ns >= self.settings.step_s * 1e9:
             self._step(self.open_interest)
 
-    def _make_table(self) -> None:
-        """Distances to liquidation: from the tiers, so only when these change."""
-        s = self.settings
-        fee = OKX_FEE if self.instrument.venue == "okx" else 0.0
-        kind = self.instrument.kind
-        rates = laws.maintenance_rates(
-            self._tiers, self.mark, s.size_median_usd, s.size_sigma, fee, kind
-        )
-        self._table = laws.distance_table(kind, rates)
-        finite = np.where(np.isfinite(self._table), np.abs(self._table), 3.0)
-        self._distance = finite.mean(axis=(0, 2))
-        self._reach = 0.5 * self._distance
-        self._table_for = self._tiers
-
-    def _make_law(self) -> None:
-        if self._table_for != self._tiers:
-            self._make_table()
-        if self._told is not None:
-            self._weights, self.shares = self._told.weights, self._told.weights.mean(axis=0)
-            return
-        tilt = self.settings.law.taker_tilt
-        self._weights = np.stack((laws.tilted(self.shares, tilt), laws.tilted(self.shares, -tilt)))
-
     def _begin(self, quantity: float) -> None:
         """First sight of the market: its open interest stands by the standing law."""
         s = self.settings
-        self._make_law()
+        self.law.prepare(self.mark)
         self.state = DensityState(self.mark, s.bin_width, s.bin_count)
         x = math.log(self.mark)
         self._frontier = [x, x]
         z = np.linspace(-2.5, 2.5, 41)
         shares = np.exp(-0.5 * z * z)
         shares /= shares.sum()
-        standing = laws.standing_shares(
-            self.shares, self._rates, self._distance, self._turnover, self._variance
-        )
+        standing = self.law.standing(self._turnover, self._variance)
         weights = np.stack((standing, standing))
-        flow = (x + s.entry_spread * z, np.full(len(z), 0.5), shares)
+        flow = np.stack((x + s.entry_spread * z, shares, shares), axis=1)
         # Twice: what cannot stand on this side of the mark is drawn again.
         for _ in range(2):
             self.state.turn_over(
-                flow, 0.0, 0.0, quantity, self._rates, weights, self._table, self.mark,
+                flow, 0.0, 0.0, quantity, self.law.rates, weights, self.law.table, self.mark,
                 self._hours(),
             )  # fmt: skip
         self.open_interest = quantity
-        prior = prior_covariance(s.forced_log_sd)
-        self._doubt_law(share_covariance(prior, self.shares))
+        self.law.doubt(self._near())
         self._step_ns = self._score_ns = self._refit_ns = self.clock_ns
-        self._low = self._high = self.mark
+        self._marks.rest()
         self._path.step(self.clock_ns, x, 0)
         self.trust.begun(self.clock_ns)
 
@@ -403,27 +333,27 @@ class DensityEstimator:
         before = self.open_interest
         volume = self._flow.volume
         churn = s.churn_volume * volume + s.churn_move * move * before
-        churn = min(self.kappa * churn, MAX_CHURN * before)
+        churn = min(self.law.kappa * churn, MAX_CHURN * before)
         delta = quantity - before
         if self._told is not None:
             churn = self._told_churn(self._told, delta)
         opened, dead = state.turn_over(
-            self._flow.take(self._low, self._high),
+            self._flow.take(self._marks.low, self._marks.high),
             churn,
             delta,
             quantity,
-            self._rates,
-            self._weights,
-            self._table,
+            self.law.rates,
+            self.law.weights,
+            self.law.table,
             self.mark,
             self._hours(),
         )
         self._count_dead(dead)
         self.open_interest = quantity
-        turned = 0.5 * float(opened[0] + opened[1]) / quantity
+        turned = 0.5 * (opened[0] + opened[1]) / quantity
         self.trust.turnover(turned)
         self._relax(turned, x)
-        self._low = self._high = self.mark
+        self._marks.rest()
         self._slow(dt_ns, move, turned)
 
     def _told_churn(self, told: Told, delta: float) -> float:
@@ -432,10 +362,15 @@ class DensityEstimator:
         opened, self._told_coins = coins - self._told_coins, coins
         return max(opened - max(delta, 0.0), 0.0)
 
-    def _count_dead(self, dead: FloatArray) -> None:
+    def _count_dead(self, dead: tuple[float, float]) -> None:
         """Opened and swept within one step: of unknown order, so half of it counts as swept."""
-        if dead.any():
-            spread = 0.5 * self.unit_usd * dead[:, None] * self._weights.mean(axis=0)[None, :]
+        if dead[0] > 0.0 or dead[1] > 0.0:
+            spread = (
+                0.5
+                * self.unit_usd
+                * np.array(dead)[:, None]
+                * self.law.weights.mean(axis=0)[None, :]
+            )
             self.level.sweep(spread, spread * self._hours())
 
     def _relax(self, turned: float, x: float) -> None:
@@ -467,60 +402,40 @@ class DensityEstimator:
         if abs(off) > state.grid.count // 16:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
-            hours = (self.clock_ns - self._score_ns) / HOUR_NS
-            masses = state.masses().sum(axis=0)
-            mean_rate = float(masses @ self._rates) / max(float(masses.sum()), 1e-300)
-            per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self._rates
-            self.level.interval(hours, self._hours(), self.shares, per_hour, self.kappa)
+            if self.level.has_news:
+                masses = state.masses().sum(axis=0)
+                mean_rate = float(masses @ self.law.rates) / max(float(masses.sum()), 1e-300)
+                per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self.law.rates
+                self.level.witness(self._hours(), self.law.shares, per_hour, self.law.kappa)
+            self.level.forget((self.clock_ns - self._score_ns) / HOUR_NS)
             self._score_ns = self.clock_ns
         if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:
             self._refit_ns = self.clock_ns
-            if self.settings.fit_law and self._told is None:
-                self._refit()
+            self._refit()
 
     def _refit(self) -> None:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
-        s = self.settings
-        prior = self._prior()
-        fit = fit_law(self.level.evidence, prior, s.forced_share, s.forced_log_sd, self._theta)
-        if fit is None:
-            if self._cross is not None:
-                self._adopt(prior)
-            return
-        self._theta = fit.theta
-        self.kappa, self.law_sd = fit.kappa, fit.log_sd
-        self._adopt(fit.shares)
-        self.level.rebase(fit.forced)
-        self._doubt_law(fit.covariance)
-
-    def _prior(self) -> FloatArray:
-        """Shares of openings before prints have spoken, float64[40]."""
-        prior = laws.class_shares(self.settings.law, laws.top_leverage(self._tiers))
-        if self._cross is None or not len(self._distance):
-            return prior
-        pace = (self._turnover, self._variance)
-        return laws.follow_cross(prior, *self._cross, self._rates, self._distance, *pace)
-
-    def _adopt(self, shares: FloatArray) -> None:
-        """Another law from now on; what stands is reweighted with it."""
         assert self.state is not None
-        ratio = shares / np.maximum(self.shares, 1e-12)
-        self.shares = shares
-        self._make_law()
-        self.state.reweigh(np.clip(ratio, 0.01, 100.0))
+        ratio, fit = self.law.refit(self.level.evidence, self._turnover, self._variance)
+        if ratio is None:
+            return
+        self.law.prepare(self.mark)
+        self.state.reweigh(ratio)
+        if fit is not None:
+            self.level.rebase(fit.forced)
+            self.law.doubt(self._near(), fit)
+
+    def _near(self) -> FloatArray:
+        """float64[40], coins that stand within reach of the mark."""
+        assert self.state is not None
+        reach = self.mark / LAW_REACH, self.mark * LAW_REACH
+        near: FloatArray = self.state.probe(*reach).sum(axis=0)
+        return near
 
     def learn_cross(self, standing: FloatArray, weight: float) -> None:
         """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
         (0..1); it is used from the next fit of the law."""
-        if standing.shape == (laws.LEVERAGES,) and np.isfinite(standing).all():
-            self._cross = (standing, min(max(weight, 0.0), 1.0))
-
-    def _doubt_law(self, covariance: FloatArray) -> None:
-        """Keep how unsure the law is of what stands within reach, by leverage band."""
-        if self.state is None or self._told is not None:
-            return
-        near = self.state.probe(self.mark / LAW_REACH, self.mark * LAW_REACH).sum(axis=0)
-        self._bands = band_covariance(covariance, near)
+        self.law.learn_cross(standing, weight)
 
     def _hours(self) -> float:
         # Hours since 2020: single precision keeps a few seconds.
@@ -537,14 +452,13 @@ class DensityEstimator:
             return None
         state, s, unit = self.state, self.settings, self.unit_usd
         mass, born = state.read()
-        usd, age_s = np.empty(born.shape), np.empty(born.shape)
-        kernels.notional(mass, born, unit, self._hours(), usd, age_s)
         confidence, widen = self._judge(at_ns)
         relative = math.sqrt(s.spread**2 + widen**2)
         lump_usd = self.level.lump_usd(s.lump_usd)
         # In every bin: its own error, and the law's, which all venues and bins share in part.
-        unsure = np.sqrt(relative**2 + law_variance(mass, self._bands))
-        p10, p90 = gamma_interval(usd, unsure, lump_usd)
+        p10, p90, age_s = price_map(
+            mass, born, unit, self._hours(), relative, self.law.bands, lump_usd
+        )
         share = self.forced_shares()
         printed = share * self.level.visible()
         return LiquidationDensity(
@@ -603,7 +517,7 @@ class DensityEstimator:
         """(mean, p10, p90) USD [2] that the feed would print if the mark covered [low, high]."""
         density_usd = self.would_sweep(low, high).sum(axis=1)
         mean = density_usd * self.forced_shares() * self.level.visible()
-        sd = math.hypot(self.settings.spread, self.law_sd)
+        sd = math.hypot(self.settings.spread, self.law.log_sd)
         p10, p90 = gamma_interval(mean, sd, self.level.lump_usd(self.settings.lump_usd))
         return mean, p10, p90
 
@@ -617,28 +531,23 @@ class DensityEstimator:
         """A hash of the whole state: equal runs have equal digests."""
         sha = hashlib.blake2b(digest_size=16)
         sha.update(repr((self.clock_ns, self.mark, self.open_interest, self._frontier)).encode())
-        sha.update(self.shares.tobytes() + repr(self.kappa).encode())
+        sha.update(self.law.shares.tobytes() + repr(self.law.kappa).encode())
         if self.state is not None:
             sha.update(self.state.digest())
         return sha.digest()
 
     _PLAIN = (
         "clock_ns",
-        "mark",
         "open_interest",
         "_mark_ns",
         "_step_ns",
         "_score_ns",
         "_refit_ns",
         "_oi_known",
-        "_low",
-        "_high",
         "_frontier",
         "_funding",
         "_turnover",
         "_variance",
-        "kappa",
-        "law_sd",
     )
 
     def checkpoint(self) -> bytes:
@@ -646,21 +555,13 @@ class DensityEstimator:
         return msgspec.msgpack.encode(
             {
                 "plain": {name: getattr(self, name) for name in self._PLAIN},
-                "doubt": list(self._doubt),
-                "buys": list(self._flow.buys.items()),
-                "sells": list(self._flow.sells.items()),
-                "volume": self._flow.volume,
+                "marks": self._marks.dump(),
+                "flow": self._flow.dump(),
                 "path": self._path.points(),
                 "level": self.level.dump(),
                 "trust": self.trust.dump(),
-                "shares": self.shares.tobytes(),
-                "theta": b"" if self._theta is None else self._theta.tobytes(),
-                "bands": self._bands.tobytes(),
-                "cross": None
-                if self._cross is None
-                else [self._cross[0].tobytes(), self._cross[1]],
+                "law": self.law.dump(),
                 "state": self.state.checkpoint() if self.state else b"",
-                "tiers": [list(msgspec.structs.astuple(tier)) for tier in self._tiers],
             }
         )
 
@@ -669,20 +570,13 @@ class DensityEstimator:
         data = msgspec.msgpack.decode(blob)
         for name, value in data["plain"].items():
             setattr(self, name, value)
-        self._doubt = (float(data["doubt"][0]), int(data["doubt"][1]))
-        self._flow.buys = {int(key): float(value) for key, value in data["buys"]}
-        self._flow.sells = {int(key): float(value) for key, value in data["sells"]}
-        self._flow.volume = data["volume"]
+        self._marks.load(data["marks"])
+        self._flow.load(data["flow"])
         self._path.load(data["path"])
         self.level.load(data["level"])
         self.trust.load(data["trust"])
-        self.shares = np.frombuffer(data["shares"]).copy()
-        self._theta = np.frombuffer(data["theta"]).copy() if data["theta"] else None
-        cross = data["cross"]
-        self._cross = None if cross is None else (np.frombuffer(cross[0]).copy(), float(cross[1]))
-        self._bands = np.frombuffer(data["bands"]).reshape(3, 3).copy()
-        self._tiers = tuple(MarginTier(*tier) for tier in data["tiers"])
+        self.law.load(data["law"])
         self.state = None
         if data["state"]:
-            self._make_law()
+            self.law.prepare(self.mark)
             self.state = DensityState.restore(data["state"])

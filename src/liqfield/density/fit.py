@@ -82,17 +82,6 @@ def band_covariance(covariance: FloatArray, masses: FloatArray) -> FloatArray:
     return out
 
 
-def law_variance(mass: FloatArray, bands: FloatArray) -> FloatArray:
-    """float64[2, bins], relative variance of each bin's sum by the law alone.
-
-    mass: float64[2, 3, bins] by band; bands: from `band_covariance`.
-    """
-    total = mass.sum(axis=1)
-    share = mass / np.maximum(total, 1e-300)[:, None, :]
-    out: FloatArray = (share * np.matmul(bands, share)).sum(axis=1)
-    return np.maximum(out, 0.0)
-
-
 def prior_covariance(forced_log_sd: float) -> FloatArray:
     """float64[43, 43] of ln shares [40], ln forced [2], ln kappa."""
     x = np.log(CLASS_LEVERAGE)

@@ -14,64 +14,80 @@ from liqfield.model.events import FloatArray
 
 MOVE_NS = 300_000_000_000  # churn is tied to moves over five minutes
 MAX_POINTS = 24
+WAY_POINTS = 9
 
 
 class FlowBuffer:
-    """Volume since the last step: bins of the lattice -> coins bought and sold by takers."""
+    """Volume since the last step: bins of the lattice -> coins that takers [bought, sold]."""
 
     def __init__(self, width: float) -> None:
         self._width = width
-        self.buys: dict[int, float] = {}
-        self.sells: dict[int, float] = {}
+        self._bins: dict[int, list[float]] = {}
         self.volume = 0.0
 
     def trade(self, price: float, quantity: float, is_buy: bool) -> None:
         """One execution, coins."""
         key = math.floor(math.log(price) / self._width)
-        book = self.buys if is_buy else self.sells
-        book[key] = book.get(key, 0.0) + quantity
+        pair = self._bins.get(key)
+        if pair is None:
+            pair = self._bins[key] = [0.0, 0.0]
+        pair[0 if is_buy else 1] += quantity
         self.volume += quantity
 
     def candle(self, low: float, high: float, buy: float, sell: float) -> None:
         """Volume of a candle, spread evenly in log-price over its range."""
         first = math.floor(math.log(low) / self._width)
         last = math.floor(math.log(high) / self._width)
-        stride = max(1, (last - first) // MAX_POINTS + 1)
-        keys = range(first, last + 1, stride)
+        keys = range(first, last + 1, max(1, (last - first) // MAX_POINTS + 1))
+        each_buy, each_sell = buy / len(keys), sell / len(keys)
         for key in keys:
-            self.buys[key] = self.buys.get(key, 0.0) + buy / len(keys)
-            self.sells[key] = self.sells.get(key, 0.0) + sell / len(keys)
+            pair = self._bins.get(key)
+            if pair is None:
+                self._bins[key] = [each_buy, each_sell]
+            else:
+                pair[0] += each_buy
+                pair[1] += each_sell
         self.volume += buy + sell
 
-    def take(self, low: float, high: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(log-prices[J], taker-buy share[J], volume share[J]); empties the buffer.
+    def take(self, low: float, high: float) -> FloatArray:
+        """float64[J, 3]: log-price and what takers bought and sold there; empties the buffer.
 
         Without any volume the openings are put evenly along the mark's way [low, high].
         """
-        keys = sorted(self.buys.keys() | self.sells.keys())
-        if not keys or self.volume <= 0.0:
-            points = np.linspace(math.log(low), math.log(high), 9 if high > low else 1)
+        if self.volume <= 0.0:
             self.clear()
-            n = len(points)
-            return points, np.full(n, 0.5), np.full(n, 1.0 / n)
-        buys = np.array([self.buys.get(key, 0.0) for key in keys])
-        sells = np.array([self.sells.get(key, 0.0) for key in keys])
-        x = (np.array(keys, dtype=float) + 0.5) * self._width
-        both = buys + sells
-        if len(keys) > 2 * MAX_POINTS:  # a long gap or a crash: merge neighbours
-            group = (np.arange(len(keys)) * MAX_POINTS) // len(keys)
-            weight = np.bincount(group, both)
-            keep = weight > 0.0
-            x = (np.bincount(group, both * x)[keep]) / weight[keep]
-            buys = np.bincount(group, buys)[keep]
-            both = weight[keep]
+            if high <= low:
+                return np.array([[math.log(low), 1.0, 1.0]])
+            way = np.ones((WAY_POINTS, 3))
+            way[:, 0] = np.linspace(math.log(low), math.log(high), WAY_POINTS)
+            return way
+        width = self._width
+        taken = np.array([((key + 0.5) * width, *self._bins[key]) for key in sorted(self._bins)])
         self.clear()
-        return x, buys / np.maximum(both, 1e-300), both / both.sum()
+        return taken if len(taken) <= 2 * MAX_POINTS else _merged(taken)
 
     def clear(self) -> None:
-        self.buys.clear()
-        self.sells.clear()
+        self._bins.clear()
         self.volume = 0.0
+
+    def dump(self) -> list[object]:
+        """Everything as plain data."""
+        return [self.volume, [[key, *pair] for key, pair in self._bins.items()]]
+
+    def load(self, data: tuple[float, list[tuple[int, float, float]]]) -> None:
+        """The inverse of `dump`."""
+        self.volume, rows = data
+        self._bins = {key: [bought, sold] for key, bought, sold in rows}
+
+
+def _merged(taken: FloatArray) -> FloatArray:
+    """A long gap or a crash: neighbours together, at their mean log-price, MAX_POINTS of them."""
+    group = (np.arange(len(taken)) * MAX_POINTS) // len(taken)
+    x, buys, sells = taken.T
+    bought, sold = np.bincount(group, buys), np.bincount(group, sells)
+    both = bought + sold
+    mean = np.bincount(group, (buys + sells) * x) / np.maximum(both, 1e-300)
+    return np.ascontiguousarray(np.stack((mean, bought, sold), axis=1)[both > 0.0])
 
 
 class MovePath:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from liqfield.density import kernels
+from liqfield.density import readout
 from liqfield.model.events import FloatArray
 
 # Quantiles 0.1 and 0.9 of a gamma variable of mean 1, by natural log of its shape (computed with an
@@ -50,7 +50,7 @@ Q90: FloatArray = np.array(
 )
 
 # The same lines between knots at equal steps, where the kernel finds its place by a division.
-_AT: FloatArray = np.arange(kernels.FIRST_KNOT, LOG_SHAPE[-1] + 0.1, kernels.KNOT_STEP)
+_AT: FloatArray = np.arange(readout.FIRST_KNOT, LOG_SHAPE[-1] + 0.1, readout.KNOT_STEP)
 _LOW: FloatArray = np.interp(_AT, LOG_SHAPE, Q10)
 _HIGH: FloatArray = np.interp(_AT, LOG_SHAPE, Q90)
 
@@ -62,8 +62,29 @@ def gamma_interval(
 
     mean and lump in USD. A mean of zero gives (0, 0).
     """
-    flat = np.ascontiguousarray(mean, dtype=np.float64).reshape(-1)
-    p10, p90 = np.empty_like(flat), np.empty_like(flat)
-    variance = np.broadcast_to(np.square(relative_sd), mean.shape).reshape(-1).astype(np.float64)
-    kernels.intervals(flat, variance, lump, _LOW, _HIGH, p10, p90)
-    return p10.reshape(mean.shape), p90.reshape(mean.shape)
+    variance = np.square(relative_sd) + lump / np.maximum(mean, 1e-300)
+    log_shape = -np.log(np.maximum(variance, 1e-12))
+    p10, p90 = np.interp(log_shape, LOG_SHAPE, Q10), np.interp(log_shape, LOG_SHAPE, Q90)
+    return mean * p10, mean * p90
+
+
+def price_map(
+    mass: FloatArray,
+    born: FloatArray,
+    unit_usd: float,
+    now_h: float,
+    own_sd: float,
+    bands: FloatArray,
+    lump_usd: float,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(p10, p90, age_s) float64[2, bins] of a map's sum over bands; its coins become USD in place.
+
+    mass: coins [2, 3, bins]; born: their sum of coins x birth hour [2, bins]. The interval is
+    `gamma_interval`'s with the relative sd of every bin, own_sd, and that of the law: `bands` is
+    the covariance of ln mass by leverage band, float64[3, 3].
+    """
+    out = np.empty((3, *born.shape))
+    readout.price(
+        mass, born, unit_usd, now_h, own_sd * own_sd, bands, lump_usd, _LOW, _HIGH, out
+    )  # fmt: skip
+    return out[0], out[1], out[2]

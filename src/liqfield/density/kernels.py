@@ -1,7 +1,8 @@
-"""The hot loops. One state is raw[2 sides, classes, bins] with a lazy factor a class.
+"""The hot loops of a step. One state is raw[2 sides, classes, bins] with a lazy factor a class.
 
 mass = raw * scale: closing changes the factors only; opening, sweeping and stopping out touch only
-the bins they change. `sums` (float64[2, classes]) is kept equal to the bins' sum as stored.
+the bins they change. `sums` (float64[2, classes]) is kept equal to the bins' sum as stored, and
+`span` (int64[2, classes, 2]) to bins [first, end) that hold all of it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from liqfield.model.events import FloatArray
 from liqfield.model.jit import inner_kernel, kernel
 
-READ_BLOCK = 512
-FIRST_KNOT, KNOT_STEP = -4.0, 0.5
+IntArray = npt.NDArray[np.int64]
+LEAST_SHARE, MOST_CLOSED = 0.001, 0.999999  # of open interest: kept in a step, closed in a step
+MOST_DECAY = 30.0  # e-foldings of a class in one step
 
 
 @kernel
@@ -25,11 +28,10 @@ def turn_over(
     out: FloatArray,
     scale: FloatArray,
     pending: FloatArray,
+    span: IntArray,
     table: FloatArray,
     counter: int,
-    log_prices: FloatArray,
-    buy_share: FloatArray,
-    share: FloatArray,
+    flow: FloatArray,
     churn: float,
     delta: float,
     quantity: float,
@@ -39,80 +41,133 @@ def turn_over(
     width: float,
     mark_bin: int,
     now_h: float,
-    opened: FloatArray,
-    dead: FloatArray,
-) -> int:
+) -> tuple[int, float, float, float, float]:
     """One step of the flow identity; afterwards each side is `quantity` coins.
 
     opens - closes = delta with closes = pending (swept before) + voluntary ones. Voluntary closing
-    is in proportion to rates[classes]; opening goes to log_prices[J] by share[J]; takers' and
-    makers' positions draw from weights[2, classes]; half of each class goes to each of two
-    quadrature points of table[2, classes, points]. What would be liquidated at once is returned in
-    dead[2] and stays pending; what lies outside the grid goes to out. Returns the new counter.
+    is in proportion to rates[classes]; opening goes to the log-prices flow[:, 0] by the volume that
+    takers bought and sold there, flow[:, 1:]. What would be liquidated at once is dead on arrival
+    and stays pending; what lies outside the grid goes to out. Returns the new counter of quadrature
+    points, the coins opened longs and shorts, and the dead of both.
     """
-    classes, bins = raw.shape[1], raw.shape[2]
     points = table.shape[2]
-    after = counter
+    volume = 0.0
+    for j in range(len(flow)):
+        volume += flow[j, 1] + flow[j, 2]
+    opened, dead = np.zeros(2), np.zeros(2)
     for side in range(2):
-        total, weighted = 0.0, 0.0
-        for c in range(classes):
-            mass = scale[side, c] * (sums[side, c] + out[side, c])
-            total += mass
-            weighted += mass * rates[c]
-        opens = max(churn + max(delta, 0.0), pending[side] + delta)
-        if total > 0.0:
-            opens = min(opens, 0.999 * quantity)
-            share_closed = min(max(opens - delta - pending[side], 0.0) / total, 0.999999)
-            if share_closed > 0.0 and weighted > 0.0:
-                z = -math.log(1.0 - share_closed) * total / weighted
-                total = 0.0
-                for c in range(classes):
-                    scale[side, c] *= math.exp(-min(z * rates[c], 30.0))
-                    total += scale[side, c] * (sums[side, c] + out[side, c])
-            factor = (quantity - opens) / total
-            for c in range(classes):
-                scale[side, c] *= factor
-        else:
-            opens = quantity
-        opened[side] = opens
-        after = counter
-        for j in range(log_prices.shape[0]):
-            x = log_prices[j]
-            is_taker = buy_share[j] if side == 0 else 1.0 - buy_share[j]
-            amount = 0.5 * opens * share[j]
-            if amount <= 0.0:
-                continue
-            for c in range(classes):
-                mass = amount * (is_taker * weights[0, c] + (1.0 - is_taker) * weights[1, c])
-                if mass <= 0.0:
+        opened[side] = _close(
+            sums[side], out[side], scale[side], pending[side], rates, churn, delta, quantity
+        )
+        grid = first_bin, width, mark_bin, now_h
+        for c in range(len(rates)):
+            dead[side] += _open(
+                raw[side, c], birth[side, c], sums[side], out[side], span[side, c], scale[side, c],
+                c, side, table[side, c], counter, flow, 0.5 * opened[side] / volume, weights, grid,
+            )  # fmt: skip
+        pending[side] = _settle(sums[side], out[side], scale[side], quantity)
+    after = (counter + 2 * len(flow)) % points
+    return after, opened[0], opened[1], dead[0], dead[1]
+
+
+@inner_kernel
+def _close(
+    sums: FloatArray,
+    out: FloatArray,
+    scale: FloatArray,
+    pending: float,
+    rates: FloatArray,
+    churn: float,
+    delta: float,
+    quantity: float,
+) -> float:
+    """Voluntary closing on a side, by its factors alone; returns the coins to be opened."""
+    total, weighted = 0.0, 0.0
+    for c in range(len(rates)):
+        mass = scale[c] * (sums[c] + out[c])
+        total += mass
+        weighted += mass * rates[c]
+    if total <= 0.0:
+        return quantity
+    opens = max(churn + max(delta, 0.0), pending + delta)
+    opens = min(opens, (1.0 - LEAST_SHARE) * quantity)
+    closed = min(max(opens - delta - pending, 0.0) / total, MOST_CLOSED)
+    if closed > 0.0 and weighted > 0.0:
+        z = -math.log(1.0 - closed) * total / weighted
+        total = 0.0
+        for c in range(len(rates)):
+            scale[c] *= math.exp(-min(z * rates[c], MOST_DECAY))
+            total += scale[c] * (sums[c] + out[c])
+    factor = (quantity - opens) / total
+    for c in range(len(rates)):
+        scale[c] *= factor
+    return opens
+
+
+@inner_kernel
+def _open(
+    raw: FloatArray,
+    birth: FloatArray,
+    sums: FloatArray,
+    out: FloatArray,
+    span: IntArray,
+    scale: float,
+    c: int,
+    side: int,
+    steps: FloatArray,
+    counter: int,
+    flow: FloatArray,
+    coins_per_volume: float,
+    weights: FloatArray,
+    grid: tuple[int, float, int, float],
+) -> float:
+    """Openings of one class: half of what it opens at a price goes to each of two quadrature
+    points `steps`. Takers and makers draw from weights[2, classes]. Returns the dead on arrival."""
+    first_bin, width, mark_bin, now_h = grid
+    low, high = span[0], span[1]
+    stored = beyond = dead = 0.0
+    at = counter
+    for j in range(len(flow)):
+        takers, makers = flow[j, 1], flow[j, 2]
+        if side == 1:
+            takers, makers = makers, takers
+        mass = coins_per_volume * (takers * weights[0, c] + makers * weights[1, c])
+        add = mass / scale
+        for _ in range(2):
+            b = -1
+            level = (flow[j, 0] + steps[at]) / width
+            at = at + 1 if at + 1 < len(steps) else 0
+            if math.isfinite(level):
+                b = math.floor(level) - first_bin
+                if (side == 0 and b >= mark_bin) or (side == 1 and b <= mark_bin):
+                    dead += mass
                     continue
-                add = mass / scale[side, c]
-                for half in range(2):
-                    step = table[side, c, (after + half) % points]
-                    if not math.isfinite(step):
-                        out[side, c] += add
-                        continue
-                    b = math.floor((x + step) / width) - first_bin
-                    if (side == 0 and b >= mark_bin) or (side == 1 and b <= mark_bin):
-                        dead[side] += mass
-                    elif b < 0 or b >= bins:
-                        out[side, c] += add
-                    else:
-                        old = raw[side, c, b]
-                        raw[side, c, b] = old + add
-                        # what is stored, not what was meant: sums stay exact in single precision
-                        kept = raw[side, c, b] - old
-                        sums[side, c] += kept
-                        birth[side, c, b] += kept * now_h
-            after += 2
-        owned = 0.0
-        for c in range(classes):
-            owned += scale[side, c] * (sums[side, c] + out[side, c])
-        pending[side] = max(quantity - owned, 0.0)
-        if owned > quantity:
-            for c in range(classes):
-                scale[side, c] *= quantity / owned
-    return int(after % points)
+            if b < 0 or b >= len(raw):
+                beyond += add
+                continue
+            old = raw[b]
+            raw[b] = old + add
+            # what is stored, not what was meant: sums stay exact in single precision
+            kept = raw[b] - old
+            stored += kept
+            birth[b] += kept * now_h
+            low, high = min(low, b), max(high, b + 1)
+    sums[c] += stored
+    out[c] += beyond
+    span[0], span[1] = low, high
+    return dead
+
+
+@inner_kernel
+def _settle(sums: FloatArray, out: FloatArray, scale: FloatArray, quantity: float) -> float:
+    """What is still without an owner; no side ever has more than `quantity`."""
+    owned = 0.0
+    for c in range(len(scale)):
+        owned += scale[c] * (sums[c] + out[c])
+    if owned > quantity:
+        for c in range(len(scale)):
+            scale[c] *= quantity / owned
+    return max(quantity - owned, 0.0)
 
 
 @kernel
@@ -121,27 +176,32 @@ def clear(
     birth: FloatArray,
     sums: FloatArray,
     scale: FloatArray,
+    span: IntArray,
     side: int,
     low: int,
     high: int,
+    unit: float,
     swept: FloatArray,
     born: FloatArray,
-) -> None:
-    """Take the bins [low, high) of a side away.
+) -> float:
+    """Take the bins [low, high) of a side away; returns the coins taken.
 
-    Adds the mass taken to swept[classes] and mass x birth hour to born[classes].
+    Adds coins x unit to swept[2, classes] and coins x unit x birth hour to born[2, classes].
     """
+    total = 0.0
     for c in range(raw.shape[1]):
         taken, when = 0.0, 0.0
-        for b in range(low, high):
+        for b in range(max(low, span[side, c, 0]), min(high, span[side, c, 1])):
             taken += raw[side, c, b]
             when += birth[side, c, b]
             raw[side, c, b] = 0.0
             birth[side, c, b] = 0.0
         if taken > 0.0:
             sums[side, c] = max(sums[side, c] - taken, 0.0)
-            swept[c] += taken * scale[side, c]
-            born[c] += when * scale[side, c]
+            total += taken * scale[side, c]
+            swept[side, c] += taken * scale[side, c] * unit
+            born[side, c] += when * scale[side, c] * unit
+    return total
 
 
 @kernel
@@ -150,30 +210,31 @@ def erode(
     birth: FloatArray,
     sums: FloatArray,
     scale: FloatArray,
+    span: IntArray,
     side: int,
     frontier: int,
     moved: float,
     reach: FloatArray,
+    width: float,
     exponent: float,
-    stopped: FloatArray,
-) -> None:
-    """Stop-outs ahead of an adverse move by `moved` bins that ends at bin `frontier`.
+) -> float:
+    """Stop-outs ahead of an adverse move by `moved` (log-price) that ends at bin `frontier`.
 
-    A class gives up exp(-exponent) of itself while the mark covers the last reach[c] bins (half of
-    its margin) before its level; adds what left to stopped[classes].
+    A class gives up exp(-exponent) of itself while the mark covers the last reach[c] (log-price,
+    half of its margin) before its level; returns the coins that left.
     """
-    bins = raw.shape[2]
+    left = 0.0
     for c in range(raw.shape[1]):
-        span = int(reach[c])
-        if span < 1:
+        ahead = int(reach[c] / width)
+        if ahead < 1:
             continue
         keep = math.exp(-exponent * min(moved / reach[c], 1.0))
         if side == 0:
-            low, high = max(frontier - span, 0), min(frontier, bins)
+            low, high = frontier - ahead, frontier
         else:
-            low, high = max(frontier + 1, 0), min(frontier + 1 + span, bins)
+            low, high = frontier + 1, frontier + 1 + ahead
         taken = 0.0
-        for b in range(low, high):
+        for b in range(max(low, span[side, c, 0]), min(high, span[side, c, 1])):
             old = raw[side, c, b]
             if old > 0.0:
                 raw[side, c, b] = old * keep
@@ -181,135 +242,19 @@ def erode(
                 taken += old - raw[side, c, b]
         if taken > 0.0:
             sums[side, c] = max(sums[side, c] - taken, 0.0)
-            stopped[c] += taken * scale[side, c]
+            left += taken * scale[side, c]
+    return left
 
 
 @kernel
-def read_out(
-    raw: FloatArray,
-    birth: FloatArray,
-    scale: FloatArray,
-    bands: np.ndarray,
-    top_long: int,
-    top_short: int,
-    mass: FloatArray,
-    born: FloatArray,
-) -> None:
-    """mass[2, 3, bins] = coins by leverage band; born[2, bins] = sum of coins x birth hour.
-
-    born of no bins ([2, 0]) is left out. Each side is looked at as far as it may hold something,
-    in blocks whose sums stay in the nearest cache, so the state is what comes from memory.
-    """
-    classes, bins = raw.shape[1], raw.shape[2]
-    is_aged = born.shape[1] > 0
+def find_spans(raw: FloatArray, span: IntArray) -> None:
+    """The tightest span of every class: [first bin with mass, last + 1), [bins, 0) for none."""
+    bins = raw.shape[2]
     for side in range(2):
-        low = 0 if side == 0 else max(top_short, 0)
-        high = min(top_long + 1, bins) if side == 0 else bins
-        mass[side] = 0.0
-        if is_aged:
-            born[side] = 0.0
-        for start in range(low, high, READ_BLOCK):
-            stop = min(start + READ_BLOCK, high)
-            # Slices of one known length: the loops over them become vector instructions.
-            for c in range(classes):
-                factor = scale[side, c]
-                _add(mass[side, bands[c], start:stop], raw[side, c, start:stop], factor)
-                if is_aged:
-                    _add(born[side, start:stop], birth[side, c, start:stop], factor)
-
-
-@inner_kernel
-def _add(sums: FloatArray, of: FloatArray, factor: float) -> None:
-    for b in range(len(sums)):
-        sums[b] += of[b] * factor
-
-
-@kernel
-def intervals(
-    mean: FloatArray,
-    variance: FloatArray,
-    lump: float,
-    low_knots: FloatArray,
-    high_knots: FloatArray,
-    p10: FloatArray,
-    p90: FloatArray,
-) -> None:
-    """p10, p90 [n] of gamma laws of mean[n] and variance (variance[n] + lump / mean) x mean^2.
-
-    *_knots: quantiles of mean 1 at ln shape = FIRST_KNOT, FIRST_KNOT + KNOT_STEP, ...
-    """
-    last = len(low_knots) - 1
-    for i in range(len(mean)):
-        m = mean[i]
-        if not m > 0.0:
-            p10[i] = m
-            p90[i] = m
-            continue
-        ratio = max(variance[i] + lump / max(m, 1e-300), 1e-12)
-        at = min(max((-math.log(ratio) - FIRST_KNOT) / KNOT_STEP, 0.0), float(last))
-        k = min(int(at), last - 1)
-        part = at - k
-        p10[i] = m * (low_knots[k] + part * (low_knots[k + 1] - low_knots[k]))
-        p90[i] = m * (high_knots[k] + part * (high_knots[k + 1] - high_knots[k]))
-
-
-@kernel
-def notional(
-    mass: FloatArray,
-    born: FloatArray,
-    unit_usd: float,
-    now_h: float,
-    usd: FloatArray,
-    age_s: FloatArray,
-) -> None:
-    """Coins mass[2, 3, bins] become USD in place; usd[2, bins] is their sum, age_s its mean age.
-
-    born[2, bins] as `read_out` gives it, now_h the hour of the reading.
-    """
-    for side in range(2):
-        for b in range(usd.shape[1]):
-            coins = mass[side, 0, b] + mass[side, 1, b] + mass[side, 2, b]
-            age_s[side, b] = 0.0
-            usd[side, b] = coins * unit_usd
-            if coins > 0.0:
-                age_s[side, b] = max((now_h - born[side, b] / coins) * 3600.0, 0.0)
-                for band in range(3):
-                    mass[side, band, b] *= unit_usd
-
-
-@kernel
-def pool(
-    part: FloatArray,
-    offset: int,
-    p10: FloatArray,
-    p90: FloatArray,
-    age_s: FloatArray,
-    mass: FloatArray,
-    below: FloatArray,
-    above: FloatArray,
-    weighted: FloatArray,
-    lost: FloatArray,
-) -> None:
-    """Add part[2, 3, n] to mass[2, 3, bins] from bin `offset` on; what falls beside it to lost[2].
-
-    below and above [2, bins] take the squared distances of p10 and p90 [2, n] from the sum over
-    bands, weighted takes notional x age_s; inputs of no bins are left out.
-    """
-    count, bins = part.shape[2], mass.shape[2]
-    low, high = max(-offset, 0), min(bins - offset, count)
-    for side in range(2):
-        for b in range(count):
-            usd = part[side, 0, b] + part[side, 1, b] + part[side, 2, b]
-            if usd == 0.0:
-                continue
-            if b < low or b >= high:
-                lost[side] += usd
-                continue
-            at = b + offset
-            for band in range(3):
-                mass[side, band, at] += part[side, band, b]
-            if p10.shape[1] > 0:
-                below[side, at] += (usd - p10[side, b]) ** 2
-                above[side, at] += (p90[side, b] - usd) ** 2
-            if age_s.shape[1] > 0:
-                weighted[side, at] += usd * age_s[side, b]
+        for c in range(raw.shape[1]):
+            row = raw[side, c]
+            low, high = bins, 0
+            for b in range(bins):
+                if row[b] > 0.0:
+                    low, high = min(low, b), b + 1
+            span[side, c, 0], span[side, c, 1] = low, high

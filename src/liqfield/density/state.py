@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from liqfield.density import kernels
+from liqfield.density import kernels, readout
 from liqfield.density.law import CLASS_BAND, CLASSES
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid
@@ -37,6 +37,9 @@ class DensityState:
         self.sums: FloatArray = np.zeros((2, CLASSES))
         self.out: FloatArray = np.zeros((2, CLASSES))
         self.pending: FloatArray = np.zeros(2)
+        # Bins [first, end) outside of which a class holds nothing: nobody looks further.
+        self.span: npt.NDArray[np.int64] = np.zeros((2, CLASSES, 2), dtype=np.int64)
+        self.span[:, :, 0] = count
         self.counter = 0
         self.steps = 0
         # Outermost bins that may hold mass: a sweep looks no further.
@@ -59,7 +62,7 @@ class DensityState:
 
     def turn_over(
         self,
-        flow: tuple[FloatArray, FloatArray, FloatArray],
+        flow: FloatArray,
         churn: float,
         delta: float,
         quantity: float,
@@ -68,23 +71,24 @@ class DensityState:
         table: FloatArray,
         mark: float,
         now_h: float,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Close and open so that each side is `quantity`; flow: (log-prices, buy share, share)[J].
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Close and open so that each side is `quantity` coins.
 
-        Returns (opened[2], dead on arrival[2]) in coins.
+        flow: float64[J, 3], log-price and what takers bought and sold there, in any unit. Returns
+        what was opened and what was dead on arrival, longs and shorts, in coins.
         """
-        opened, dead = np.zeros(2), np.zeros(2)
         mark_bin = self.grid.bin_of(mark)
-        self.counter = kernels.turn_over(
+        self.counter, *amounts = kernels.turn_over(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
             self.out,
             self.scale,
             self.pending,
+            self.span,
             table,
             self.counter,
-            *flow,
+            flow,
             churn,
             delta,
             quantity,
@@ -94,51 +98,57 @@ class DensityState:
             self.grid.width,
             mark_bin,
             now_h,
-            opened,
-            dead,
         )
         self.top[0] = min(max(self.top[0], mark_bin - 1), self.grid.count - 1)
         self.top[1] = max(min(self.top[1], mark_bin + 1), 0)
         self.target[:] = quantity
         self.steps += 1
-        if self.steps % RESYNC_STEPS == 0 or float(self.scale.min()) < TINY:
+        if self.steps % RESYNC_STEPS == 0 or self.scale.min() < TINY:
             self.resync()
-        return opened, dead
+        longs, shorts, dead_longs, dead_shorts = amounts
+        return (longs, shorts), (dead_longs, dead_shorts)
 
-    def sweep(self, low: float, high: float, swept: FloatArray, born: FloatArray) -> None:
+    def sweep(
+        self, low: float, high: float, swept: FloatArray, born: FloatArray, unit: float = 1.0
+    ) -> tuple[float, float]:
         """The mark covered [low, high]: longs at or above low, shorts at or below high are gone.
 
-        A bin falls when the mark passes its centre. Adds coins to swept[2, classes] and
-        coins x birth hour to born[2, classes].
+        A bin falls when the mark passes its centre. Adds coins x unit to swept[2, classes] and
+        coins x unit x birth hour to born[2, classes]; returns coins of longs and of shorts.
         """
         w, first, count = self.grid.width, self.grid.first_bin, self.grid.count
+        longs = shorts = 0.0
         # first bin whose centre is at or above `low`, last whose centre is at or below `high`
         from_bin = math.ceil(math.log(low) / w - 0.5) - first
         if from_bin <= self.top[0]:
             start = max(from_bin, 0)
-            self._clear(0, start, self.top[0] + 1, swept, born)
+            longs = self._clear(0, start, self.top[0] + 1, unit, swept, born)
             self.top[0] = max(start - 1, 0)
         to_bin = math.floor(math.log(high) / w - 0.5) - first
         if to_bin >= self.top[1]:
             stop = min(to_bin, count - 1)
-            self._clear(1, self.top[1], stop + 1, swept, born)
+            shorts = self._clear(1, self.top[1], stop + 1, unit, swept, born)
             self.top[1] = min(stop + 1, count - 1)
+        return longs, shorts
 
-    def _clear(self, side: int, low: int, high: int, swept: FloatArray, born: FloatArray) -> None:
-        taken = np.zeros(CLASSES)
-        kernels.clear(
+    def _clear(
+        self, side: int, low: int, high: int, unit: float, swept: FloatArray, born: FloatArray
+    ) -> float:
+        taken = kernels.clear(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
             self.scale,
+            self.span,
             side,
             low,
             high,
-            taken,
-            born[side],
+            unit,
+            swept,
+            born,
         )
-        swept[side] += taken
-        self.pending[side] += taken.sum()
+        self.pending[side] += taken
+        return taken
 
     def probe(self, low: float, high: float) -> FloatArray:
         """What `sweep` would take, coins [2, classes]; changes nothing."""
@@ -158,20 +168,19 @@ class DensityState:
         self, side: int, frontier: float, moved: float, reach: FloatArray, exponent: float
     ) -> float:
         """Stop-outs ahead of an adverse move (log-price) ending at `frontier`; returns coins."""
-        stopped = np.zeros(CLASSES)
-        kernels.erode(
+        left = kernels.erode(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
             self.scale,
+            self.span,
             side,
             self.grid.bin_of(frontier),
-            moved / self.grid.width,
-            reach / self.grid.width,
+            moved,
+            reach,
+            self.grid.width,
             exponent,
-            stopped,
         )
-        left = float(stopped.sum())
         self.pending[side] += left
         return left
 
@@ -196,12 +205,16 @@ class DensityState:
         self.birth *= self.scale[:, :, None].astype(np.float32)
         self.out *= self.scale
         self.scale[:] = 1.0
-        self.sums = self.raw.sum(axis=2, dtype=np.float64)
+        self._recount()
         wanted = self.target - self.pending
         owned = self.masses().sum(axis=1)
         for side in range(2):
             if owned[side] > 0.0 and wanted[side] > 0.0:
                 self.scale[side] *= wanted[side] / owned[side]
+
+    def _recount(self) -> None:
+        self.sums = self.raw.sum(axis=2, dtype=np.float64)
+        kernels.find_spans(self.raw, self.span)  # type: ignore[arg-type]
 
     def shift(self, bins: int) -> None:
         """Move the window up by `bins` of the lattice; what leaves is kept in `out`."""
@@ -235,7 +248,7 @@ class DensityState:
             self.birth[:, :, :-n] = self.birth[:, :, n:].copy()
             self.raw[:, :, -n:] = 0.0
             self.birth[:, :, -n:] = 0.0
-        self.sums = self.raw.sum(axis=2, dtype=np.float64)
+        self._recount()
         self.top = [min(max(t + bins, 0), count - 1) for t in self.top]
 
     # ---- out ----------------------------------------------------------------------------------
@@ -244,13 +257,12 @@ class DensityState:
         """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins]); no bins without ages."""
         count = self.grid.count
         mass, born = np.empty((2, 3, count)), np.empty((2, count if with_ages else 0))
-        kernels.read_out(
+        readout.read_out(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.scale,
+            self.span,
             CLASS_BAND,
-            self.top[0],
-            self.top[1],
             mass,
             born,
         )
@@ -303,4 +315,5 @@ class DensityState:
         for name in ("raw", "birth"):
             data = np.frombuffer(zlib.decompress(head[name]), dtype=np.float32)
             setattr(state, name, data.reshape(full).copy())
+        kernels.find_spans(state.raw, state.span)  # type: ignore[arg-type]
         return state

@@ -55,7 +55,7 @@ def test_bins_hold_exactly_what_was_opened() -> None:
     only = np.zeros(laws.CLASSES)
     only[10] = 1.0  # 20x
     x = math.log(1e4)
-    flow = (np.full(32, x), np.full(32, 0.5), np.full(32, 1.0 / 32))
+    flow = np.tile((x, 1.0, 1.0), (32, 1))
     weights = np.stack((only, only))
     state.turn_over(flow, 0.0, 0.0, 640.0, np.ones(laws.CLASSES), weights, table, 1e4, 0.0)
     for side in range(2):

@@ -9,7 +9,7 @@ import pytest
 
 from liqfield.density import law as laws
 from liqfield.density.estimator import DensityEstimator
-from liqfield.density.fit import band_covariance, law_variance, prior_covariance, share_covariance
+from liqfield.density.fit import band_covariance, prior_covariance, share_covariance
 from liqfield.density.measured import MOST_WEIGHT, STALE_NS, MeasuredBook, implied_leverage
 from liqfield.density.settings import DensitySettings, LeverageLaw
 from liqfield.engine.engine import Engine
@@ -22,6 +22,7 @@ from liqfield.model.events import (
     PositionSnapshot,
 )
 from liqfield.model.sides import BookRule, PositionSide
+from tests.reference.density import law_variance
 
 S = 1_000_000_000
 T0 = 1_790_000_000 * S
@@ -154,7 +155,7 @@ def test_a_measured_law_survives_a_restart() -> None:
             estimator.update(OpenInterest(BTC.id, at, at, 50.0))
     assert one.digest() == other.digest()
     fresh = laws.class_shares(LeverageLaw(), 125.0)
-    assert np.abs(one.shares - fresh).sum() > 0.1
+    assert np.abs(one.law.shares - fresh).sum() > 0.1
 
 
 def test_law_error_is_common_to_a_band_and_wider_where_nothing_was_swept() -> None:

@@ -17,7 +17,8 @@ from liqfield.app.study.world_cache import load_world
 from liqfield.app.study.world_specs import WORLDS, Role, WorldSpec
 from liqfield.density import law as laws
 from liqfield.density.combine import combine
-from liqfield.density.estimator import DensityEstimator, Told
+from liqfield.density.estimator import DensityEstimator
+from liqfield.density.openings import Told
 from liqfield.density.settings import DensitySettings
 from liqfield.lab.market_truth import density_of
 from liqfield.lab.worlds import VenueWorld, opening_draws

@@ -1,0 +1,55 @@
+"""Which marks to believe, and the way they have gone since the last step."""
+
+from __future__ import annotations
+
+import math
+
+MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
+CONFIRMED = 3  # so many marks near the jumped one are not an error any more
+
+
+class MarkGuard:
+    """The believed mark, USD; low and high of its way since `rest`."""
+
+    def __init__(self) -> None:
+        self.mark = 0.0
+        self.low = self.high = 0.0
+        self._doubt: tuple[float, int] = (0.0, 0)  # an unconfirmed mark and how often it came
+
+    def take(self, low: float, high: float, close: float) -> tuple[float, float] | None:
+        """The believed path [low, high] of a look at the mark, or None for an outlier."""
+        mark = self.mark
+        if mark and abs(math.log(close / mark)) > MARK_JUMP:
+            doubted, times = self._doubt
+            near = doubted > 0.0 and abs(math.log(close / doubted)) < MARK_JUMP / 2
+            self._doubt = (close, times + 1 if near else 1)
+            if self._doubt[1] < CONFIRMED:
+                return None
+            low, high = min(low, close), max(high, close)
+        self._doubt = (0.0, 0)
+        if mark:
+            # A wick that no close confirms and that is far out is an outlier too.
+            low = max(low, min(close, mark) * math.exp(-2.0 * MARK_JUMP))
+            high = min(high, max(close, mark) * math.exp(2.0 * MARK_JUMP))
+        self.mark = close
+        low, high = min(low, close), max(high, close)
+        self.low = min(self.low, low) if self.low else low
+        self.high = max(self.high, high)
+        return low, high
+
+    def believes(self, price: float) -> bool:
+        """Whether a traded price is near enough to the mark; any is before the first mark."""
+        return not self.mark or abs(math.log(price / self.mark)) <= MARK_JUMP
+
+    def rest(self) -> None:
+        """A step has used the way so far."""
+        self.low = self.high = self.mark
+
+    def dump(self) -> list[float]:
+        """Everything as plain data."""
+        return [self.mark, self.low, self.high, *self._doubt]
+
+    def load(self, data: list[float]) -> None:
+        """The inverse of `dump`."""
+        self.mark, self.low, self.high = data[:3]
+        self._doubt = (data[3], int(data[4]))

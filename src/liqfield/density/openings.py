@@ -1,0 +1,187 @@
+"""The law of openings in force: what the prior says until prints have spoken, then their fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from liqfield.density import law as laws
+from liqfield.density.fit import (
+    LawFit,
+    band_covariance,
+    fit_law,
+    prior_covariance,
+    share_covariance,
+)
+from liqfield.density.level import Evidence
+from liqfield.density.settings import DensitySettings
+from liqfield.model.events import FloatArray
+from liqfield.model.margin import MarginTier
+from liqfield.model.sides import ContractKind
+
+RATIO_BOUND = 100.0  # what one fit may do to a class
+
+
+class Told(msgspec.Struct, frozen=True, eq=False):
+    """What only a simulator knows; a filter told this is the ceiling of its own form.
+
+    weights float64[2 taker maker, 40] shares of openings; rates float64[40] relative exit rates;
+    opened float64[n] coins opened a side since begin_ns, cumulative, every every_ns.
+    """
+
+    weights: FloatArray
+    rates: FloatArray
+    begin_ns: int
+    every_ns: int
+    opened: FloatArray
+
+
+class OpeningLaw:
+    """Shares, distances to liquidation, exit rates and churn of one instrument, and their doubt."""
+
+    def __init__(
+        self,
+        settings: DensitySettings,
+        kind: ContractKind,
+        fee_rate: float,
+        tiers: tuple[MarginTier, ...],
+        told: Told | None = None,
+    ) -> None:
+        self._settings, self._kind, self._fee_rate = settings, kind, fee_rate
+        self._told = told
+        self.tiers = tiers
+        self._table_for: tuple[MarginTier, ...] = ()
+        # float64[40], shares of openings by class; float64[2, 40] of takers and of makers
+        self.shares: FloatArray = laws.class_shares(settings.law, laws.top_leverage(tiers))
+        self.weights: FloatArray = np.empty(0)
+        self.rates: FloatArray = laws.exit_rates(settings.law) if told is None else told.rates
+        self.table: FloatArray = np.empty(0)  # float64[2, 40, 64], log-distances
+        self.distance: FloatArray = np.empty(0)  # float64[40], their means
+        self.kappa = 1.0  # factor on the assumed churn
+        self.log_sd = settings.spread  # error of ln mean along traversed bins
+        self.bands: FloatArray = np.zeros((3, 3))  # covariance of ln mass by leverage band
+        self._theta: FloatArray | None = None
+        self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
+
+    # ---- levels -------------------------------------------------------------------------------
+
+    def take_tiers(self, tiers: tuple[MarginTier, ...], *, is_fitted: bool) -> None:
+        """Another tier table: before a fit, the prior is cut at its highest leverage."""
+        before, self.tiers = laws.top_leverage(self.tiers), tiers
+        after = laws.top_leverage(tiers)
+        if after != before and not is_fitted and self._told is None:
+            self.shares = laws.class_shares(self._settings.law, after)
+
+    def prepare(self, price: float) -> None:
+        """Make the tables for the shares and tiers in force; price: USD a coin."""
+        if self._table_for != self.tiers:
+            self._make_table(price)
+        if self._told is not None:
+            self.weights, self.shares = self._told.weights, self._told.weights.mean(axis=0)
+            return
+        tilt = self._settings.law.taker_tilt
+        self.weights = np.stack((laws.tilted(self.shares, tilt), laws.tilted(self.shares, -tilt)))
+
+    def _make_table(self, price: float) -> None:
+        s = self._settings
+        rates = laws.maintenance_rates(
+            self.tiers, price, s.size_median_usd, s.size_sigma, self._fee_rate, self._kind
+        )
+        self.table = laws.distance_table(self._kind, rates)
+        finite = np.where(np.isfinite(self.table), np.abs(self.table), 3.0)
+        self.distance = finite.mean(axis=(0, 2))
+        self._table_for = self.tiers
+
+    @property
+    def reach(self) -> FloatArray:
+        """float64[40], log-distance before liquidation within which positions may stop out."""
+        return 0.5 * self.distance
+
+    def standing(self, turnover: float, variance: float) -> FloatArray:
+        """float64[40], shares of what stands; turnover in OI a day, variance of log price a day."""
+        return laws.standing_shares(self.shares, self.rates, self.distance, turnover, variance)
+
+    # ---- learning -----------------------------------------------------------------------------
+
+    def prior(self, turnover: float, variance: float) -> FloatArray:
+        """Shares of openings before prints have spoken, float64[40]."""
+        prior = laws.class_shares(self._settings.law, laws.top_leverage(self.tiers))
+        if self._cross is None or not len(self.distance):
+            return prior
+        return laws.follow_cross(prior, *self._cross, self.rates, self.distance, turnover, variance)
+
+    def learn_cross(self, standing: FloatArray, weight: float) -> None:
+        """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
+        (0..1); it is used from the next fit of the law."""
+        if standing.shape == (laws.LEVERAGES,) and np.isfinite(standing).all():
+            self._cross = (standing, min(max(weight, 0.0), 1.0))
+
+    def refit(
+        self, evidence: Sequence[Evidence], turnover: float, variance: float
+    ) -> tuple[FloatArray | None, LawFit | None]:
+        """Ask the prints for law, level and churn: (new over old shares or None, the fit or None).
+
+        What stands is to be multiplied by the ratio. Without enough prints only a measured prior
+        changes the shares. Nothing to learn for a law that was told.
+        """
+        if self._told is not None or not self._settings.fit_law:
+            return None, None
+        s, prior = self._settings, self.prior(turnover, variance)
+        fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta)
+        if fit is not None:
+            self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
+        elif self._cross is None:
+            return None, None
+        shares = prior if fit is None else fit.shares
+        ratio = shares / np.maximum(self.shares, 1e-12)
+        self.shares = shares
+        return np.clip(ratio, 1.0 / RATIO_BOUND, RATIO_BOUND), fit
+
+    def doubt(self, near: FloatArray, fit: LawFit | None = None) -> None:
+        """How unsure the law is of what stands near the mark, by band; near: coins [40]."""
+        if self._told is not None:
+            return
+        if fit is None:
+            prior = prior_covariance(self._settings.forced_log_sd)
+            covariance = share_covariance(prior, self.shares)
+        else:
+            covariance = fit.covariance
+        self.bands = band_covariance(covariance, near)
+
+    # ---- out ----------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, object]:
+        """Everything as plain data."""
+        return {
+            "shares": self.shares.tobytes(),
+            "kappa": self.kappa,
+            "log_sd": self.log_sd,
+            "bands": self.bands.tobytes(),
+            "theta": b"" if self._theta is None else self._theta.tobytes(),
+            "cross": None if self._cross is None else [self._cross[0].tobytes(), self._cross[1]],
+            "tiers": msgspec.to_builtins(self.tiers),
+        }
+
+    def load(self, data: dict[str, object]) -> None:
+        """The inverse of `dump`; `prepare` makes the tables again."""
+        kept = msgspec.convert(data, _Kept)
+        self.shares = np.frombuffer(kept.shares).copy()
+        self.kappa, self.log_sd = kept.kappa, kept.log_sd
+        self.bands = np.frombuffer(kept.bands).reshape(3, 3).copy()
+        self._theta = np.frombuffer(kept.theta).copy() if kept.theta else None
+        self._cross = None
+        if kept.cross is not None:
+            self._cross = (np.frombuffer(kept.cross[0]).copy(), kept.cross[1])
+        self.tiers = kept.tiers
+
+
+class _Kept(msgspec.Struct):
+    shares: bytes
+    kappa: float
+    log_sd: float
+    bands: bytes
+    theta: bytes
+    cross: tuple[bytes, float] | None
+    tiers: tuple[MarginTier, ...]

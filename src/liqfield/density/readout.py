@@ -1,0 +1,209 @@
+"""Compiled loops of the read-out: the state summed by leverage band, priced, with intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from liqfield.model.events import FloatArray
+from liqfield.model.jit import inner_kernel, kernel
+
+BLOCK = 512
+FIRST_KNOT, KNOT_STEP = -4.0, 0.5  # natural log of a gamma law's shape
+LEAST = 1e-300
+ROOT_2 = 1.4142135623730951
+LN_2 = 0.6931471805599453
+
+
+@kernel
+def read_out(
+    raw: FloatArray,
+    birth: FloatArray,
+    scale: FloatArray,
+    span: npt.NDArray[np.int64],
+    bands: npt.NDArray[np.int64],
+    mass: FloatArray,
+    born: FloatArray,
+) -> None:
+    """mass[2, 3, bins] = coins by leverage band; born[2, bins] = sum of coins x birth hour.
+
+    born of no bins ([2, 0]) is left out. Each class is looked at where it may hold something, in
+    blocks whose sums stay in the nearest cache, so the state is what comes from memory.
+    """
+    classes, bins = raw.shape[1], raw.shape[2]
+    is_aged = born.shape[1] > 0
+    for side in range(2):
+        mass[side] = 0.0
+        if is_aged:
+            born[side] = 0.0
+        for start in range(0, bins, BLOCK):
+            for c in range(classes):
+                low = max(start, span[side, c, 0])
+                high = min(start + BLOCK, span[side, c, 1])
+                if low >= high:
+                    continue
+                # Slices of one known length: the loops over them become vector instructions.
+                factor = scale[side, c]
+                _add(mass[side, bands[c], low:high], raw[side, c, low:high], factor)
+                if is_aged:
+                    _add(born[side, low:high], birth[side, c, low:high], factor)
+
+
+@inner_kernel
+def _add(sums: FloatArray, of: FloatArray, factor: float) -> None:
+    for b in range(len(sums)):
+        sums[b] += of[b] * factor
+
+
+@kernel
+def price(
+    mass: FloatArray,
+    born: FloatArray,
+    unit_usd: float,
+    now_h: float,
+    own: float,
+    bands: FloatArray,
+    lump_usd: float,
+    low_knots: FloatArray,
+    high_knots: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Coins mass[2, 3, bins] become USD in place; out[3, 2, bins] = 10 % and 90 % quantiles, age.
+
+    born[2, bins] as `read_out` gives it, now_h the hour of the reading; age in seconds. Quantiles
+    are those of a gamma law with relative variance `own` + the law's + lump_usd / mean; the law's
+    is s' bands s with s the shares of the leverage bands. *_knots: quantiles of mean 1 at ln shape
+    FIRST_KNOT, FIRST_KNOT + KNOT_STEP, ...
+
+    In blocks and without branches, so that all but the look-up become vector instructions.
+    """
+    bins = mass.shape[2]
+    shape = np.empty(BLOCK)
+    for side in range(2):
+        for start in range(0, bins, BLOCK):
+            stop = min(start + BLOCK, bins)
+            part = shape[: stop - start]
+            low, mid, high = mass[side, :, start:stop]
+            age_s = out[2, side, start:stop]
+            _price(low, mid, high, born[side, start:stop], unit_usd, now_h, age_s)
+            _inverse_variance(low, mid, high, own, bands, lump_usd, part)
+            _ln(part)
+            p10, p90 = out[0, side, start:stop], out[1, side, start:stop]
+            _quantiles(low, mid, high, part, low_knots, high_knots, p10, p90)
+
+
+@inner_kernel
+def _price(
+    low: FloatArray,
+    mid: FloatArray,
+    high: FloatArray,
+    born: FloatArray,
+    unit_usd: float,
+    now_h: float,
+    age_s: FloatArray,
+) -> None:
+    for b in range(len(age_s)):
+        coins = low[b] + mid[b] + high[b]
+        age = (now_h - born[b] / max(coins, LEAST)) * 3600.0
+        age_s[b] = max(age, 0.0) if coins > 0.0 else 0.0
+        low[b] *= unit_usd
+        mid[b] *= unit_usd
+        high[b] *= unit_usd
+
+
+@inner_kernel
+def _inverse_variance(
+    low: FloatArray,
+    mid: FloatArray,
+    high: FloatArray,
+    own: float,
+    bands: FloatArray,
+    lump_usd: float,
+    out: FloatArray,
+) -> None:
+    """1 / relative variance of each bin: the shape of its gamma law."""
+    b00, b11, b22 = bands[0, 0], bands[1, 1], bands[2, 2]
+    b01, b02, b12 = 2.0 * bands[0, 1], 2.0 * bands[0, 2], 2.0 * bands[1, 2]
+    for b in range(len(out)):
+        x, y, z = low[b], mid[b], high[b]
+        inverse = 1.0 / max(x + y + z, LEAST)
+        x, y, z = x * inverse, y * inverse, z * inverse
+        law = x * (b00 * x + b01 * y + b02 * z) + y * (b11 * y + b12 * z) + b22 * z * z
+        out[b] = 1.0 / max(own + max(law, 0.0) + lump_usd * inverse, 1e-12)
+
+
+@inner_kernel
+def _ln(values: FloatArray) -> None:
+    """Natural logarithm of positive normal numbers in place, to 1e-11: libm's, eight at a time.
+
+    The number is split into 2^k m with m in [1, 2); ln m by the series of artanh about root 2.
+    """
+    bits = values.view(np.int64)
+    for b in range(len(values)):
+        exponent = (bits[b] >> 52) - 1023
+        bits[b] = (bits[b] & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000
+        m = values[b]
+        t = (m - ROOT_2) / (m + ROOT_2)
+        u = t * t
+        series = 1.0 / 9.0 + u * (1.0 / 11.0 + u * (1.0 / 13.0))
+        series = 1.0 + u * (1.0 / 3.0 + u * (1.0 / 5.0 + u * (1.0 / 7.0 + u * series)))
+        values[b] = (exponent + 0.5) * LN_2 + 2.0 * t * series
+
+
+@inner_kernel
+def _quantiles(
+    low: FloatArray,
+    mid: FloatArray,
+    high: FloatArray,
+    ln_shape: FloatArray,
+    low_knots: FloatArray,
+    high_knots: FloatArray,
+    p10: FloatArray,
+    p90: FloatArray,
+) -> None:
+    last = len(low_knots) - 1
+    for b in range(len(p10)):
+        usd = low[b] + mid[b] + high[b]
+        at = min(max((ln_shape[b] - FIRST_KNOT) / KNOT_STEP, 0.0), float(last))
+        k = min(int(at), last - 1)
+        part = at - k
+        p10[b] = usd * (low_knots[k] + part * (low_knots[k + 1] - low_knots[k]))
+        p90[b] = usd * (high_knots[k] + part * (high_knots[k + 1] - high_knots[k]))
+
+
+@kernel
+def pool(
+    part: FloatArray,
+    offset: int,
+    p10: FloatArray,
+    p90: FloatArray,
+    age_s: FloatArray,
+    mass: FloatArray,
+    below: FloatArray,
+    above: FloatArray,
+    weighted: FloatArray,
+    lost: FloatArray,
+) -> None:
+    """Add part[2, 3, n] to mass[2, 3, bins] from bin `offset` on; what falls beside it to lost[2].
+
+    below and above [2, bins] take the squared distances of p10 and p90 [2, n] from the sum over
+    bands, weighted takes notional x age_s; inputs of no bins are left out.
+    """
+    count, bins = part.shape[2], mass.shape[2]
+    low, high = max(-offset, 0), min(bins - offset, count)
+    for side in range(2):
+        for b in range(count):
+            usd = part[side, 0, b] + part[side, 1, b] + part[side, 2, b]
+            if usd == 0.0:
+                continue
+            if b < low or b >= high:
+                lost[side] += usd
+                continue
+            at = b + offset
+            for band in range(3):
+                mass[side, band, at] += part[side, band, b]
+            if p10.shape[1] > 0:
+                below[side, at] += (usd - p10[side, b]) ** 2
+                above[side, at] += (p90[side, b] - usd) ** 2
+            if age_s.shape[1] > 0:
+                weighted[side, at] += usd * age_s[side, b]
