@@ -217,7 +217,8 @@ class History(msgspec.Struct, frozen=True, gc=False, eq=False):
 class AgentEvent(msgspec.Struct, frozen=True, gc=False):
     """What an agent really did: ground truth for the order-flow readings.
 
-    kind: wall_placed, wall_pulled, wall_eaten, absorber (active from start to end; quantity is what
+    kind: wall_placed, wall_pulled, wall_eaten, wall_expired, wall_withdrawn (by its script), layering
+    and flip (market_actors), whale_push (quantity: sold or bought), absorber (active from start to end; quantity is what
     it took in), cascade (price_from start, price_to extreme; quantity is what was force-closed).
     is_bid: of the order (walls, absorbers); of a cascade: True = longs were liquidated.
     end_ns 0 = still going on.
