@@ -30,7 +30,7 @@ WALL = 4  # W_KIND of orders that stand here
 
 @kernel
 def place_order(xi: IntArray, tick: int, is_bid: bool, lots: int) -> int:
-    """The slot of a large resting order that a script places; -1: no slot, or the price is there."""
+    """The slot of a large resting order that a script places; -1: none, or the price is there."""
     for k in range(ms.WALLS):
         if xi[ms.W_KIND + k] == 0:
             ok = stand(xi, whole(k), whole(WALL), tick, is_bid, lots, lots, whole(FOREVER_NS))
@@ -41,7 +41,7 @@ def place_order(xi: IntArray, tick: int, is_bid: bool, lots: int) -> int:
 @kernel
 def withdraw_order(xi: IntArray, k: int) -> int:
     """Take a script's order out of the book; lots that were left of it."""
-    left = min(xi[ms.W_LEFT + k], abs(level(xi, xi[ms.W_TICK + k])))
+    left = int(min(xi[ms.W_LEFT + k], abs(level(xi, xi[ms.W_TICK + k]))))
     end_wall(xi, k, whole(7), left)
     return left
 
@@ -81,7 +81,7 @@ class Desk:
         """A market order in the next step, +1 buys; several add up."""
         self._xi[ms.OUTSIDE] += sign * int(lots)
 
-    def place(self, tick: int, is_bid: bool, lots: float, now_ns: int) -> Resting | None:
+    def place(self, tick: int, is_bid: bool, lots: float) -> Resting | None:
         """A large resting order; None where it cannot stand."""
         slot = place_order(self._xi, tick, is_bid, max(int(lots), 1))
         if slot < 0:
@@ -141,7 +141,14 @@ class Player:
         return round(self.rng.uniform(begin_s, end_s) * S)
 
     def note(
-        self, kind: str, start_ns: int, end_ns: int, first: float, last: float, lots: float, bid: bool
+        self,
+        kind: str,
+        start_ns: int,
+        end_ns: int,
+        first: float,
+        last: float,
+        lots: float,
+        bid: bool,
     ) -> None:
         """Ground truth; first, last: ticks."""
         d = self.desk
@@ -170,14 +177,14 @@ class Layerer(Player):
         def put(tick: int) -> Action:
             lots = size * math.exp(0.015 * rng.standard_normal())
 
-            def go(at_ns: int) -> None:
-                order = desk.place(tick, is_bid, lots, at_ns)
+            def go(_: int) -> None:
+                order = desk.place(tick, is_bid, lots)
                 if order is not None:
                     orders.append(order)
 
             return go
 
-        def pull(at_ns: int) -> None:
+        def pull(_: int) -> None:
             if orders:
                 kept.append(desk.withdraw(orders.pop(0)))
 
@@ -210,19 +217,19 @@ class Flipper(Player):
         orders: list[Resting] = []
         kept: list[float] = []
 
-        def put(at_ns: int) -> None:
-            order = desk.place(tick, is_bid, lots, at_ns)
+        def put(_: int) -> None:
+            order = desk.place(tick, is_bid, lots)
             if order is not None:
                 orders.append(order)
 
-        def pull(at_ns: int) -> None:
+        def pull(_: int) -> None:
             if orders:
                 kept.append(desk.withdraw(orders[0]))
 
-        def take(at_ns: int) -> None:
+        def take(_: int) -> None:
             desk.take(sign, taken / 4.0)
 
-        def end(at_ns: int) -> None:
+        def end(_: int) -> None:
             if is_flip and kept and kept[0] > 0.8:
                 self.note("flip", orders[0].start_ns, gone_ns, tick, tick, taken, is_bid)
 
@@ -247,14 +254,14 @@ class Pusher(Player):
         rng, desk = self.rng, self.desk
         side = self._aim()
         if side < 0:
-            return [(now_ns, lambda at_ns: None)]
+            return [(now_ns, lambda _: None)]
         sign = -1 if side == 0 else 1
         seconds = float(rng.uniform(6.0, 25.0))
         lots = desk.depth * math.exp(rng.uniform(math.log(0.5), math.log(3.0)))
         first = desk.mid
         moments = np.sort(rng.uniform(0.0, seconds, round(4 * seconds)))
 
-        def take(at_ns: int) -> None:
+        def take(_: int) -> None:
             desk.take(sign, lots / len(moments))
 
         def end(at_ns: int) -> None:
