@@ -12,29 +12,26 @@ import msgspec
 import numpy as np
 import pytest
 
+from liqfield.app.study.cascade_scores import (
+    absorption,
+    approaching,
+    detection,
+    ending,
+    is_over,
+    spells,
+)
 from liqfield.app.study.cascade_store import load_worlds, world_path
+from liqfield.app.study.cascade_tape import START_NS, Reading
 from liqfield.app.study.cascade_world import (
-    START_NS,
     Cascade,
-    Reading,
     Standing,
     World,
     WorldSettings,
     pooled_cascades,
     run_world,
 )
-from liqfield.app.study.cascades import (
-    absorption,
-    approaching,
-    bootstrap,
-    detection,
-    ending,
-    is_over,
-    report,
-    share,
-    spells,
-    study,
-)
+from liqfield.app.study.cascades import report, study
+from liqfield.app.study.intervals import bootstrap, bootstrap_median, share
 from liqfield.lab.market_types import AgentEvent
 from liqfield.model.analytics import FlowEvent, FlowEventKind
 
@@ -134,6 +131,9 @@ def test_intervals_hold_the_value() -> None:
     found = bootstrap(rows, share("a", "b"))
     assert found["low"] <= found["value"] == 0.45 <= found["high"]
     assert math.isnan(bootstrap([], share("a", "b"))["value"])
+    middle = bootstrap_median([[1.0, math.nan], [2.0], [9.0, 3.0]])
+    assert middle["low"] <= middle["value"] == 2.5 <= middle["high"]
+    assert math.isnan(bootstrap_median([[math.nan]])["value"])
 
 
 def test_a_pushed_market_has_cascades_that_are_seen() -> None:
@@ -156,6 +156,7 @@ def test_worlds_are_kept_and_a_spent_budget_simulates_none(tmp_path: Path) -> No
     world_path(3, settings, tmp_path).write_bytes(pickle.dumps(made))
     (kept,) = load_worlds([3, 4], settings, tmp_path, 0.0)
     assert kept.seed == 3
+    assert kept.outlooks == made.outlooks
     assert kept.readings == made.readings, "the tape tells a tracker all that the engine's was told"
     other = msgspec.structs.replace(settings, move=0.01)
     assert load_worlds([3], other, tmp_path, 0.0) == []
@@ -163,11 +164,11 @@ def test_worlds_are_kept_and_a_spent_budget_simulates_none(tmp_path: Path) -> No
 
 @pytest.mark.soak
 def test_readings_over_five_hundred_cascades() -> None:
-    """`liqfield study cascades --worlds 50`: prints its figures; the laws are what must hold.
+    """`liqfield study cascades --first-seed 7000`: prints its figures; the laws are what must hold.
 
     Goes on where an earlier run in the same folder was stopped.
     """
-    found = study(5000, 50, Path("build/cascades"))
+    found = study(7000, 50, Path("build/cascades"))
     print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     assert cast("int", found["cascades"]) >= 500
 
@@ -179,3 +180,5 @@ def test_readings_over_five_hundred_cascades() -> None:
     assert value("absorbing", "precision") > value("absorbing", "base_rate")
     assert value("absorption", "recall") > value("absorption_by_volume", "recall")
     assert value("absorption", "precision_level") > 0.6
+    assert value("stops", "median_gain_bp_over_usual") > 0.0
+    assert 0.7 < value("stops", "coverage_outlook") < 0.9

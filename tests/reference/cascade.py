@@ -1,9 +1,14 @@
-"""The projection, dollar by dollar: the obvious loop."""
+"""The projection, dollar by dollar, and the outlook, move by move: the obvious loops."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from liqfield.cascade.outlook import OutlookSettings
 
 
 def stop(
@@ -52,3 +57,22 @@ def excitation(
         mu = max((own + 1e-3) / end_s, 1e-9)
         beta = min(max((born + prior_prints) / (waited + prior_prints * prior_decay_s), 1 / 300), 5)
     return branching, mu, beta
+
+
+def rest(wholes: list[float], done: float, over: float, s: OutlookSettings) -> list[float]:
+    """Ways still to go of many moves that came as far as `done`: draws, kept if they did."""
+    rng = np.random.default_rng(3)
+    laws = [(s.prior_median, s.prior_log_sd, s.prior_moves)]
+    laws += [(whole, s.kernel, 1.0) for whole in wholes]
+    done = max(done, 1e-4)
+    normal = [(NormalDist(math.log(middle), sd), weight) for middle, sd, weight in laws]
+    tails = [0.5 * math.erfc((math.log(done) - of.mean) / (of.stdev * 2**0.5)) for of, _ in normal]
+    total = sum(weight * tail for (_, weight), tail in zip(normal, tails, strict=True))
+    found: list[float] = []
+    for (law, weight), tail in zip(normal, tails, strict=True):
+        for u in rng.random(round(4_000 * weight * tail / total)):
+            share = 1.0 - u * tail  # a draw beyond `done`
+            if share < 1.0:
+                found.append(max(math.exp(law.inv_cdf(share)) - done, 0.0))
+    still = round(len(found) * over / (1.0 - over))
+    return [0.0] * still + sorted(found)

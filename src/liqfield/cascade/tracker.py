@@ -18,6 +18,7 @@ from liqfield.model.estimates import SIDES
 from liqfield.model.words import percent_words, usd_words
 
 S = 1_000_000_000
+MOVE_S = 120  # a move began where the price was farthest the other way within so long
 
 
 class CascadeSettings(msgspec.Struct, frozen=True):
@@ -111,6 +112,14 @@ class Burst:
         return self._level / self._tau_s * 60.0
 
 
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """A cascade that is over. forced_usd: printed since it began; extreme: USD."""
+
+    begun_ns: int
+    forced_usd: float
+    extreme: float
+
+
 class CascadeTracker:
     """One base asset over all venues. `print_` with every forced close, `second` once a second."""
 
@@ -124,18 +133,20 @@ class CascadeTracker:
         self._fit: ExcitationFit | None = None
         self._fit_ns = 0
         self._around: Surroundings | None = None
-        self._prices: deque[float] = deque(maxlen=61)  # one a second, log
+        self._prices: deque[float] = deque(maxlen=MOVE_S + 1)  # one a second, log
         self._flows: deque[float] = deque(maxlen=10)
         self._variance = 0.0  # of log price per second
         self._seen = 0
         self._learnt_ns = 0
         self._depth = [0.0, 0.0]  # usual depth, learnt in calm
-        self._begun_ns = 0
-        self._forced = 0.0
+        self.begun_ns = 0
+        self.forced_usd = 0.0
         self._peak = 0.0
         self._extreme = 0.0
         self._extreme_ns = 0
         self._open_interest = 0.0
+        self._start = 0.0  # log price where the move began
+        self.last: Ended | None = None
         self._unmet = 0  # seconds for which an approach did not hold
 
     # ---- facts --------------------------------------------------------------------------------
@@ -145,7 +156,7 @@ class CascadeTracker:
         self._bursts[side].add(at_ns, notional_usd)
         self._excitation[side].add(at_ns, notional_usd)
         if side == self.side and self.state not in (CascadeState.CALM, CascadeState.APPROACHING):
-            self._forced += notional_usd
+            self.forced_usd += notional_usd
 
     def second(self, around: Surroundings) -> CascadeState | None:
         """Judge; returns the state that was entered, None when it stays."""
@@ -219,9 +230,11 @@ class CascadeTracker:
             for side in (0, 1):
                 if self._approach(side, 1.0):
                     self._unmet = 0
+                    self._close()
                     self._enter(CascadeState.APPROACHING, side, around)
                     return
         if past_s >= self.settings.calm_s:
+            self._close()
             self._enter(CascadeState.CALM, None, around)
 
     # ---- parts --------------------------------------------------------------------------------
@@ -257,9 +270,12 @@ class CascadeTracker:
             and around.now_ns - self.since_ns < 60 * S
         )
         if not is_again:
+            self._close()
+            sign = -1.0 if side == 0 else 1.0
+            self._start = sign * min(sign * price for price in self._prices)
             _, usd = self._bursts[side].recent(around.now_ns)
-            self._begun_ns = around.now_ns - int(self.settings.burst_s * S)
-            self._forced, self._peak = usd, 0.0
+            self.begun_ns = around.now_ns - int(self.settings.burst_s * S)
+            self.forced_usd, self._peak = usd, 0.0
             self._open_interest = around.open_interest
             self._extreme = around.price
         self._peak = max(self._peak, self._bursts[side].usd_per_min(around.now_ns))
@@ -267,6 +283,11 @@ class CascadeTracker:
         self._extreme = sign * max(sign * self._extreme, sign * around.price)
         self._extreme_ns = around.now_ns
         self._enter(CascadeState.RUNNING, side, around)
+
+    def _close(self) -> None:
+        """What the cascade came to, if there was one."""
+        if self.begun_ns:
+            self.last = Ended(self.begun_ns, self.forced_usd, self._extreme)
 
     def _note_extreme(self, side: int, around: Surroundings) -> bool:
         sign = -1.0 if side == 0 else 1.0
@@ -286,7 +307,7 @@ class CascadeTracker:
         silent = 0
         if self._prices:
             passed = max(1, round((around.now_ns - self._learnt_ns) / S))
-            silent = min(passed - 1, 60)
+            silent = min(passed - 1, MOVE_S)
             move = price - self._prices[-1]
             keep = 0.5 ** (passed / self.settings.variance_half_life_s)
             keep = min(keep, self._seen / (self._seen + passed))  # a plain mean at first
@@ -328,10 +349,21 @@ class CascadeTracker:
         return (now_ns - self._extreme_ns) / 1e9
 
     def move(self, seconds: int) -> float:
-        """Log price now against `seconds` (at most 60) ago."""
+        """Log price now against `seconds` (at most MOVE_S) ago."""
         if not self._prices:
             return 0.0
         return self._prices[-1] - self._prices[max(0, len(self._prices) - 1 - seconds)]
+
+    def way_done(self) -> float:
+        """Log way of the cascade's move so far, from where it began; 0 before any."""
+        if self.side is None or not self.begun_ns:
+            return 0.0
+        sign = -1.0 if self.side == 0 else 1.0
+        return max(sign * (self._prices[-1] - self._start), 0.0)
+
+    def way_recent(self) -> float:
+        """The part of it that the last ten seconds brought; < 0 where it turned."""
+        return -self.move(10) if self.side == 0 else self.move(10)
 
     def flow(self) -> float:
         """Net aggressive base coins of the last ten seconds."""
@@ -375,7 +407,7 @@ class CascadeTracker:
             state=self.state,
             position_side=SIDES[side],
             since_ns=self.since_ns,
-            forced_usd=self._forced if is_cascade else 0.0,
+            forced_usd=self.forced_usd if is_cascade else 0.0,
             intensity_usd_per_min=self._bursts[side].usd_per_min(around.now_ns),
             peak_usd_per_min=self._peak if is_cascade else 0.0,
             branching=self._fit.branching if self._fit is not None else None,

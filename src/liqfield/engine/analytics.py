@@ -18,8 +18,10 @@ from liqfield.book.path import path_views
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
 from liqfield.book.views import flow_event, wall_views
+from liqfield.cascade.outlook import Outlook, outlook_words
 from liqfield.density.combine import combine
 from liqfield.engine.flow import FlowReadings, FlowSettings
+from liqfield.engine.project import forced_ahead
 from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
 from liqfield.model.estimates import Cluster, LiquidationDensity
 from liqfield.model.events import (
@@ -76,6 +78,8 @@ class MarketAnalytics:
         self.events: deque[FlowEvent] = deque(maxlen=EVENTS)
         self.flow = FlowReadings(base, flow)
         self.path_history: deque[PathRecord] = deque(maxlen=PATHS)
+        self.outlook = Outlook()
+        self._densities: Sequence[LiquidationDensity] = ()  # of the last column
         self._path_ns = 0
         self._path_hash = hashlib.sha256()
         self._of: dict[str, InstrumentAnalytics] = {}
@@ -101,10 +105,12 @@ class MarketAnalytics:
         self.clock_ns = flow.clock_ns = now_ns
         if now_ns >= flow.due_ns:
             flow.second({key: of.sync.ladder for key, of in self._of.items()})
+            self._look_ahead()
 
     def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
         """A column of the map is due: what lies ahead of the price is looked up again."""
         self.flow.on_map(densities)
+        self._densities = densities
         if self.clock_ns - self._path_ns >= PATH_NS:
             self._path_ns = self.clock_ns
             self._note_paths(self.flow.clusters, combine(densities))
@@ -177,7 +183,8 @@ class MarketAnalytics:
 
     def flow_view(self, now_ns: int, span_s: float) -> FlowView:
         """The Flow panel with the events of book and flow."""
-        return self.flow.view(now_ns, self.flow_events(), span_s)
+        view = self.flow.view(now_ns, self.flow_events(), span_s)
+        return msgspec.structs.replace(view, cascade=self.cascade())
 
     def sides(self, is_ask: int, reach: float) -> list[SideDepth]:
         """The books of one side, 0 bids 1 asks, of the venues that have one."""
@@ -185,8 +192,20 @@ class MarketAnalytics:
         return [depth[is_ask] for depth in found if depth is not None]
 
     def cascade(self) -> CascadeView:
-        """State of the cascade tracker."""
-        return self.flow.cascade()
+        """State of the cascade tracker, and how far it may go."""
+        view = self.flow.cascade()
+        outlook = self.outlook.view(self.flow.tracker, self.flow.price)
+        if outlook is None:
+            return view
+        evidence = (*view.evidence, outlook_words(outlook, self.flow.price))
+        return msgspec.structs.replace(view, outlook=outlook, evidence=evidence)
+
+    def _look_ahead(self) -> None:
+        tracker, price = self.flow.tracker, self.flow.price
+        path = None
+        if self.outlook.is_due(tracker) and tracker.side is not None:
+            path = forced_ahead(self._densities, price, tracker.side)
+        self.outlook.second(tracker, price, path)
 
     def _note_paths(self, clusters: Sequence[Cluster], density: LiquidationDensity | None) -> None:
         views = self.paths(clusters, density)
@@ -207,4 +226,5 @@ class MarketAnalytics:
         for event in self.events:
             sha.update(repr(event).encode())
         sha.update(self.flow.digest())
+        sha.update(self.outlook.digest())
         return sha.digest()

@@ -8,10 +8,12 @@ import msgspec
 import numpy as np
 
 from liqfield.book.depth import SideDepth, fit_law
+from liqfield.cascade.outlook import ForcedPath
 from liqfield.cascade.projection import Projection, ProjectionSettings, project, way_bins
 from liqfield.density.combine import combine
+from liqfield.model.errors import ModelError
 from liqfield.model.estimates import LONG, SHORT, LiquidationDensity
-from liqfield.model.events import FloatArray
+from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.sides import PositionSide
 
 REACH = 0.15
@@ -26,6 +28,12 @@ class Way(msgspec.Struct, frozen=True, eq=False):
     forced_p90: FloatArray
     depth_usd: FloatArray
     depth_log_sd: FloatArray
+
+    def forced(self) -> ForcedPath:
+        """What the map says is forced, by log way from the start."""
+        return ForcedPath(
+            np.abs(np.log(self.price[1:] / self.price[0])), np.cumsum(self.forced_usd)
+        )
 
     def project(
         self, push_usd: float = 0.0, settings: ProjectionSettings | None = None
@@ -59,10 +67,8 @@ def way_ahead(
     sides = [side for side in sides if side.seen > 0.0]
     if pooled is None or not sides:
         return None
-    is_down = position_side is PositionSide.LONG
-    side = LONG if is_down else SHORT
-    price, bins, share = way_bins(pooled.grid.edges(), start_price, is_down=is_down, reach=REACH)
-    scale = share * pooled.forced_share
+    side = LONG if position_side is PositionSide.LONG else SHORT
+    price, bins, scale = _bins(pooled, start_price, side)
     depth, unseen = _depth(sides, np.abs(price / start_price - 1.0))
     return Way(
         price,
@@ -72,6 +78,32 @@ def way_ahead(
         depth,
         unseen,
     )
+
+
+def forced_ahead(
+    densities: Sequence[LiquidationDensity], start_price: float, side: int
+) -> ForcedPath | None:
+    """What the pooled map has ahead of a price, side LONG below it and SHORT above; None without a
+    map there."""
+    pooled = combine(densities)
+    if pooled is None:
+        return None
+    try:
+        price, bins, scale = _bins(pooled, start_price, side)
+    except ModelError:  # the price has left the map
+        return None
+    usd = np.cumsum(pooled.notional_usd[side].sum(axis=0)[bins] * scale)
+    return ForcedPath(np.abs(np.log(price[1:] / price[0])), usd)
+
+
+def _bins(
+    pooled: LiquidationDensity, start_price: float, side: int
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """(edges away from the start, bin, share of the bin's notional that is forced on the way)."""
+    price, bins, share = way_bins(
+        pooled.grid.edges(), start_price, is_down=side == LONG, reach=REACH
+    )
+    return price, bins, share * pooled.forced_share
 
 
 def project_market(

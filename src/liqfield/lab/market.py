@@ -40,7 +40,7 @@ from liqfield.lab.market_types import (
     Prints,
     Trades,
 )
-from liqfield.model.events import FloatArray
+from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.grid import PriceGrid
 from liqfield.model.instrument import Instrument
 from liqfield.model.margin import MarginTier
@@ -53,6 +53,7 @@ _EVENT_KINDS = {
     4: "wall_pulled",
     5: "wall_eaten",
     6: "wall_expired",
+    7: "wall_withdrawn",
 }
 
 
@@ -159,7 +160,7 @@ class LabMarket:
                 if steps - done <= 0:
                     break
             for v, steps_of in enumerate(parts):
-                out[self._ids[(b, v)]] = steps_of[0] if len(steps_of) == 1 else _join(steps_of)
+                out[self._ids[(b, v)]] = steps_of[0] if len(steps_of) == 1 else join_steps(steps_of)
         return out
 
     @staticmethod
@@ -305,6 +306,11 @@ class LabMarket:
         self._states[b].base[ms.B_SHOCK_LEFT] = seconds
         self._states[b].base[ms.B_SHOCK] = log_return / seconds
 
+    def venue_state(self, instrument_id: str) -> tuple[FloatArray, IntArray]:
+        """(floats, ints) of one venue as `market_state` lays them out: for `market_actors`."""
+        b, v = self._at[instrument_id]
+        return self._states[b].xf[v], self._states[b].xi[v]
+
     def digest(self) -> str:
         """SHA-256 over everything that decides the future."""
         sha = hashlib.sha256()
@@ -352,7 +358,7 @@ def _prices(item: Instrument, ticks: npt.NDArray[np.int64]) -> FloatArray:
     return prices
 
 
-def _join(steps: Sequence[InstrumentStep]) -> InstrumentStep:
+def join_steps(steps: Sequence[InstrumentStep]) -> InstrumentStep:
     """Several reports as one: lists are chained, the last state stands."""
     last = steps[-1]
     settled = [s.settled_funding_rate for s in steps if s.settled_funding_rate is not None]

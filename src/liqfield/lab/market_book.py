@@ -230,6 +230,27 @@ def end_wall(xi: IntArray, k: int, kind: int, lots: int) -> None:
 
 
 @inner_kernel
+def stand(
+    xi: IntArray, k: int, kind: int, tick: int, is_bid: bool, lots: int, shown: int, end_ns: int
+) -> bool:
+    """Put a large order into slot k and into the book, if the price does not stand there."""
+    now = level(xi, tick)
+    sign = 1 if is_bid else -1
+    if now * sign < 0 or (tick >= xi[ms.BEST_ASK] - 1) == is_bid:
+        return False
+    xi[ms.W_KIND + k] = kind
+    xi[ms.W_TICK + k] = tick
+    xi[ms.W_BID + k] = 1 if is_bid else 0
+    xi[ms.W_START + k] = xi[ms.NOW]
+    xi[ms.W_END + k] = end_ns
+    xi[ms.W_LEFT + k] = shown
+    xi[ms.W_SHOW + k] = shown
+    xi[ms.W_TOTAL + k] = lots  # of an absorber: the hidden budget
+    set_level(xi, tick, now + sign * shown)
+    return True
+
+
+@inner_kernel
 def start_wall(
     xf: FloatArray, xi: IntArray, kind: int, away: float, size: float, seconds: float
 ) -> None:
@@ -248,22 +269,10 @@ def start_wall(
         step = 50 if tick_size < xf[ms.MID] * 1e-5 else 5
         if kind != 3:
             tick = tick // step * step  # round prices
-        now = level(xi, tick)
-        sign = 1 if is_bid else -1
-        if now * sign < 0 or (tick >= xi[ms.BEST_ASK] - 1) == is_bid:
-            return
         lots = max(1, int(size))
-        xi[ms.W_KIND + k] = kind
-        xi[ms.W_TICK + k] = tick
-        xi[ms.W_BID + k] = 1 if is_bid else 0
-        xi[ms.W_START + k] = xi[ms.NOW]
-        xi[ms.W_END + k] = xi[ms.NOW] + int(seconds * 1e9)
         shown = lots if kind != 3 else max(1, lots // 12)
-        xi[ms.W_LEFT + k] = shown
-        xi[ms.W_SHOW + k] = shown
-        xi[ms.W_TOTAL + k] = lots  # of an absorber: the hidden budget
-        set_level(xi, tick, now + sign * shown)
-        if kind != 3:
+        end_ns = xi[ms.NOW] + int(seconds * 1e9)
+        if stand(xi, k, kind, tick, is_bid, lots, shown, end_ns) and kind != 3:
             log_event(xi, whole(1), k, lots)
         return
 

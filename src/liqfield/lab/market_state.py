@@ -61,6 +61,7 @@ BEST_BID, BEST_ASK, CENTRE, DIRTY, CHANGES, EVENTS, ROTATE, NEXT_FUNDING, ORDERS
 IS_SETTLED, LOST_SLOTS = 24, 25
 Q_HEAD, Q_COUNT = 26, 28  # + side
 STEP_NS = 30
+OUTSIDE = 31  # signed lots of a script's market order, met in the next step
 _PI = 32
 ACCOUNT, SIGN, LOTS, FLAGS, OPENED, HOLD, WAIT, FREE_LIST = (
     _PI + SLOTS * column for column in range(8)
@@ -69,7 +70,7 @@ CROSS, TOPPER, STAGED = 1, 2, 4  # bits of FLAGS
 _QI = _PI + SLOTS * 8
 Q_KIND, Q_SLOT, Q_ACCOUNT, Q_LOTS, Q_NS, Q_FLAGS = (_QI + 2 * QUEUE * column for column in range(6))
 _W = _QI + 2 * QUEUE * 6
-# W_KIND 0 none, 1 real wall, 2 wall that will be pulled, 3 absorber
+# W_KIND 0 none, 1 real wall, 2 wall that will be pulled, 3 absorber, 4 a script's (market_actors)
 W_KIND, W_TICK, W_BID, W_LEFT, W_START, W_END, W_SHOW, W_TOTAL, W_TAKEN = (
     _W + WALLS * column for column in range(9)
 )
@@ -80,7 +81,7 @@ T_NS, T_TICK, T_LOTS, T_BUY, T_KIND, T_TAKER, T_MAKER, T_ID = (
     COARSE_INTS + TRADE_ROWS * column for column in range(8)
 )
 _EV = COARSE_INTS + TRADE_ROWS * 8
-# E_KIND: 1 placed, 3 absorber ended, 4 pulled, 5 eaten, 6 expired
+# E_KIND: 1 placed, 3 absorber ended, 4 pulled, 5 eaten, 6 expired, 7 withdrawn by its script
 E_KIND, E_START, E_END, E_TICK, E_LOTS, E_BID = (_EV + EVENT_ROWS * column for column in range(6))
 _CH = _EV + EVENT_ROWS * 6
 CH_TICK, CH_LOTS = _CH, _CH + CHANGE_ROWS  # tick negative = ask

@@ -296,6 +296,18 @@ def ordinary_volume(xf: FloatArray, xi: IntArray, seconds: float, is_fine: bool)
 
 
 @inner_kernel
+def outside_order(xf: FloatArray, xi: IntArray, is_fine: bool) -> None:
+    """The market order of a script (`market_actors`), if there is one."""
+    lots = xi[ms.OUTSIDE]
+    if lots == 0:
+        return
+    sign = 1 if lots > 0 else -1
+    filled, _price = trade(xf, xi, sign, abs(lots), 0.0, whole(0), whole(2), is_fine)
+    xi[ms.MM] += sign * filled
+    xi[ms.OUTSIDE] = 0
+
+
+@inner_kernel
 def press_walls(xf: FloatArray, xi: IntArray, is_fine: bool) -> None:
     """A reference beyond a standing wall: arbitrage buys into it; makers stay behind it."""
     tick_size = xf[ms.TICK]
@@ -390,6 +402,7 @@ def step_venue(xf: FloatArray, xi: IntArray, seconds: float, is_fine: bool) -> N
     else:
         xf[ms.C] *= math.exp(-seconds / REFILL_TAU_S)
         xf[ms.MID] = middle(xf, xi, is_fine)
+    outside_order(xf, xi, is_fine)
     ordinary_volume(xf, xi, seconds, is_fine)
     work_intents(xf, xi, is_fine)
     openings(xf, xi, seconds, is_fine)

@@ -217,9 +217,11 @@ class History(msgspec.Struct, frozen=True, gc=False, eq=False):
 class AgentEvent(msgspec.Struct, frozen=True, gc=False):
     """What an agent really did: ground truth for the order-flow readings.
 
-    kind: wall_placed, wall_pulled, wall_eaten, absorber (active from start to end; quantity is what
-    it took in), cascade (price_from start, price_to extreme; quantity is what was force-closed).
-    is_bid: of the order (walls, absorbers); of a cascade: True = longs were liquidated.
+    kind: wall_placed, wall_pulled, wall_eaten, wall_expired, absorber (active from start to end;
+    quantity is what it took in), cascade (price_from start, price_to extreme; quantity is what was
+    force-closed); of scripts (market_actors): wall_withdrawn, layering, flip (quantity: traded),
+    whale_push (quantity: sold or bought).
+    is_bid: of the order (walls, absorbers); of a cascade or push: True = downwards.
     end_ns 0 = still going on.
     """
 

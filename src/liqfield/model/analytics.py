@@ -119,6 +119,20 @@ class FlowEvent(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class CascadeOutlook(msgspec.Struct, frozen=True, gc=False):
+    """Where a cascade that runs may stop, by how far earlier moves of this market went.
+
+    Prices USD: half of the moves stop before stop_price, 80 % between near and far. forced_usd:
+    what is still to come, (10 %, 50 %, 90 %), None without a map. moves: seen so far.
+    """
+
+    stop_price: float
+    stop_price_near: float
+    stop_price_far: float
+    forced_usd: tuple[float, float, float] | None
+    moves: int
+
+
 class CascadeView(msgspec.Struct, frozen=True, gc=False):
     """State of the cascade tracker with its evidence.
 
@@ -140,6 +154,7 @@ class CascadeView(msgspec.Struct, frozen=True, gc=False):
     fuel_usd: float | None
     fuel_distance: float | None
     evidence: tuple[str, ...] = ()
+    outlook: CascadeOutlook | None = None
 
 
 class FootprintBar(msgspec.Struct, frozen=True, gc=False, eq=False):

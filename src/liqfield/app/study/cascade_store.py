@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from liqfield.app.study.cascade_world import World, WorldSettings, readings, run_world
+from liqfield.app.study.cascade_tape import replay
+from liqfield.app.study.cascade_world import World, WorldSettings, run_world
 from liqfield.cascade.tracker import CascadeSettings
 
 VERSION = 1  # raise when the built-in market, or what an engine reads from it, changes
@@ -44,7 +45,7 @@ def load_worlds(
             part.write_bytes(pickle.dumps(run_world(seed, settings), protocol=5))
             part.replace(path)
         world: World = pickle.loads(path.read_bytes())
-        # The tracker of today on the facts of then.
-        world.readings = readings(world.told, CascadeSettings())
+        # Tracker and outlook of today on the facts of then.
+        world.readings, world.outlooks = replay(world.told, world.ahead, CascadeSettings())
         found.append(world)
     return found

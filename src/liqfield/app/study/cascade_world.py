@@ -12,18 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from liqfield.app.study.cascade_tape import START_NS, Ahead, Reading, S, Taped, Told, replay
 from liqfield.app.study.lab_events import RULES, LabEvents
 from liqfield.book.depth import SideDepth, side_depth
-from liqfield.cascade.tracker import CascadeSettings, CascadeTracker, Surroundings
 from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.flow import FlowSettings
 from liqfield.engine.market import MarketEngine
-from liqfield.engine.project import REACH, Way, way_ahead
+from liqfield.engine.project import REACH, way_ahead
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import BASES, DEPTH_FACTOR, demo_spec
 from liqfield.lab.market_types import AgentEvent, InstrumentStep, LeverageLaw, PositionLaw
-from liqfield.model.analytics import CascadeState, FlowEvent, FlowEventKind
+from liqfield.model.analytics import CascadeOutlook, CascadeState, FlowEvent, FlowEventKind
 from liqfield.model.estimates import SIDES
 from liqfield.model.events import (
     BestQuote,
@@ -39,8 +39,6 @@ from liqfield.model.events import (
 )
 from liqfield.model.sides import Aggressor, CandleOf
 
-S = 1_000_000_000
-START_NS = 1_790_000_000 * S
 NAMES = ("BTC", "ETH", "SOL")
 # More positions close to their level than in `make demo`: cascades within minutes, not days.
 GAP_S = 12.0
@@ -91,39 +89,6 @@ class Standing(msgspec.Struct, frozen=True):
     depth_usd: float
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """What the engine said at the end of second `at` since live began."""
-
-    at: int
-    state: str
-    side: int  # -1 = none
-    visible: tuple[int, int]  # prints of the last 12 s
-    still_s: float  # since the engine's last visible print of the side
-    drive: float  # move of the last minute in deviations, positive: up
-    move_sd_s: float = math.nan  # of log price over one second
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What one second told the tracker, in order: surroundings, then the prints that followed.
-
-    around: mostly one; prints: (time in ns, side, USD) that came before it and after it.
-    """
-
-    before: tuple[tuple[int, int, float], ...]
-    around: tuple[Surroundings, ...]
-    after: tuple[tuple[int, int, float], ...]
-
-
-class Ahead(msgspec.Struct, frozen=True):
-    """What lay ahead as a cascade was seen: the inputs of a projection but for the push."""
-
-    at: int
-    side: int
-    price: float
-    way: Way
-    fuel: float  # distance to the next cluster, fraction; nan = none
-
-
 class World(msgspec.Struct):
     """price: log of the venues' mean mid at each second; forced: (second, side, USD) by order.
 
@@ -142,6 +107,7 @@ class World(msgspec.Struct):
     ahead: list[Ahead]
     volume_s: FloatArray  # USD traded by the end of each second
     readings: list[Reading] = []
+    outlooks: list[CascadeOutlook | None] = []  # at each moment of `ahead`
 
 
 class Watched:
@@ -271,62 +237,6 @@ def _standing(event: AgentEvent, base: str) -> Standing:
     )
 
 
-class Taped(CascadeTracker):
-    """A tracker that keeps what it is told."""
-
-    def __init__(self, settings: CascadeSettings) -> None:
-        super().__init__(settings)
-        self._before: list[tuple[int, int, float]] = []
-        self._after: list[tuple[int, int, float]] = []
-        self._around_all: list[Surroundings] = []
-
-    def print_(self, at_ns: int, side: int, notional_usd: float) -> None:
-        (self._after if self._around_all else self._before).append((at_ns, side, notional_usd))
-        super().print_(at_ns, side, notional_usd)
-
-    def second(self, around: Surroundings) -> CascadeState | None:
-        self._around_all.append(around)
-        return super().second(around)
-
-    def take(self) -> Told:
-        """What came since the last call."""
-        told = Told(tuple(self._before), tuple(self._around_all), tuple(self._after))
-        self._before, self._around_all, self._after = [], [], []
-        return told
-
-
-def readings(told: Sequence[Told], settings: CascadeSettings) -> list[Reading]:
-    """What a tracker says at the end of each second that is told of what was told."""
-    tracker = CascadeTracker(settings)
-    out: list[Reading] = []
-    for k, second in enumerate(told):
-        for print_ in second.before:
-            tracker.print_(*print_)
-        for around in second.around:
-            tracker.second(around)
-        for print_ in second.after:
-            tracker.print_(*print_)
-        out.append(_reading(tracker, k + 1))
-    return out
-
-
-def _reading(tracker: CascadeTracker, at: int) -> Reading:
-    now = START_NS + at * S
-    sigma = tracker.sigma()
-    side = -1 if tracker.side is None else tracker.side
-    last = max((tracker.last_print_ns(k) for k in (0, 1)), default=0)
-    still = (now - tracker.last_print_ns(side)) / 1e9 if side >= 0 else (now - last) / 1e9
-    return Reading(
-        at,
-        str(tracker.state),
-        side,
-        (tracker.recent(0, now)[0], tracker.recent(1, now)[0]),
-        still,
-        tracker.move(60) / (sigma * math.sqrt(60.0)) if sigma else 0.0,
-        sigma or math.nan,
-    )
-
-
 class FlowOnly(MarketAnalytics):
     """Flow and cascade readings without those of the book: half the time a world takes."""
 
@@ -450,6 +360,7 @@ class _Run:
             for event in self.engine.analytics.flow.events()
             if event.kind is FlowEventKind.ABSORPTION
         ]
+        readings, outlooks = replay(self.told, self.ahead, self.settings_flow.cascade)
         return World(
             seed=self.seed,
             base=self.base,
@@ -462,5 +373,6 @@ class _Run:
             by_volume=self.by_volume,
             ahead=self.ahead,
             volume_s=np.array(self.volume),
-            readings=readings(self.told, self.settings_flow.cascade),
+            readings=readings,
+            outlooks=outlooks,
         )
