@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, web
 
 from liqfield.app.settings import Settings
 from liqfield.app.terminal import Terminal
+from liqfield.model.sides import PositionSide
 
 CONTRACT = {
     "name": "BTC_USDT",
@@ -29,7 +30,7 @@ TIER = {"tier": 1, "risk_limit": "1000000", "maintenance_rate": "0.004", "levera
 
 
 class GateServer:
-    """Just enough of the venue: a book that loses one message, tickers, liquidations by REST."""
+    """Just enough of the venue: a book that loses one message, tickers, one liquidation."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -50,6 +51,9 @@ class GateServer:
                 await self._book(ws, loses=self.books == 1)
             elif channel == "futures.tickers":
                 row = {"contract": "BTC_USDT", "mark_price": "60000", "total_size": "5000000"}
+                await self._say(ws, channel, [row])
+            elif channel == "futures.public_liquidates" and event == "subscribe":
+                row = {"contract": "BTC_USDT", "size": "-600", "price": "59500", "time": 5}
                 await self._say(ws, channel, [row])
         return ws
 
@@ -76,9 +80,6 @@ async def _run() -> tuple[Terminal, GateServer]:
         rows = {
             f"{api}/contracts": [CONTRACT],
             f"{api}/risk_limit_tiers": [TIER],
-            f"{api}/liq_orders": [
-                {"time": 5, "contract": "BTC_USDT", "size": 600, "fill_price": "59500"}
-            ],
         }
         return web.json_response(rows.get(request.path, []))
 
@@ -125,5 +126,6 @@ def test_a_lost_book_message_is_repaired_by_joining_again() -> None:
     assert state.open_interest is not None
     assert state.open_interest.quantity == 500.0
     (liquidation,) = market.tape
+    assert liquidation.position_side is PositionSide.LONG
     assert liquidation.quantity == pytest.approx(0.06)
     assert not terminal.pipeline.decode_errors
