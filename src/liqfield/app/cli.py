@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 
 from liqfield import __version__
 from liqfield.app.settings import Settings, load
-from liqfield.model.errors import LiqfieldError
+from liqfield.model.errors import LiqfieldError, SettingError
 
 if TYPE_CHECKING:
     from liqfield.app.terminal import Terminal
@@ -29,22 +29,33 @@ app.command("liqfield.app.store_commands:store", name="store", help="What is kep
 app.command("liqfield.app.store_commands:import_command", name="import", help="Read archives in.")
 app.command("liqfield.app.study.cli:study", name="study", help="Proofs where the truth is known.")
 
-Markets = Annotated[str | None, Parameter(help="comma-separated: BTC,ETH,top:50")]
-Venues = Annotated[str | None, Parameter(help="venues, comma-separated")]
+Markets = Annotated[
+    str | None,
+    Parameter(help="comma-separated: BTC, one contract as gate:BTC_USDT, the busiest as top:50"),
+]
+Venues = Annotated[
+    str | None, Parameter(help="comma-separated, of the ten that are read: binance,gate")
+]
 File = Annotated[Path | None, Parameter(help="TOML file of settings")]
-Port = Annotated[int | None, Parameter(help="0 picks a free port")]
+Port = Annotated[int | None, Parameter(help="to serve on; 0 picks a free one")]
+Host = Annotated[str | None, Parameter(help="address to serve on: loopback only")]
+Browser = Annotated[bool, Parameter(help="open the page when a display is there")]
+RECORDINGS = Parameter(
+    help="recordings of ours (a folder, .lqf, .lqd) or captures of others (.gz, .jsonl.zst)"
+)
+OfVenue = Annotated[str, Parameter(help="of captures that do not say it", show_default=False)]
 
 
 @app.command
 def demo(
     *,
     port: Port = None,
-    host: str | None = None,
+    host: Host = None,
     markets: Markets = None,
     venues: Venues = None,
     settings: File = None,
-    seed: int = 7,
-    browser: bool = True,
+    seed: Annotated[int, Parameter(help="of the built-in market")] = 7,
+    browser: Browser = True,
 ) -> None:
     """The terminal on the built-in market, offline: real sockets, real protocols, known truth."""
     chosen = load(
@@ -67,11 +78,11 @@ def demo(
 def live(
     *,
     port: Port = None,
-    host: str | None = None,
+    host: Host = None,
     markets: Markets = None,
     venues: Venues = None,
     settings: File = None,
-    browser: bool = True,
+    browser: Browser = True,
 ) -> None:
     """The terminal on the venues' public feeds: no account, no key."""
     chosen = load(
@@ -84,15 +95,19 @@ def live(
 
 @app.command
 def replay(
-    *files: Path,
-    speed: float | None = None,
-    venue: str = "",
+    *files: Annotated[Path, RECORDINGS],
+    speed: Annotated[
+        float | None, Parameter(help="1 = as recorded, 0 = as fast as possible")
+    ] = None,
+    venue: OfVenue = "",
     port: Port = None,
-    host: str | None = None,
+    host: Host = None,
     settings: File = None,
-    browser: bool = True,
+    browser: Browser = True,
 ) -> None:
     """The terminal on recordings: ours, or the line formats of others."""
+    if not files:
+        raise SettingError("which recording? name a file or a folder")
     chosen = load(settings, overrides={"port": port, "host": host, "speed": speed})
     chosen = msgspec.structs.replace(chosen, markets=())
 
@@ -108,8 +123,10 @@ def replay(
 
 
 @app.command
-def inspect(*files: Path, venue: str = "") -> None:
+def inspect(*files: Annotated[Path, RECORDINGS], venue: OfVenue = "") -> None:
     """What is in a recording, as JSON: frames, events, unknown kinds, gaps, book checks."""
+    if not files:
+        raise SettingError("which recording? name a file or a folder")
     from liqfield.app.inspect import inspect as inspect_files
 
     report = inspect_files(files, venue)
@@ -120,27 +137,37 @@ def inspect(*files: Path, venue: str = "") -> None:
 def doctor(
     *,
     port: Port = None,
-    host: str | None = None,
+    host: Host = None,
     venues: Venues = None,
     settings: File = None,
     endpoints: Annotated[Path | None, Parameter(help="JSON: venue -> [rest, ws] addresses")] = None,
-    json: bool = False,
+    json: Annotated[bool, Parameter(help="the report as JSON")] = False,
 ) -> None:
-    """What is reachable and what is not, and why: venues, clock, disk, port, web app."""
+    """What is reachable and what is not, and why: venues, clock, disk, port, web app.
+
+    Ends with 1 where something is amiss.
+    """
     from liqfield.app.doctor import examine, to_text
 
     chosen = load(settings, overrides={"port": port, "host": host, "venues": venues})
-    elsewhere: dict[str, tuple[str, str]] = {}
-    if endpoints is not None:
-        given = msgspec.json.decode(endpoints.read_bytes(), type=dict[str, list[str]])
-        elsewhere = {name: (urls[0], urls[1]) for name, urls in given.items()}
-    report = asyncio.run(examine(chosen, elsewhere))
+    report = asyncio.run(examine(chosen, _addresses(endpoints) if endpoints is not None else {}))
     if json:
         encoded = msgspec.json.format(msgspec.json.encode(report), indent=2)
         sys.stdout.buffer.write(encoded + b"\n")
     else:
         print(to_text(report))
     raise SystemExit(0 if report.is_well else 1)
+
+
+def _addresses(file: Path) -> dict[str, tuple[str, str]]:
+    """venue -> (rest, ws), from a JSON file."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, tuple[str, str]])
+    except OSError as error:
+        raise SettingError(f"--endpoints {file}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        wanted = '{"binance": ["https://...", "wss://..."]}'
+        raise SettingError(f"--endpoints {file}: {error}; write it as {wanted}") from error
 
 
 def _run(serving: Coroutine[None, None, None]) -> None:

@@ -39,10 +39,11 @@ def map_command(
     *,
     source: SourceText,
     instrument: Instruments,
-    out: Path,
-    every: str = "",
+    out: Annotated[Path, Parameter(help="a .parquet or .csv file")],
+    every: Annotated[str, Parameter(help="between maps: 30s, 5m, 1h, 1d", show_default=False)] = "",
     at: Annotated[
-        list[str] | None, Parameter(help="ISO 8601 UTC or since epoch", consume_multiple=True)
+        list[str] | None,
+        Parameter(help="or at these: ISO 8601 UTC, or since epoch", consume_multiple=True),
     ] = None,
     contract_value: ContractValue = None,
 ) -> None:
@@ -52,10 +53,10 @@ def map_command(
 
 
 def verify_command(
-    map_file: Path,
+    map_file: Annotated[Path, Parameter(help="as `liqfield map` writes it, or anybody's")],
     *,
     source: SourceText,
-    out: Path | None = None,
+    out: Annotated[Path | None, Parameter(help="write the JSON here as well")] = None,
     instrument: Instruments = "",
     contract_value: ContractValue = None,
 ) -> None:

@@ -20,7 +20,7 @@ from liqfield.density.estimator import DensityEstimator
 from liqfield.engine.market import priced
 from liqfield.model.errors import ModelError, SettingError
 from liqfield.model.estimates import BANDS, LiquidationDensity
-from liqfield.model.events import OpenInterest
+from liqfield.model.events import Candle, MarkPrice, OpenInterest, Trade
 from liqfield.store.archives.rows import stamp_ns
 from liqfield.store.table import Columns, Table
 
@@ -57,20 +57,28 @@ class MapTimes(msgspec.Struct, frozen=True):
             if match is None or int(match[1]) == 0:
                 raise SettingError(f"--every {every!r}: write it as 30s, 5m, 1h or 1d")
             return cls(every_ns=int(match[1]) * _SECONDS[match[2]] * 1_000_000_000)
-        try:
-            stamps = {stamp_ns(text.replace("Z", "+00:00")) for text in at}
-        except ValueError as error:
-            raise SettingError(f"--at: not a time: {error}") from error
-        return cls(at_ns=tuple(sorted(stamps)))
+        return cls(at_ns=tuple(sorted({_at_ns(text) for text in at})))
+
+
+def _at_ns(text: str) -> int:
+    try:
+        return stamp_ns(text.replace("Z", "+00:00"))
+    except (ValueError, OverflowError) as error:
+        raise SettingError(
+            f"--at {text!r} is no time: write 2026-01-31T12:00 (UTC) or seconds since epoch"
+        ) from error
 
 
 class MapRun(msgspec.Struct):
-    """What a run did: maps drawn, times before the first possible map, the span of the facts."""
+    """What a run did: maps drawn, times before the first possible map, the span of the facts, and
+    how many of those give a price (marks, trades, candles) and open interest."""
 
     instrument_id: str
     maps: int = 0
     too_early: int = 0
     facts: int = 0
+    prices: int = 0
+    interests: int = 0
     first_ns: int = 0
     last_ns: int = 0
 
@@ -101,11 +109,12 @@ def maps_of(
             if known is None:
                 continue
             fact = known  # noqa: PLW2901
+        run.prices += isinstance(fact, MarkPrice | Trade | Candle)
+        run.interests += isinstance(fact, OpenInterest)
         estimator.update(fact)
     while due and (due <= run.last_ns or not times.every_ns):
         if due > run.last_ns + PAST_END_NS:
-            end = datetime.fromtimestamp(run.last_ns / 1e9, UTC)
-            raise SettingError(f"the source ends at {end:%Y-%m-%d %H:%M:%S} UTC, before a map time")
+            raise SettingError(f"the source ends at {_text(run.last_ns)}, before a map time")
         yield from _drawn(estimator, due, run)
         due = due + times.every_ns if times.every_ns else next(wanted, 0)
 
@@ -132,7 +141,10 @@ def map_table(at_ns: int, density: LiquidationDensity, venue: str) -> Columns:
     part = np.divide(usd, total[:, None, :], out=np.zeros_like(usd), where=total[:, None, :] > 0.0)
     # A bin without expected mass still has an upper bound: it goes with the last band.
     part[:, -1, :] += total <= 0.0
-    p10, p90 = part * density.p10[:, None, :], part * density.p90[:, None, :]
+    # Where a bin is mostly empty and seldom full, its mean lies beyond the 90th percentile: the
+    # interval is widened to hold the figure that it belongs to.
+    p10 = part * np.minimum(density.p10, total)[:, None, :]
+    p90 = part * np.maximum(density.p90, total)[:, None, :]
     side, band, i = np.nonzero((usd > 0.0) | (p90 > 0.0))
     edges = density.grid.edges()
     n, nan = len(i) + 2, np.full(2, np.nan)
@@ -163,16 +175,37 @@ def map_columns(
         for at_ns, density in maps_of(source, run.instrument_id, times, run)
     ]
     if not tables:
-        raise ModelError(_nothing(runs))
+        raise ModelError(_nothing(runs, times, source))
     return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}, runs
 
 
-def _nothing(runs: Sequence[MapRun]) -> str:
-    facts = ", ".join(f"{run.facts} facts of {run.instrument_id}" for run in runs)
-    return (
-        f"no map could be drawn from {facts}: a mark (or trades) and open interest must be known "
-        "by the time of the map"
-    )
+def _nothing(runs: Sequence[MapRun], times: MapTimes, source: Source) -> str:
+    """Why no map could be drawn, in words, with what the reading of the files met."""
+    told = []
+    for run in runs:
+        lacks = [
+            what
+            for what, count in (("price", run.prices), ("open interest", run.interests))
+            if not count
+        ]
+        if not run.facts:
+            told.append(f"the source says nothing of {run.instrument_id} that is read")
+        elif times.at_ns and times.at_ns[-1] < run.first_ns:
+            told.append(f"the source begins at {_text(run.first_ns)}, after the last map time")
+        elif lacks:
+            told.append(f"no {' and no '.join(lacks)} in {run.facts} facts of {run.instrument_id}")
+        else:
+            told.append(
+                f"price and open interest of {run.instrument_id} are not known by a map time: the "
+                f"source goes from {_text(run.first_ns)} to {_text(run.last_ns)}"
+            )
+    met = [(Path(r.path).name, r.why or r.skipped) for r in source.reports]
+    told += [f"{name}: {what}" for name, what in met if what][:3]
+    return "no map could be drawn: " + "; ".join(told)
+
+
+def _text(at_ns: int) -> str:
+    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def write_maps(
@@ -186,6 +219,8 @@ def write_maps(
 
     Raises StoreError when it cannot be written, ModelError when there is nothing to write.
     """
+    if not instrument_ids:
+        raise SettingError("of which instrument? give --instrument venue:SYMBOL")
     source = open_source(source_text, contract_value)
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
     with Table(out) as table:
@@ -194,7 +229,7 @@ def write_maps(
             for at_ns, density in maps_of(source, run.instrument_id, times, run):
                 table.add(map_table(at_ns, density, venue))
         if not table.rows:
-            raise ModelError(_nothing(runs))
+            raise ModelError(_nothing(runs, times, source))
         table.write(_ROWS, _meta(source_text, runs))
         rows = table.rows
     return {

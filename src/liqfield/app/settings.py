@@ -10,10 +10,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import msgspec
 
 from liqfield.model.errors import SettingError
+
+Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+NotNegative: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,19 +40,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     host: str = "127.0.0.1"
-    port: int = 8765
+    port: Port = 8765
     markets: tuple[str, ...] = ("BTC", "ETH", "SOL")
     venues: tuple[str, ...] = ("binance", "bybit", "okx", "hyperliquid")
     data_dir: str = "~/.local/share/liqfield"
     cot_dir: str = ""
     record: bool = True
-    keep_days: float = 90.0
-    keep_gb: float = 100.0
-    backfill_h: float = 24.0
-    archive_days: float = 365.0
-    cluster_min_usd: float = 50e6
+    keep_days: NotNegative = 90.0
+    keep_gb: NotNegative = 100.0
+    backfill_h: NotNegative = 24.0
+    archive_days: NotNegative = 365.0
+    cluster_min_usd: NotNegative = 50e6
     open_browser: bool = True
-    speed: float = 1.0
+    speed: NotNegative = 1.0
 
     @property
     def data_path(self) -> Path:
@@ -95,4 +99,7 @@ def load(
     try:
         return msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingError(f"settings: {error}") from error
+        # "Expected `int`, got `str` - at `$.port`"
+        why, _, place = str(error).partition(" - at `$.")
+        name = place.partition("`")[0].partition("[")[0]
+        raise SettingError(f"setting {name!r} is {merged.get(name)!r}: {why}") from error

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -68,10 +69,14 @@ def event_ns(fact: Fact) -> int:
 
 def open_source(text: str, contract_value: float | None = None) -> Source:
     """("tardis:DIR") -> a source. Raises SettingError on an unknown kind or an absent path."""
-    kind, colon, rest = text.partition(":")
+    kind, _, rest = text.partition(":")
     kinds = ("recording", *ARCHIVES)
-    if not colon or kind not in kinds:
+    if kind not in kinds:
         raise SettingError(f"source {text!r} is not KIND:PATH; {nearest(kind, kinds)}")
+    if not rest:
+        raise SettingError(f"source {text!r} is not KIND:PATH; write it as {kind}:FOLDER")
+    if contract_value is not None and not 0.0 < contract_value < math.inf:
+        raise SettingError(f"--contract-value {contract_value}: not a positive number")
     path = Path(rest).expanduser()
     if not path.exists():
         raise SettingError(f"source {text!r}: there is no {path}")
@@ -106,7 +111,8 @@ class ArchiveSource:
         self._contract_value = contract_value
         self._lists: dict[str, dict[str, Instrument]] = {}
         if not self.files:
-            raise StoreError(str(path), f"no file of a {kind} archive that is read here")
+            told = next((f" ({Path(r.path).name}: {r.why})" for r in self.reports if r.why), "")
+            raise StoreError(str(path), f"no file of a {kind} archive that is read here{told}")
 
     def instrument_ids(self) -> list[str]:
         """Named by the files; files of all markets name none."""

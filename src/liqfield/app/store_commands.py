@@ -10,10 +10,11 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from liqfield.app.export import MAP, export_map, export_recording
+from liqfield.app.export import KINDS, MAP, export_map, export_recording
 from liqfield.app.files import ContractValue, Instruments, names_of, show
 from liqfield.app.imports import import_archive
 from liqfield.app.settings import Settings, load
+from liqfield.app.sources import ARCHIVES
 from liqfield.model.errors import SettingError
 from liqfield.store import upkeep
 
@@ -36,6 +37,14 @@ class PruneReport(msgspec.Struct):
     bytes: int
 
 
+def _root(data_dir: Path | None, settings: Path | None) -> Path:
+    """The folder of the data. One that was named and is not there is a slip, no empty store."""
+    path = _settings(data_dir, settings).data_path
+    if data_dir is not None and not path.is_dir():
+        raise SettingError(f"--data-dir {data_dir}: there is no such folder")
+    return path
+
+
 def _settings(data_dir: Path | None, settings: Path | None) -> Settings:
     return load(settings, overrides={"data_dir": str(data_dir) if data_dir else None})
 
@@ -43,16 +52,18 @@ def _settings(data_dir: Path | None, settings: Path | None) -> Settings:
 @store.default
 def sizes(*, data_dir: Data = None, settings: SettingsFile = None) -> None:
     """Bytes on disk by kind and day."""
-    show(upkeep.sizes(_settings(data_dir, settings).data_path))
+    show(upkeep.sizes(_root(data_dir, settings)))
 
 
 @store.command
-def check(*, data_dir: Data = None, settings: SettingsFile = None, all_files: bool = False) -> None:
-    """Read every file of the store whole: checksums, torn tails, gaps. Ends with 1 on damage.
-
-    all_files: list sound files too.
-    """
-    found = list(upkeep.check(_settings(data_dir, settings).data_path))
+def check(
+    *,
+    data_dir: Data = None,
+    settings: SettingsFile = None,
+    all_files: Annotated[bool, Parameter(help="list sound files too")] = False,
+) -> None:
+    """Read every file of the store whole: checksums, torn tails, gaps. Ends with 1 on damage."""
+    found = list(upkeep.check(_root(data_dir, settings)))
     damaged = [f for f in found if f.is_damaged]
     losses: dict[str, int] = {}
     for file in found:
@@ -77,7 +88,7 @@ def check(*, data_dir: Data = None, settings: SettingsFile = None, all_files: bo
 @store.command
 def pack(*, data_dir: Data = None, settings: SettingsFile = None) -> None:
     """Pack finished segments of the recording densely (the live terminal does it by itself)."""
-    frames = _settings(data_dir, settings).data_path / upkeep.FRAMES
+    frames = _root(data_dir, settings) / upkeep.FRAMES
     show(list(upkeep.pack(frames, time.time())))
 
 
@@ -97,21 +108,18 @@ def prune(*, data_dir: Data = None, settings: SettingsFile = None) -> None:
 @store.command
 def export(
     *,
-    kind: Annotated[str, Parameter(help="trades, books, quotes, marks, ..., or map")],
-    out: Path,
+    kind: Annotated[str, Parameter(help=f"{', '.join(KINDS)} or {MAP}")],
+    out: Annotated[Path, Parameter(help="a .parquet or .csv file")],
     recording: Annotated[Path | None, Parameter(help="default: the terminal's own")] = None,
     instrument: Instruments = "",
-    base: str = "",
-    venue: str = "all",
-    column_s: int = 300,
+    base: Annotated[str, Parameter(help="map: which asset", show_default=False)] = "",
+    venue: Annotated[str, Parameter(help="map: one venue's, or of all")] = "all",
+    column_s: Annotated[int, Parameter(help="map: seconds a column, 300 or 1800")] = 300,
     data_dir: Data = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Facts of one kind, or the heat map's history, as CSV or Parquet by the name of `out`.
-
-    map: needs --base, and takes --venue and --column-s.
-    """
-    root = _settings(data_dir, settings).data_path
+    """Facts of one kind, or the heat map's history, as CSV or Parquet by the name of the file."""
+    root = _settings(data_dir, settings).data_path if recording else _root(data_dir, settings)
     if kind == MAP:
         if not base:
             raise SettingError("which map? give --base BTC")
@@ -122,15 +130,15 @@ def export(
 
 
 def import_command(
-    vendor: str,
-    path: Path,
+    vendor: Annotated[str, Parameter(help=", ".join(ARCHIVES))],
+    path: Annotated[Path, Parameter(help="a folder as downloaded, or one file")],
     *,
     instrument: Instruments = "",
     contract_value: ContractValue = None,
     data_dir: Data = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Downloaded archives into the own history: binance-vision, bybit, okx, hyperliquid, tardis.
+    """Downloaded archives into the own history.
 
     A killed import goes on where it was; a second run has nothing to do.
     """

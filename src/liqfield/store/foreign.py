@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,6 +44,10 @@ _HOSTS = {
 _BYBIT_BOOKS = re.compile(r".*_ob\d+\.data(?:\.zip|\.gz)?")
 
 
+_TORN = (OSError, EOFError, zlib.error, zstandard.ZstdError, UnicodeDecodeError)
+_CAPTURES = (".gz", ".jsonl.zst", ".jsonl", ".data.zip", ".data")
+
+
 class _BybitBook(msgspec.Struct):
     """What says when a message was made; the message itself stays as it is."""
 
@@ -72,7 +77,14 @@ def open_recording(
     path: Path, venue: str = "", reports: list[ReadReport] | None = None
 ) -> Iterator[Record]:
     """Records of any recording we can read, told apart by name. `venue` overrides recognition."""
-    if path.is_dir() or path.suffix in (segment.SUFFIX, dense.SUFFIX):
+    if not path.exists():
+        raise StoreError(str(path), "cannot be read (No such file or directory)")
+    if path.is_dir():
+        theirs = _foreign_files(path)
+        return (
+            _one_after_the_other(theirs, venue, reports) if theirs else read_records(path, reports)
+        )
+    if path.suffix in (segment.SUFFIX, dense.SUFFIX):
         return read_records(path, reports)
     if _BYBIT_BOOKS.fullmatch(path.name):
         return read_bybit_books(path, reports)
@@ -83,6 +95,20 @@ def open_recording(
     if path.name.endswith((".jsonl.zst", ".jsonl")):
         return read_container(path, venue, reports)
     raise StoreError(str(path), f"unknown recording: expected {segment.SUFFIX}, .gz or .jsonl.zst")
+
+
+def _foreign_files(folder: Path) -> list[Path]:
+    """Captures of others in a folder that holds no recording of ours, in order of their names."""
+    if any(folder.glob(f"*{segment.SUFFIX}")) or any(folder.glob(f"*{dense.SUFFIX}")):
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.name.endswith(_CAPTURES))
+
+
+def _one_after_the_other(
+    files: list[Path], venue: str, reports: list[ReadReport] | None
+) -> Iterator[Record]:
+    for file in files:
+        yield from open_recording(file, venue, reports)
 
 
 def read_lines(
@@ -105,8 +131,15 @@ def read_lines(
                 symbol = symbol or _symbol(raw)
                 report.records += 1
                 yield Frame(venue, _line_source(venue, raw, symbol), int(stamp), raw)
-    except (OSError, EOFError) as error:
+    except _TORN as error:
+        _torn(path, report, error)
+
+
+def _torn(path: Path, report: ReadReport, error: Exception) -> None:
+    """A capture that was cut off gives what came before; one that gives nothing is no capture."""
+    if not report.records:
         raise StoreError(str(path), f"cannot be read ({error})") from error
+    report.why = f"torn: {error}"
 
 
 def read_container(
@@ -118,12 +151,16 @@ def read_container(
         reports.append(report)
     decoder = msgspec.json.Decoder(_Line)
     rows: list[_Line] = []
-    for line in _text_lines(path):
-        try:
+    line = ""
+    try:
+        for line in _text_lines(path):
             rows.append(decoder.decode(line))
-        except msgspec.DecodeError as error:
-            report.why, report.torn_bytes = f"line cannot be read: {error}", len(line)
-            break
+            report.records += 1
+    except msgspec.DecodeError as error:
+        report.why, report.torn_bytes = f"line cannot be read: {error}", len(line)
+    except _TORN as error:
+        _torn(path, report, error)
+    report.records = 0
     # The container groups its lines by connection; the order of consumption is that of arrival.
     rows.sort(key=lambda row: row.ts)
     paths: dict[str, str] = {}
@@ -193,14 +230,9 @@ def _book_lines(path: Path, reports: list[ReadReport] | None) -> Iterator[tuple[
 
 
 def _text_lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open("rb") as raw:
-            stream = (
-                zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
-            )
-            yield from io.TextIOWrapper(stream, encoding="utf-8")
-    except (OSError, zstandard.ZstdError, UnicodeDecodeError) as error:
-        raise StoreError(str(path), f"cannot be read ({error})") from error
+    with path.open("rb") as raw:
+        stream = zstandard.ZstdDecompressor().stream_reader(raw) if path.suffix == ".zst" else raw
+        yield from io.TextIOWrapper(stream, encoding="utf-8")
 
 
 def _venue_of(url: str, path: Path) -> str:

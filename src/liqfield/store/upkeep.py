@@ -1,6 +1,7 @@
 """The store looked after: sizes, packing of finished segments, retention, verification.
 
-Folder of the program's data: frames/ (recording), map/ (slabs), candles/, history/ (imports).
+Folder of the program's data: frames/ (recording), map/ (slabs), candles/, history/ (imports),
+backfill/ and tiers/ (replies that the next start need not ask for again), cot/ (dropped reports).
 Everything here may run while the terminal records: the running segment is never touched.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 import zstandard
 
 from liqfield.model.errors import StoreError
-from liqfield.model.events import Gap, Record
+from liqfield.model.events import Frame, Gap, Record
 from liqfield.store import dense, segment
 from liqfield.store.candle_history import DAY_BYTES
 from liqfield.store.frames import recording_files
@@ -27,6 +28,8 @@ from liqfield.store.slab import decode_slab
 from liqfield.store.table import quoted
 
 FRAMES, MAPS, CANDLES, HISTORY = "frames", "map", "candles", "history"
+BACKFILL, TIERS, COT = "backfill", "tiers", "cot"
+KINDS = (FRAMES, MAPS, CANDLES, HISTORY, BACKFILL, TIERS, COT)
 QUIET_S = 7_200.0  # the writer leaves a segment for a new one after an hour
 GROUP_BYTES = 64 << 20
 
@@ -78,7 +81,7 @@ def sizes(root: Path) -> dict[str, KindSize]:
     out: dict[str, KindSize] = {}
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
-        if not path.is_file() or parts[0] not in (FRAMES, MAPS, CANDLES, HISTORY):
+        if not path.is_file() or parts[0] not in KINDS:
             continue
         kind = f"{HISTORY}/{parts[1]}" if parts[0] == HISTORY and len(parts) > 2 else parts[0]
         size = out.setdefault(kind, KindSize(by_day={}))
@@ -196,6 +199,10 @@ def prune(
     return gone
 
 
+_UNSOUND = (
+    StoreError, OSError, ValueError, zstandard.ZstdError, duckdb.Error, msgspec.MsgspecError,
+)  # fmt: skip
+
 # ---- verification -----------------------------------------------------------------------------
 
 
@@ -205,12 +212,12 @@ def check(root: Path) -> Iterator[FileCheck]:
     if frames.is_dir() and any(frames.iterdir()):
         for path in recording_files(frames):
             yield check_recording(path)
-    for kind, pattern in ((MAPS, "*.slab"), (CANDLES, "*.candles"), (HISTORY, "*.parquet")):
+    for kind, pattern in _PATTERNS.items():
         for path in sorted((root / kind).rglob(pattern)):
             found = FileCheck(str(path), kind, path.stat().st_size, losses={})
             try:
                 found.records = _CHECKS[kind](path)
-            except (StoreError, OSError, ValueError, zstandard.ZstdError, duckdb.Error) as error:
+            except _UNSOUND as error:
                 found.why = str(error)
             yield found
 
@@ -255,4 +262,18 @@ def _parquet(path: Path) -> int:
         return int(table.fetchall()[0][0])
 
 
-_CHECKS = {MAPS: _slab, CANDLES: _candles, HISTORY: _parquet}
+def _reply(path: Path) -> int:
+    raw = path.read_bytes()
+    if path.suffix == ".reply":
+        raw = zstandard.ZstdDecompressor().decompress(raw)
+    msgspec.msgpack.decode(raw, type=Frame)
+    return 1
+
+
+_CHECKS = {
+    MAPS: _slab, CANDLES: _candles, HISTORY: _parquet, BACKFILL: _reply, TIERS: _reply,
+}  # fmt: skip
+_PATTERNS = {
+    MAPS: "*.slab", CANDLES: "*.candles", HISTORY: "*.parquet", BACKFILL: "*.reply",
+    TIERS: "*.tiers",
+}  # fmt: skip

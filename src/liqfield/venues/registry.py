@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from liqfield.model.errors import SettingError
 from liqfield.venues.binance import Binance
@@ -35,5 +36,7 @@ def make(names: tuple[str, ...] = tuple(VENUES)) -> dict[str, Venue]:
     """Fresh venues by name. Raises SettingError naming the valid ones."""
     unknown = [name for name in names if name not in VENUES]
     if unknown:
-        raise SettingError(f"unknown venue {unknown[0]!r}: valid are {', '.join(VENUES)}")
+        near = get_close_matches(unknown[0], VENUES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SettingError(f"unknown venue {unknown[0]!r}: {hint}valid are {', '.join(VENUES)}")
     return {name: VENUES[name]() for name in names}

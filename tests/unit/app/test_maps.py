@@ -168,7 +168,7 @@ def test_errors_in_words(tardis: Path, tmp_path: Path) -> None:
         MapTimes.parse()
     with pytest.raises(SettingError, match="write it as"):
         MapTimes.parse("1 hour")
-    with pytest.raises(ModelError, match="open interest must be known"):
+    with pytest.raises(ModelError, match="begins at 2026-01-01 00:00:00 UTC, after the last map"):
         api.map_columns(source, BTC, at=["2025-12-01"])
     okx = tmp_path / "BTC-USDT-SWAP-trades-2026-01-02.csv"
     okx.write_text(f"BTC-USDT-SWAP,1,buy,90000,25,{START_MS}\n")
@@ -202,3 +202,98 @@ def test_a_recording_is_a_source(shared_data: Path, tmp_path: Path) -> None:
     assert max(columns["at_ns"]) <= times[-1]
     with pytest.raises(SettingError, match="did you mean 'bybit:BTCUSDT'"):
         source.instrument("bybit:BTCUSTD")
+
+
+# ---- what a hostile user does ------------------------------------------------------------------
+
+
+def test_the_interval_holds_its_figure(tardis: Path) -> None:
+    """Also where a bin is mostly empty and seldom full, so that its mean passes its p90."""
+    columns = api.map_columns(f"tardis:{tardis}", BTC, every="6h")
+    assert (columns["notional_usd_p10"] <= columns["notional_usd"] * (1 + 1e-12)).all()
+    assert (columns["notional_usd"] <= columns["notional_usd_p90"] * (1 + 1e-12)).all()
+
+
+def _only(tmp_path: Path, kind: str) -> Path:
+    folder = Walk(days=1).tardis(tmp_path / kind)
+    for path in list(folder.rglob("*.csv.gz")):
+        if kind not in path.relative_to(folder).parts:
+            path.unlink()
+    return folder
+
+
+def test_what_a_subset_of_files_lacks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"no open interest in 1440 facts of {BTC}"):
+        api.map_columns(f"tardis:{_only(tmp_path, 'trades')}", BTC, every="6h")
+    with pytest.raises(ModelError, match=f"no price and no open interest in 36 facts of {BTC}"):
+        api.map_columns(f"tardis:{_only(tmp_path, 'liquidations')}", BTC, every="6h")
+    alone = api.map_columns(f"tardis:{_only(tmp_path, 'derivative_ticker')}", BTC, every="6h")
+    assert len(set(alone["at_ns"])) == 3
+
+
+def test_what_a_file_lacks_is_named(tmp_path: Path) -> None:
+    folder = Walk(days=1).vision(tmp_path / "vision", suffix=".csv")
+    (metrics,) = folder.rglob("*-metrics-*.csv")
+    rows = [",".join(row.split(",")[:2]) for row in metrics.read_text().split("\n") if row]
+    metrics.write_text("\n".join(rows) + "\n")
+    with pytest.raises(ModelError, match=r"metrics-2026-01-01.csv: \{'blank open interest': 288\}"):
+        api.map_columns(f"binance-vision:{folder}", BTC, every="6h")
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("tardis", "write it as tardis:FOLDER"),
+        ("tardis:", "write it as tardis:FOLDER"),
+        ("tradis:x", "did you mean 'tardis'"),
+    ],
+)
+def test_a_source_without_its_path(source: str, why: str) -> None:
+    with pytest.raises(SettingError, match=why):
+        open_source(source)
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_contract_is_worth_something(tardis: Path, value: float) -> None:
+    with pytest.raises(SettingError, match="not a positive number"):
+        open_source(f"tardis:{tardis}", value)
+
+
+def test_times_and_names_that_are_none(tardis: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="'yesterday' is no time"):
+        MapTimes.parse(at=["yesterday"])
+    with pytest.raises(SettingError, match="of which instrument"):
+        app(["map", "--source", f"tardis:{tardis}", "--instrument", " ", "--every", "1h",
+             "--out", str(tmp_path / "x.parquet")])  # fmt: skip
+
+
+def test_columns_in_another_order_and_in_quotes(tardis: Path, tmp_path: Path) -> None:
+    folder = WALK.tardis(tmp_path / "turned", suffix=".csv")
+    for path in folder.rglob("*.csv"):
+        rows = [row.split(",") for row in path.read_text().split("\n") if row]
+        text = "\r\n".join(",".join(f'"{cell}"' for cell in reversed(row)) for row in rows)
+        path.write_text("\ufeff" + text + "\r\n")
+    turned = api.map_columns(f"tardis:{folder}", BTC, every="12h")
+    plain = api.map_columns(f"tardis:{tardis}", BTC, every="12h")
+    np.testing.assert_array_equal(turned["notional_usd"], plain["notional_usd"])
+
+
+def test_why_no_file_is_read_is_told(tmp_path: Path) -> None:
+    folder = Walk(days=1).tardis(tmp_path / "bare", suffix=".csv")
+    for path in folder.rglob("*.csv"):
+        path.write_text(path.read_text().partition("\n")[2])
+    with pytest.raises(LiqfieldError, match=r"BTCUSDT\.csv: unknown columns"):
+        open_source(f"tardis:{folder}")
+
+
+def test_one_file_of_the_vendors_folders_is_a_source(tardis: Path) -> None:
+    (first, *_) = sorted(tardis.rglob("derivative_ticker/**/*.csv.gz"))
+    assert len(api.map_columns(f"tardis:{first}", BTC, every="12h")["at_ns"]) > 1
+
+
+def test_a_folder_of_captures_is_a_recording(shared_data: Path) -> None:
+    folder = shared_data / "data/recordings/bybit"
+    (file,) = folder.iterdir()
+    of_file = api.map_columns(f"recording:{file}", "bybit:BTCUSDT", every="10s")
+    of_folder = api.map_columns(f"recording:{folder}", "bybit:BTCUSDT", every="10s")
+    np.testing.assert_array_equal(of_file["notional_usd"], of_folder["notional_usd"])

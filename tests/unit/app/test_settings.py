@@ -33,6 +33,15 @@ def test_wrong_type_is_refused() -> None:
         load(None, {}, {"port": "many"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("port", 99_999), ("port", -1), ("speed", -1), ("keep_days", "nan"), ("backfill_h", "-2")],
+)
+def test_impossible_values_are_named_with_their_setting(name: str, value: object) -> None:
+    with pytest.raises(SettingError, match=f"setting '{name}' is {value!r}: Expected"):
+        load(None, {}, {name: value})
+
+
 def test_broken_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_text("port = ")

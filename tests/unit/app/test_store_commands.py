@@ -9,8 +9,11 @@ import duckdb
 import pytest
 
 from liqfield.app.cli import app
-from liqfield.model.errors import SettingError
+from liqfield.feeds.backfill_cache import BackfillCache
+from liqfield.feeds.tier_cache import TierCache
+from liqfield.model.errors import SettingError, StoreError
 from liqfield.model.events import Frame
+from liqfield.model.requests import HttpRequest
 from liqfield.store import upkeep
 from liqfield.store.frames import RecordWriter, recording_files
 from liqfield.store.map_history import MapHistory
@@ -81,3 +84,37 @@ def test_the_map_can_be_exported(data: Path, capsys: pytest.CaptureFixture[str])
         assert usd == pytest.approx(expected, rel=0.035), at_ns
     with pytest.raises(SettingError, match="which map"):
         app(["store", "export", "--kind", "map", "--out", "x", "--data-dir", str(data)])
+
+
+def test_replies_kept_for_the_next_start_are_listed_and_checked(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = Frame("gate", "rest:/a", 1, b"[]")
+    request = HttpRequest("gate", "/a", "", 1.0, "public", "gate:BTC_USDT")
+    hour_ns = 3_600_000_000_000
+    BackfillCache(data / upkeep.BACKFILL).store((0, hour_ns), request, frame)
+    TierCache(data / upkeep.TIERS).store(frame)
+    sizes, _ = run(capsys, data)
+    assert isinstance(sizes, dict)
+    assert sizes["backfill"]["files"] == sizes["tiers"]["files"] == 1
+    assert sizes["backfill"]["bytes"] > 0
+    report, code = run(capsys, data, "check")
+    assert isinstance(report, dict)
+    assert (report["files"], code) == (5, 0)
+    (reply,) = (data / upkeep.BACKFILL).rglob("*.reply")
+    reply.write_bytes(reply.read_bytes()[:-3])
+    report, code = run(capsys, data, "check")
+    assert isinstance(report, dict)
+    assert [row["path"] for row in report["damaged"]] == [str(reply)]
+    assert code == 1
+
+
+@pytest.mark.parametrize("words", [[], ["check"], ["pack"]])
+def test_a_folder_that_is_not_there_is_no_empty_store(tmp_path: Path, words: list[str]) -> None:
+    with pytest.raises(SettingError, match="there is no such folder"):
+        app(["store", *words, "--data-dir", str(tmp_path / "slip")])
+
+
+def test_an_export_without_a_recording_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="No such file or directory"):
+        app(["store", "export", "--kind", "trades", "--out", "x", "--data-dir", str(tmp_path)])

@@ -107,6 +107,8 @@ def read_rows(
         names = [name.lower() for name in columns]
         if any(_is_number(cell) for cell in first):
             reader = chain([first], reader)
+    elif _stands_for(names, [name.lower() for name in columns], known):
+        names = [name.lower() for name in columns]
     at = [names.index(name.lower()) if name.lower() in names else -1 for name in wanted]
     need = max(at) + 1
     if need == 0:
@@ -128,6 +130,13 @@ def read_rows(
             report.skip("row cut short")
             continue
         yield pick(row) if pick else [row[i] if i >= 0 else "" for i in at]
+
+
+def _stands_for(names: Sequence[str], documented: Sequence[str], known: set[str]) -> bool:
+    """A header of the documented columns, some under other names ("Open time")."""
+    if len(names) != len(documented):
+        return False
+    return all(a == b for a, b in zip(names, documented, strict=True) if a in known)
 
 
 def _is_number(text: str) -> bool:

@@ -93,7 +93,7 @@ class Tardis:
             if not path.is_file() or not path.name.endswith((".csv", ".csv.gz", ".csv.zst")):
                 continue
             kind, symbol, why = _identify(path)
-            date = _DATE.search(str(path.relative_to(folder)) if path != folder else path.name)
+            date = _DATE.search(path.name) or _DATE.search("/".join(path.parts[-4:-1]))
             if kind not in COLUMNS:
                 why = why or f"{kind}: not a type that is read"
             elif date is None:
@@ -141,13 +141,16 @@ def _identify(path: Path) -> tuple[str, str, str]:
             break
     if found == "trades" and "liquidations" in str(path):
         found = "liquidations"
-    exchange, symbol = (names[1][0], names[1][1]) if len(names) > 1 else ("", "")
+    if len(names) < 2 or not set(_HEAD) <= set(names[0]):
+        return found, "", ""
+    row = dict(zip(names[0], names[1], strict=False))
+    exchange, symbol = row.get("exchange", ""), row.get("symbol", "")
     return found, instrument_id(exchange, symbol) if symbol else "", ""
 
 
 def _header(path: Path, report: FileReport) -> Iterator[list[str]]:
     for line in text_lines(path, report):
-        yield line.rstrip("\r\n").split(",")
+        yield [cell.strip().strip('"') for cell in line.rstrip("\r\n").split(",")]
 
 
 def instrument_id(exchange: str, symbol: str) -> str:

@@ -193,3 +193,20 @@ def test_coin_margined_prints_are_written_twice(tmp_path: Path) -> None:
     assert event.position_side is PositionSide.LONG
     assert event.quantity == pytest.approx(10 * 100 / 50_000)
     assert skipped == {"repeated row": 1}
+
+
+def test_a_header_under_other_names_stands_for_the_documented_columns(tmp_path: Path) -> None:
+    """The spelling of the venue's own page; a header whose known names stand elsewhere decides."""
+    page = (
+        "Open time,Open,High,Low,Close,Volume,Close time,Quote asset volume,Number of trades,"
+        "Taker buy base asset volume,Taker buy quote asset volume,Ignore"
+    )
+    plain, spelt = tmp_path / "plain", tmp_path / "spelt"
+    name = "BTCUSDT-1m-2026-01-01.csv"
+    put(plain / name, WALK.klines(0), header=KLINES)
+    put(spelt / name, WALK.klines(0), header=page)
+    assert read(spelt)[:2] == read(plain)[:2]
+    turned = ",".join(reversed(page.split(",")))
+    put(spelt / name, [",".join(reversed(row.split(","))) for row in WALK.klines(0)], header=turned)
+    events, _, _ = read(spelt)
+    assert events == [], "what the order does not tell is not guessed"
