@@ -186,6 +186,7 @@ async def _serve(
     *,
     browser: bool,
 ) -> None:
+    from liqfield.app.narrate import narrate
     from liqfield.app.terminal import Terminal
 
     terminal = Terminal(settings, source, folder)
@@ -194,6 +195,8 @@ async def _serve(
         if browser and settings.open_browser and sys.stdout.isatty():
             webbrowser.open(address.url)
         task = asyncio.ensure_future(feed(terminal))
+        talking = asyncio.ensure_future(narrate(terminal))
+        task.add_done_callback(lambda _: talking.cancel())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)

@@ -14,6 +14,7 @@ import msgspec
 
 from liqfield.app.settings import nearest
 from liqfield.model.errors import SettingError
+from liqfield.venues import registry
 from liqfield.venues.decoding import base_and_factor
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def parse(names: Sequence[str], venues: Sequence[str]) -> MarketChoice:
             contracts.append(name)
         else:
             hint = nearest(head, (*venues, "top"))
+            if head in registry.VENUES:
+                hint = f"follow it with --venues {','.join((*venues, head))}"
             raise SettingError(f"market {name!r}: {head!r} is no venue that is followed; {hint}")
     return MarketChoice(tuple(dict.fromkeys(bases)), tuple(dict.fromkeys(contracts)), top)
 

@@ -188,3 +188,10 @@ def test_plain_names_do_not_wait_for_a_ranking() -> None:
     terminal = asyncio.run(_terminal_on_a_small_venue(("DDD",)))
     assert set(terminal.pipeline.engine.markets) == {"DDD"}
     assert terminal.pipeline.engine.turnover_usd == {}
+
+
+def test_a_venue_that_is_read_but_not_followed_says_how_to() -> None:
+    with pytest.raises(SettingError, match="follow it with --venues binance,gate"):
+        parse(("gate:BTC_USDT",), ("binance",))
+    with pytest.raises(SettingError, match="did you mean 'binance'"):
+        parse(("binanec:BTCUSDT",), ("binance",))
