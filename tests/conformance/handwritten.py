@@ -189,6 +189,12 @@ BINANCE = (
         ("Unknown", {"kind": "rest /fapi/v9/new"}),
         rest="/fapi/v9/new",
     ),
+    _binance(
+        "turnover of a day in dollars",
+        [{"symbol": "BTCUSDT", "quoteVolume": "1234.5", "weightedAvgPrice": "6", "closeTime": T}],
+        ("Turnover", {"notional_usd": 1234.5, "event_ns": T * 1_000_000}),
+        rest="/fapi/v1/ticker/24hr",
+    ),
     _binance("an acknowledgement", {"result": None, "id": 3}, ("Notice", {"kind": "ack"})),
 )
 
@@ -293,6 +299,42 @@ BYBIT = (
 )
 
 OKX = (
+    _okx(
+        "turnover of a day is coins at the last price",
+        {
+            "code": "0",
+            "msg": "",
+            "data": [
+                {"instId": "BTC-USDT-SWAP", "ts": str(T), "last": "60000", "volCcy24h": "2"},
+            ],
+        },
+        ("Turnover", {"notional_usd": 120_000.0}),
+        rest="/api/v5/market/tickers?instType=SWAP",
+    ),
+    _okx(
+        "past candles by REST are stamped with their end, coins are the seventh number",
+        {"code": "0", "msg": "", "data": [[str(T), "1", "3", "1", "2", "900", "9", "18", "1"]]},
+        (
+            "Candle",
+            {
+                "of": CandleOf.LAST,
+                "event_ns": (T + 60_000) * 1_000_000,
+                "close": 2.0,
+                "volume": 9.0,
+                "is_history": True,
+            },
+        ),
+        rest="/api/v5/market/history-candles?instId=BTC-USDT-SWAP&bar=1m",
+    ),
+    _okx(
+        "past marks have no volume",
+        {"code": "0", "msg": "", "data": [[str(T), "1", "3", "1", "2", "1"]]},
+        (
+            "Candle",
+            {"of": CandleOf.MARK, "event_ns": (T + 300_000) * 1_000_000, "volume": 0.0},
+        ),
+        rest="/api/v5/market/history-mark-price-candles?instId=BTC-USDT-SWAP&bar=5m",
+    ),
     _okx(
         "contracts become coins",
         {

@@ -595,6 +595,34 @@ GATE = (
         ),
     ),
     _gate_rest(
+        "ratios of now are longs to shorts",
+        "contract_stats?contract=BTC_USDT&interval=5m&limit=1",
+        [{"time": T // 1000, "lsr_account": 3, "top_lsr_size": 1}],
+        ("PositioningRatio", {"basis": "accounts", "long_share": 0.75, "short_share": 0.25}),
+        ("PositioningRatio", {"basis": "top_positions", "long_share": 0.5}),
+    ),
+    _gate_rest(
+        "trades by REST state milliseconds as seconds with a fraction",
+        "trades?contract=BTC_USDT",
+        [
+            {
+                "size": 10,
+                "id": 9,
+                "create_time": T / 1000,
+                "create_time_ms": T / 1000,
+                "price": "60000",
+                "contract": "BTC_USDT",
+            }
+        ],
+        ("Trade", {"event_ns": NS, "quantity": 0.001}),
+    ),
+    _gate_rest(
+        "the fund of the whole venue",
+        "insurance?limit=1",
+        [{"t": T // 1000, "b": "83.5"}],
+        ("InsuranceFund", {"asset": "USDT", "balance": 83.5, "event_ns": NS}),
+    ),
+    _gate_rest(
         "past marks have their own name",
         "candlesticks?contract=mark_BTC_USDT&interval=5m",
         [{"t": T // 1000, "o": "1", "h": "3", "l": "1", "c": "2"}],

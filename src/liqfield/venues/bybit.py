@@ -31,7 +31,7 @@ from liqfield.model.events import (
     Unknown,
 )
 from liqfield.model.instrument import Instrument, tick_parts
-from liqfield.model.margin import MarginTier, deductions
+from liqfield.model.margin import MarginTier
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import (
     Aggressor,
@@ -57,6 +57,7 @@ from liqfield.venues.decoding import (
     Reader,
     base_and_factor,
     finite,
+    ladder,
     levels,
     listing,
     not_negative,
@@ -64,6 +65,7 @@ from liqfield.venues.decoding import (
     positive,
     request_of,
 )
+from liqfield.venues.routing import leave_and_join
 from liqfield.venues.scan import DepthScanner
 
 NAME = "bybit"
@@ -759,12 +761,8 @@ class Bybit:
         return out
 
     def resync(self, instrument: Instrument) -> Resync:
-        """Leave and join the topic: its first message is a snapshot."""
-        topic = f"orderbook.200.{instrument.symbol}"
-        send = tuple(
-            msgspec.json.encode({"op": op, "args": [topic]}) for op in ("unsubscribe", "subscribe")
-        )
-        return Resync(connection="books", send=send)
+        args = [f"orderbook.200.{instrument.symbol}"]
+        return leave_and_join(lambda op: msgspec.json.encode({"op": op, "args": args}))
 
     def infer_instrument(self, frame: Frame) -> Instrument | None:
         """Recordings of this venue carry their instrument lists."""
@@ -840,16 +838,13 @@ def _tiers(rows: Sequence[_RiskRow]) -> tuple[MarginTier, ...]:
     """
     ordered = sorted(rows, key=lambda r: r.riskLimitValue)
     unit = 0.01 if ordered[0].maintenanceMargin >= 0.1 else 1.0
-    rates = [positive(r.maintenanceMargin) * unit for r in ordered]
-    floors = [0.0] + [positive(r.riskLimitValue) for r in ordered[:-1]]
-    computed = deductions(floors, rates)
-    tiers = []
-    for r, floor, rate, computed_one in zip(ordered, floors, rates, computed, strict=True):
-        stated = float(r.mmDeduction or 0.0)
-        deduction = stated if stated > 0.0 else computed_one
-        leverage = positive(r.maxLeverage)
-        tiers.append(MarginTier(floor, positive(r.riskLimitValue), leverage, rate, deduction))
-    return tuple(tiers)
+    stated = [float(r.mmDeduction or 0.0) for r in ordered]
+    return ladder(
+        [r.riskLimitValue for r in ordered],
+        [r.maxLeverage for r in ordered],
+        [r.maintenanceMargin * unit for r in ordered],
+        [deduction if deduction > 0.0 else None for deduction in stated],
+    )
 
 
 def _instrument(venue: str, c: _Contract) -> Instrument:

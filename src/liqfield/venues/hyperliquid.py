@@ -30,7 +30,7 @@ from liqfield.model.events import (
     Unknown,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.margin import MarginTier, deductions
+from liqfield.model.margin import MarginTier
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import (
     Aggressor,
@@ -46,6 +46,7 @@ from liqfield.venues.decoding import (
     Reader,
     decimals_of,
     finite,
+    ladder,
     levels,
     listing,
     not_negative,
@@ -594,15 +595,10 @@ def _tiers(asset: _Asset, table: _Table | None) -> tuple[MarginTier, ...]:
     """Maintenance is half the initial margin at the tier's maximum leverage."""
     rows = table.marginTiers if table else [_TierRow(0.0, asset.maxLeverage)]
     rows = sorted(rows, key=lambda row: row.lowerBound)
-    rates = [0.5 / positive(row.maxLeverage) for row in rows]
-    floors = [not_negative(row.lowerBound) for row in rows]
-    caps = [*floors[1:], 1e12]
-    computed = deductions(floors, rates)
-    return tuple(
-        MarginTier(floor, cap, row.maxLeverage, rate, deduction)
-        for floor, cap, row, rate, deduction in zip(
-            floors, caps, rows, rates, computed, strict=True
-        )
+    return ladder(
+        [*(row.lowerBound for row in rows[1:]), 1e12],
+        [row.maxLeverage for row in rows],
+        [0.5 / positive(row.maxLeverage) for row in rows],
     )
 
 

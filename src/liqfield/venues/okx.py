@@ -64,6 +64,7 @@ from liqfield.venues.decoding import (
     positive,
     request_of,
 )
+from liqfield.venues.routing import leave_and_join
 from liqfield.venues.scan import DepthScanner
 
 NAME = "okx"
@@ -716,10 +717,7 @@ class Okx:
 
     def resync(self, instrument: Instrument) -> Resync:
         args = [{"channel": "books", "instId": instrument.symbol}]
-        send = tuple(
-            msgspec.json.encode({"op": op, "args": args}) for op in ("unsubscribe", "subscribe")
-        )
-        return Resync(connection="books", send=send)
+        return leave_and_join(lambda op: msgspec.json.encode({"op": op, "args": args}))
 
     def infer_instrument(self, frame: Frame) -> Instrument | None:
         """Recordings of this venue carry their instrument lists."""
