@@ -99,6 +99,7 @@ def test_foreign_or_absent_files_are_named(tmp_path: Path) -> None:
         list(read_records(file))
     with pytest.raises(StoreError, match="cannot be read"):
         list(read_records(tmp_path / "2.lqf"))
+    (tmp_path / "x.csv").write_text("a,b\n")
     with pytest.raises(StoreError, match="unknown recording"):
         open_recording(tmp_path / "x.csv")
 
