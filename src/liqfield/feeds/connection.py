@@ -17,6 +17,7 @@ from typing import Any
 
 from liqfield.feeds.backoff import Backoff
 from liqfield.feeds.budget import Pools, TokenBucket
+from liqfield.feeds.door import Door
 from liqfield.feeds.refusal import explain
 from liqfield.feeds.rotation import IDENTIFIED, TAIL_S, Overlap, until_met, until_spoken
 from liqfield.feeds.socket import Socket
@@ -50,6 +51,7 @@ class ConnectionSupervisor:
         transport: Transport,
         *,
         rng: random.Random,
+        door: Door | None = None,
         pools: Pools | None = None,
         clock: Clock | None = None,
         probe: Callable[[Frame], list[tuple[str, str]]] | None = None,
@@ -67,6 +69,7 @@ class ConnectionSupervisor:
         self._backoff = Backoff(rng)
         self._rng = rng
         self._clock = clock or Clock()
+        self._door = door or Door(rng, self._clock.now_s)
         pools = pools or Pools(self._clock.now_s)
         self._opens, self._slots = pools.opens(spec.venue), pools.slots(spec.venue)
         number, per_s = allowance(spec.venue).requests
@@ -93,6 +96,7 @@ class ConnectionSupervisor:
     async def run(self) -> None:
         """Connect, watch, reconnect: for ever."""
         while True:
+            await self._door.turn(self)
             async with self._slots:
                 wait_s = await self._once()
             await asyncio.sleep(wait_s)
@@ -146,10 +150,15 @@ class ConnectionSupervisor:
             socket = await self._transport.open(venue, self._url, self._hears(self._voice))
         except VenueRefusal as refusal:
             self.detail = f"refused: {refusal.why}"
-            return max(refusal.retry_after_s or 0.0, self._backoff.next_s())
+            if refusal.kind == "other":  # of this path alone
+                return max(refusal.retry_after_s or 0.0, self._backoff.next_s())
+            self._door.failed(self, refusal.retry_after_s or 0.0)
+            return 0.0
         except OSError as error:
             self.detail = f"cannot connect: {explain(error)[1]}"
-            return self._backoff.next_s()
+            self._door.failed(self)
+            return 0.0
+        self._door.entered()
         why = await self._hold(socket)
         self.watch.lost()
         self.reconnects += 1

@@ -14,6 +14,7 @@ from liqfield.feeds.accounts import AccountScan
 from liqfield.feeds.backfill_cache import BackfillCache, Stretch
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.connection import ConnectionSupervisor
+from liqfield.feeds.door import Door
 from liqfield.feeds.relist import InstrumentList
 from liqfield.feeds.rest import RestClient
 from liqfield.feeds.resync import Resynchroniser
@@ -146,6 +147,7 @@ class VenueFeed:
         """What to connect for."""
         self._instruments = {of.id: of for of in instruments}
         has_contracts = any(of.quantity_factor != 1.0 for of in instruments)
+        door = Door(self._rng, self._clock.now_s)
         self.connections = [
             ConnectionSupervisor(
                 spec,
@@ -153,6 +155,7 @@ class VenueFeed:
                 self._sink,
                 self._transport,
                 rng=self._rng,
+                door=door,
                 pools=self._pools,
                 clock=self._clock,
                 probe=self._probe,
