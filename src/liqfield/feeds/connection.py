@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,7 @@ class ConnectionSupervisor:
         clock: Clock | None = None,
         probe: Callable[[Frame], list[tuple[str, str]]] | None = None,
         before_subscribe: Callable[[float], Coroutine[Any, Any, None]] | None = None,
+        other_urls: Sequence[str] = (),
     ) -> None:
         self.spec = spec
         self.watch = StreamWatch(spec.venue, spec.streams)
@@ -64,6 +66,7 @@ class ConnectionSupervisor:
         self.rotations = 0
         self.repeats = 0  # messages of an overlap that were not delivered twice
         self._url = ws_url + spec.path
+        self._other_urls = deque(url + spec.path for url in other_urls)
         self._sink = sink
         self._transport = transport
         self._backoff = Backoff(rng)
@@ -157,6 +160,8 @@ class ConnectionSupervisor:
         except OSError as error:
             self.detail = f"cannot connect: {explain(error)[1]}"
             self._door.failed(self)
+            self._other_urls.append(self._url)
+            self._url = self._other_urls.popleft()
             return 0.0
         self._door.entered()
         why = await self._hold(socket)

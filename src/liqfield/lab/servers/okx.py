@@ -10,7 +10,7 @@ import msgspec
 from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
 from liqfield.lab.servers.desk import Client, Message, Reply
-from liqfield.lab.servers.numbers import Writer
+from liqfield.lab.servers.numbers import Windows, Writer, states
 
 MS = 1_000_000
 ENC = msgspec.json.Encoder()
@@ -33,6 +33,7 @@ class OkxProtocol:
         self._shown: dict[str, tuple[float, float, int]] = {}
         self._steps: dict[str, InstrumentStep] = {}
         self._ended: set[str] = set()
+        self._windows: Windows = ()
         self._sent: dict[str, int] = {}
 
     # ---- WebSocket ----------------------------------------------------------------------------
@@ -247,6 +248,10 @@ class OkxProtocol:
             )
             self._of[symbol], self._write[symbol] = changed, Writer(changed)
 
+    def announce(self, windows: Windows) -> None:
+        """Planned work, listed from now on."""
+        self._windows = windows
+
     def delist(self) -> None:
         """The first instrument ends: silent from now on, and listed as such."""
         self._ended.update(list(self._of)[:1])
@@ -267,6 +272,24 @@ class OkxProtocol:
             return self._tiers(query.get("instFamily", ""))
         if path == "/api/v5/public/insurance-fund":
             return self._fund(query.get("instFamily", ""))
+        if path == "/api/v5/system/status":
+            return [
+                {
+                    "title": "Service upgrade",
+                    "state": state,
+                    "begin": begin,
+                    "end": end,
+                    "preOpenBegin": "",
+                    "href": "",
+                    "serviceType": "0",
+                    "system": "unified",
+                    "scheDesc": "",
+                    "maintType": "1",
+                    "env": "1",
+                }
+                for state, begin, end in states(self._windows, self._market.now_ns)
+                if state != "completed"
+            ]
         symbol = query.get("instId", "")
         if symbol not in self._of:
             return None
