@@ -55,6 +55,23 @@ def test_contracts_of_another_size_while_the_venue_hides_it(number: int) -> None
     assert outcome.compared > 30
 
 
+def test_contracts_of_another_size_on_connections_that_stay_up() -> None:
+    """OKX tells it on every connection, before the first message in the new size."""
+    plan = FaultPlan(0, (Fault(8.0, "resize", "okx", 0.2, 10.0), Fault(16.0, "resize", "okx", 0.2)))
+
+    async def run() -> None:
+        scenario = Scenario("okx", plan)
+        outcome = await scenario.run()
+        assert outcome.problem == ""
+        assert outcome.losses == 2, "void until a snapshot in the new size"
+        assert scenario.gaps["disconnect"] == 0
+        assert outcome.compared > 50
+        factor = scenario.of.quantity_factor * 100.0
+        assert scenario.state.instrument.quantity_factor == pytest.approx(factor)
+
+    run_virtual(run())
+
+
 def test_a_range_that_was_interrupted_goes_on(tmp_path: Path) -> None:
     journal, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     run_range(0, 2, journal)

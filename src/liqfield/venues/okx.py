@@ -648,7 +648,10 @@ class Okx:
         return (HttpRequest(NAME, "/api/v5/market/tickers?instType=SWAP", pool="public"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
-        """Books by thirty a socket, the rest on a second one, liquidations on a third."""
+        """Books by thirty a socket, the rest on a second one, liquidations on a third.
+
+        Each hears of changed instruments, in the order of its own messages: sizes are contracts.
+        """
         out = []
         chosen = list(instruments)
         for i in range(0, len(chosen), 29):
@@ -761,11 +764,12 @@ def _tiers_of(family: str, instrument_id: str = "") -> HttpRequest:
 def _connection(
     name: str, args: Sequence[Mapping[str, str]], specs: Sequence[StreamSpec]
 ) -> Connection:
+    path = "/ws/v5/public"
+    args = [{"channel": "instruments", "instType": "SWAP"}, *args]
     send = tuple(
         msgspec.json.encode({"op": "subscribe", "args": list(args[i : i + 100])})
         for i in range(0, len(args), 100)
     )
-    path = "/ws/v5/public"
     heartbeat = Heartbeat(25.0, b"ping", only_when_idle=True)
     return Connection(NAME, name, path, f"ws:{path}#{name}", send, tuple(specs), heartbeat)
 

@@ -236,7 +236,7 @@ class Desk:
         if kind == "half_open":
             for client in self._in_order():
                 client.is_dead = True
-        elif kind == "unit":
+        elif kind in ("unit", "resize"):
             self._call("change_contract", fault.amount or 10.0)
         elif kind == "delist":
             self._call("delist")

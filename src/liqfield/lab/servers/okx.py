@@ -34,6 +34,7 @@ class OkxProtocol:
         self._steps: dict[str, InstrumentStep] = {}
         self._ended: set[str] = set()
         self._windows: Windows = ()
+        self._is_changed = False  # the list of instruments: told with the next step
         self._sent: dict[str, int] = {}
 
     # ---- WebSocket ----------------------------------------------------------------------------
@@ -64,7 +65,7 @@ class OkxProtocol:
         return out
 
     def _knows(self, arg: dict[str, str]) -> bool:
-        if arg.get("channel") == "liquidation-orders":
+        if arg.get("channel") in ("liquidation-orders", "instruments"):
             return arg.get("instType") == "SWAP"
         name = arg.get("instId", "")
         if arg.get("channel") == "index-tickers":
@@ -74,6 +75,8 @@ class OkxProtocol:
     def _first(self, arg: dict[str, str]) -> list[bytes]:
         """A snapshot of the book; the current state of the slow channels."""
         symbol, channel = arg.get("instId", ""), arg["channel"]
+        if not symbol:
+            return []
         if channel == "books":
             book, write = self._market.book(self._of[symbol].id), self._write[symbol]
             sides = [
@@ -107,6 +110,11 @@ class OkxProtocol:
 
     def step(self, steps: Sequence[InstrumentStep], now_ns: int) -> Sequence[Message]:
         out: list[Message] = []
+        if self._is_changed:
+            self._is_changed = False
+            arg = {"channel": "instruments", "instType": "SWAP"}
+            body = {"arg": arg, "data": self._instruments()}
+            out.append(Message(PATH, _topic(arg), ENC.encode(body)))
         for step in steps:
             symbol = step.instrument_id.partition(":")[2]
             if symbol in self._ended:
@@ -247,6 +255,7 @@ class OkxProtocol:
                 of, quantity_factor=of.quantity_factor * factor, lot=of.lot / factor
             )
             self._of[symbol], self._write[symbol] = changed, Writer(changed)
+        self._is_changed = True
 
     def announce(self, windows: Windows) -> None:
         """Planned work, listed from now on."""
@@ -255,6 +264,7 @@ class OkxProtocol:
     def delist(self) -> None:
         """The first instrument ends: silent from now on, and listed as such."""
         self._ended.update(list(self._of)[:1])
+        self._is_changed = True
 
     # ---- REST ---------------------------------------------------------------------------------
 
