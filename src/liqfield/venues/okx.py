@@ -687,7 +687,7 @@ class Okx:
         return out
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Ratios and the state of the venue every five minutes, the fund of a family every ten; tiers
+        """Ratios and the state of the venue every five minutes, funds of families every ten; tiers
         of each family."""
         root = "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract"
         ratios = tuple(
