@@ -23,6 +23,7 @@ ANSWER_S = 10.0  # a snapshot that has not come by then is asked for again
 CALM_S = 60.0  # a minute without a loss: the next one is a first one again
 STUBBORN = 3  # losses in a minute after which the connection itself is replaced
 OFTEN_S, MAX_WAIT_S = 1.0, 30.0  # longest wait before such a repeat, and after much trouble
+SPACING_S = 0.1  # between requests at least
 SNAPSHOT_S = 5.0  # a request that hangs must not hold up the books of others
 
 
@@ -102,8 +103,10 @@ class Resynchroniser:
 
     async def _next(self) -> None:
         need = await self._queue.get()
-        # A little later than asked: diffs that a snapshot must join arrive meanwhile.
-        await asyncio.sleep(self._rng.uniform(0.1, 0.4))
+        # A little later than asked: diffs that a snapshot must join arrive meanwhile. Where it has
+        # waited already they have, and the pause only keeps requests apart.
+        has_waited = self._recent.get(need.instrument_id, (0, 0.0, 0.0))[0] > 2
+        await asyncio.sleep(SPACING_S if has_waited else self._rng.uniform(SPACING_S, 0.4))
         if need.instrument_id not in self._pending:
             return
         self._pending.discard(need.instrument_id)
