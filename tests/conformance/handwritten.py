@@ -42,6 +42,15 @@ def _binance(name: str, message: Any, *facts: tuple[str, dict[str, Any]], rest: 
     return Case(name, "binance", f"rest:{rest}" if rest else "ws:/market/ws#flow", message, facts)
 
 
+WHEN = "from 2026-09-21 14:13 to 09-22 00:13 UTC: upgrade"
+
+
+def _work(state: str, **fields: Any) -> dict[str, Any]:
+    """Ten hours of it."""
+    ends = str(T + 36_000_000)
+    return {"title": "upgrade", "state": state, "begin": str(T), "end": ends, **fields}
+
+
 def _bybit(name: str, message: Any, *facts: tuple[str, dict[str, Any]], at: str = "") -> Case:
     return Case(name, "bybit", at or "ws:/v5/public/linear#all", message, facts)
 
@@ -269,6 +278,30 @@ BYBIT = (
         ("Unknown", {"kind": "spot publicTrade"}),
         at="ws:/v5/public/spot#spot",
     ),
+    _bybit(
+        "work on the futures is announced; on spot, on the test net, or over, it is nothing",
+        {
+            "retCode": 0,
+            "result": {
+                "list": [
+                    _work("scheduled", product=[1, 2], maintainType=1, env=1),
+                    _work("ongoing", product=[1], maintainType="3", env="1"),
+                    _work("ongoing", product=[2], maintainType=1, env=1),
+                    _work("ongoing", product=[1], maintainType=1, env=2),
+                    _work("completed", product=[1], maintainType=1, env=1),
+                ]
+            },
+        },
+        ("Notice", {"kind": "planned", "detail": f"planned maintenance {WHEN}"}),
+        ("Notice", {"kind": "maintenance", "detail": f"trouble {WHEN}"}),
+        at="rest:/v5/system/status",
+    ),
+    _bybit(
+        "nothing is announced",
+        {"retCode": 0, "result": {"list": []}},
+        ("Notice", {"kind": "open", "detail": ""}),
+        at="rest:/v5/system/status",
+    ),
     _bybit("a topic of tomorrow", {"topic": "new.X", "data": 1}, ("Unknown", {"kind": "new"})),
     _bybit(
         "a refusal is a notice",
@@ -334,6 +367,21 @@ OKX = (
             {"of": CandleOf.MARK, "event_ns": (T + 300_000) * 1_000_000, "volume": 0.0},
         ),
         rest="/api/v5/market/history-mark-price-candles?instId=BTC-USDT-SWAP&bar=5m",
+    ),
+    _okx(
+        "announced work of the venue, with and without an end",
+        {
+            "code": "0",
+            "data": [
+                _work("scheduled", maintType="1", env="1"),
+                {**_work("pre_open", maintType="2", env="1"), "end": ""},
+                _work("canceled", maintType="1", env="1"),
+                _work("ongoing", maintType="1", env="2"),
+            ],
+        },
+        ("Notice", {"kind": "planned", "detail": f"planned maintenance {WHEN}"}),
+        ("Notice", {"kind": "maintenance", "detail": "trouble from 2026-09-21 14:13 UTC: upgrade"}),
+        rest="/api/v5/system/status",
     ),
     _okx(
         "contracts become coins",

@@ -38,7 +38,7 @@ def requests(venue: Venue) -> Iterator[HttpRequest]:
     mine = of_venue(venue.name)
     for poll in venue.polls(mine):
         assert poll.every_s > 0.0
-        assert set(poll.kinds) <= KINDS
+        assert set(poll.kinds) <= KINDS | {"Notice"}  # of the venue itself
         yield poll.request
     for of in mine:
         yield from venue.backfill(of, END_NS - 24 * H, END_NS)

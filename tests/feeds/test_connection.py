@@ -100,6 +100,28 @@ def test_waits_for_a_venue_that_is_not_there_yet(transport: str) -> None:
     asyncio.run(run())
 
 
+def test_the_other_address_is_tried_when_nobody_listens_at_the_usual_one(transport: str) -> None:
+    """And kept as long as it works."""
+
+    async def run() -> None:
+        async with aiohttp.ClientSession() as session, Loopback().serve() as server:
+            feed = ConnectionSupervisor(
+                connection(),
+                "ws://127.0.0.1:9",
+                lambda _: None,
+                NetTransport(session),
+                rng=random.Random(1),
+                other_urls=[server.ws_url],
+            )
+            async with background(feed.run()):
+                for count in (1, 2):
+                    await until(lambda n=count: len(server.clients) == n)  # type: ignore[misc]
+                    await until(lambda: feed.detail == "subscribed")
+                    server.cut(server.clients[-1])
+
+    asyncio.run(run())
+
+
 def test_large_messages_arrive_whole(transport: str) -> None:
     async def run() -> None:
         records: list[Record] = []

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from liqfield.feeds import resync
+from liqfield.feeds.backoff import SHARE
 from liqfield.feeds.socket import Socket
 from liqfield.feeds.transport import Clock, HttpReply, NetTransport
 from liqfield.feeds.venue_feed import VenueFeed
@@ -160,14 +161,19 @@ def test_a_book_that_is_lost_again_and_again_waits_longer() -> None:
         )
         feed.follow([BTC])
         async with background(feed._resync.run()):
-            for count in range(1, 30):
+            while not asked or loop.time() - asked[0] < 900.0:
                 feed._resync.arrived(BTC.id)
                 feed.request_snapshot(NEED)
-                await until(lambda n=count: len(records) == n, 600.0)  # type: ignore[misc]
+                count = len(asked)
+                await until(lambda n=count: len(records) > n, 600.0)  # type: ignore[misc]
         gaps = [b - a for a, b in itertools.pairwise(asked)]
-        assert max(gaps[:1]) < 1.0
-        assert gaps[-1] > 10.0
-        assert sum(gaps) > 100.0
+        assert gaps[0] < 1.0
+        for at, gap in zip(asked[1:], gaps, strict=True):
+            trouble_s = at - asked[0]
+            assert gap < 0.5 + max(1.0, SHARE * trouble_s), "soon enough after what lasted long"
+        assert max(gaps) > 20.0
+        minute = sum(at - asked[0] < 60.0 for at in asked)
+        assert 20.0 * minute < 0.6 * 2400.0, "one book leaves budget to the others"
 
     run_virtual(run())
 

@@ -41,7 +41,7 @@ DEPTH = 20
 MINIMUM_S = {"binance": 1.5, "bybit": 1.5, "okx": 1.5, "hyperliquid": 5.0}
 
 
-class Outcome(msgspec.Struct):
+class Outcome(msgspec.Struct, tag=True):
     """What a scenario showed. back_s: seconds from the end of the last fault to a live book."""
 
     seed: int

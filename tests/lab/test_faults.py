@@ -10,8 +10,15 @@ import msgspec
 import pytest
 
 from liqfield.lab.servers.faults import KINDS, Fault, FaultPlan, random_plan, read_plan
-from tests.lab.faults import VENUES, run_on_sockets, run_range, run_scenario
-from tests.lab.scenario import Scenario
+from tests.lab.faults import (
+    VENUES,
+    account_of,
+    read_journal,
+    run_on_sockets,
+    run_range,
+    run_scenario,
+)
+from tests.lab.scenario import Outcome, Scenario
 from tests.lab.virtual import run_virtual
 
 SOAK = 10_000
@@ -46,6 +53,42 @@ def test_contracts_of_another_size_while_the_venue_hides_it(number: int) -> None
     assert "unit" in outcome.kinds
     assert outcome.problem == ""
     assert outcome.compared > 30
+
+
+def test_contracts_of_another_size_on_connections_that_stay_up() -> None:
+    """OKX tells it on every connection, before the first message in the new size."""
+    plan = FaultPlan(0, (Fault(8.0, "resize", "okx", 0.2, 10.0), Fault(16.0, "resize", "okx", 0.2)))
+
+    async def run() -> None:
+        scenario = Scenario("okx", plan)
+        outcome = await scenario.run()
+        assert outcome.problem == ""
+        assert outcome.losses == 2, "void until a snapshot in the new size"
+        assert scenario.gaps["disconnect"] == 0
+        assert outcome.compared > 50
+        factor = scenario.of.quantity_factor * 100.0
+        assert scenario.state.instrument.quantity_factor == pytest.approx(factor)
+
+    run_virtual(run())
+
+
+def test_a_range_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    journal, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    run_range(0, 2, journal)
+    journal.write_bytes(journal.read_bytes() + b'{"type":"Outc')
+    journal.write_bytes(journal.read_bytes().rpartition(b"\n")[0] + b"\n")
+    began = journal.stat().st_mtime_ns
+    whole = run_range(0, 3, journal)
+    assert journal.stat().st_mtime_ns > began
+    assert [o.seed for o in read_journal([journal])[0]] == [0, 1, 2]
+    run_range(3, 1, other)
+    total = account_of(*read_journal([journal, other]))
+    assert (total.scenarios, total.first, total.last) == (4, 0, 3)
+    assert total.compared > whole.compared > 0
+    bad = Outcome(9, "okx", ("unit",), wrong=1, back_s=9.0, allowed_s=3.0, problem="crash: x")
+    worse = account_of([bad])
+    assert worse.wrong_books == worse.late == worse.crashes == [9]
+    assert worse.invisible_losses == worse.doubled == worse.leaks == []
 
 
 def test_the_same_seed_is_the_same_run() -> None:
@@ -123,7 +166,7 @@ def test_plans_are_read_from_seeds_and_scripts(tmp_path: Path) -> None:
 def test_ten_thousand_scenarios() -> None:
     account = run_range(0, SOAK)
     print(msgspec.json.format(msgspec.json.encode(account), indent=2).decode())
-    assert {venue for venue in VENUES if account.count}
+    assert account.scenarios == SOAK
     assert account.problems == {}
     assert account.wrong == 0
     assert account.memory_growth_mb < 50.0

@@ -122,7 +122,9 @@ class InstrumentState:
         if _units(instrument) != _units(self.instrument):
             last_ns = self.last.event_ns if self.last is not None else 0
             self.old_units_ns = max(self.old_units_ns, self.sync.event_ns, last_ns)
+            losses = self.sync.losses + (self.sync.ladder is not None)
             self.sync = BookSync(instrument.id, self.sync.rule, after_ns=self.old_units_ns)
+            self.sync.losses = losses
             self.quote = None
         self.instrument = self.density.instrument = instrument
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from liqfield.feeds.backoff import Backoff
 from liqfield.feeds.budget import Pools, TokenBucket
+from liqfield.feeds.door import Door
 from liqfield.feeds.refusal import explain
 from liqfield.feeds.rotation import IDENTIFIED, TAIL_S, Overlap, until_met, until_spoken
 from liqfield.feeds.socket import Socket
@@ -50,10 +52,12 @@ class ConnectionSupervisor:
         transport: Transport,
         *,
         rng: random.Random,
+        door: Door | None = None,
         pools: Pools | None = None,
         clock: Clock | None = None,
         probe: Callable[[Frame], list[tuple[str, str]]] | None = None,
         before_subscribe: Callable[[float], Coroutine[Any, Any, None]] | None = None,
+        other_urls: Sequence[str] = (),
     ) -> None:
         self.spec = spec
         self.watch = StreamWatch(spec.venue, spec.streams)
@@ -62,11 +66,13 @@ class ConnectionSupervisor:
         self.rotations = 0
         self.repeats = 0  # messages of an overlap that were not delivered twice
         self._url = ws_url + spec.path
+        self._other_urls = deque(url + spec.path for url in other_urls)
         self._sink = sink
         self._transport = transport
         self._backoff = Backoff(rng)
         self._rng = rng
         self._clock = clock or Clock()
+        self._door = door or Door(rng, self._clock.now_s)
         pools = pools or Pools(self._clock.now_s)
         self._opens, self._slots = pools.opens(spec.venue), pools.slots(spec.venue)
         number, per_s = allowance(spec.venue).requests
@@ -93,6 +99,7 @@ class ConnectionSupervisor:
     async def run(self) -> None:
         """Connect, watch, reconnect: for ever."""
         while True:
+            await self._door.turn(self)
             async with self._slots:
                 wait_s = await self._once()
             await asyncio.sleep(wait_s)
@@ -146,10 +153,17 @@ class ConnectionSupervisor:
             socket = await self._transport.open(venue, self._url, self._hears(self._voice))
         except VenueRefusal as refusal:
             self.detail = f"refused: {refusal.why}"
-            return max(refusal.retry_after_s or 0.0, self._backoff.next_s())
+            if refusal.kind == "other":  # of this path alone
+                return max(refusal.retry_after_s or 0.0, self._backoff.next_s())
+            self._door.failed(self, refusal.retry_after_s or 0.0)
+            return 0.0
         except OSError as error:
             self.detail = f"cannot connect: {explain(error)[1]}"
-            return self._backoff.next_s()
+            self._door.failed(self)
+            self._other_urls.append(self._url)
+            self._url = self._other_urls.popleft()
+            return 0.0
+        self._door.entered()
         why = await self._hold(socket)
         self.watch.lost()
         self.reconnects += 1

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from liqfield.feeds.backoff import SHARE
 from liqfield.feeds.rest import RestClient
 from liqfield.model.errors import VenueRefusal
 from liqfield.model.events import Record
@@ -21,8 +22,8 @@ RETRY_S = 5.0
 ANSWER_S = 10.0  # a snapshot that has not come by then is asked for again
 CALM_S = 60.0  # a minute without a loss: the next one is a first one again
 STUBBORN = 3  # losses in a minute after which the connection itself is replaced
-OFTEN = 12  # losses in a row after which the waits grow
-MAX_WAIT_S = 30.0
+OFTEN_S, MAX_WAIT_S = 1.0, 30.0  # longest wait before such a repeat, and after much trouble
+SPACING_S = 0.1  # between requests at least
 SNAPSHOT_S = 5.0  # a request that hangs must not hold up the books of others
 
 
@@ -51,7 +52,8 @@ class Resynchroniser:
         self._queue: asyncio.Queue[NeedSnapshot] = asyncio.Queue()
         self._pending: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}  # awaited answers, and delayed requests
-        self._recent: dict[str, tuple[int, float]] = {}  # losses in a row, time of the last
+        # losses in a row, time of the first and of the last of them
+        self._recent: dict[str, tuple[int, float, float]] = {}
 
     @property
     def waiting(self) -> int:
@@ -63,15 +65,17 @@ class Resynchroniser:
         if need.instrument_id in self._pending:
             return
         self._pending.add(need.instrument_id)
-        losses, last_s = self._recent.get(need.instrument_id, (0, 0.0))
         now = self._now_s()
-        losses = losses + 1 if now - last_s < CALM_S else 1
-        self._recent[need.instrument_id] = (losses, now)
+        losses, first_s, last_s = self._recent.get(need.instrument_id, (0, now, now))
+        if now - last_s >= CALM_S:
+            losses, first_s = 0, now
+        losses += 1
+        self._recent[need.instrument_id] = (losses, first_s, now)
         self._stop_timer(need.instrument_id)
         if losses <= 2:
             self._queue.put_nowait(need)
             return
-        longest_s = 1.0 if losses <= OFTEN else min(MAX_WAIT_S, 2.0 ** (losses - OFTEN))
+        longest_s = min(MAX_WAIT_S, max(OFTEN_S, SHARE * (now - first_s)))
         delay_s = longest_s * self._rng.uniform(0.5, 1.0)
         loop = asyncio.get_running_loop()
         self._timers[need.instrument_id] = loop.call_later(delay_s, self._queue.put_nowait, need)
@@ -99,8 +103,10 @@ class Resynchroniser:
 
     async def _next(self) -> None:
         need = await self._queue.get()
-        # A little later than asked: diffs that a snapshot must join arrive meanwhile.
-        await asyncio.sleep(self._rng.uniform(0.1, 0.4))
+        # A little later than asked: diffs that a snapshot must join arrive meanwhile. Where it has
+        # waited already they have, and the pause only keeps requests apart.
+        has_waited = self._recent.get(need.instrument_id, (0, 0.0, 0.0))[0] > 2
+        await asyncio.sleep(SPACING_S if has_waited else self._rng.uniform(SPACING_S, 0.4))
         if need.instrument_id not in self._pending:
             return
         self._pending.discard(need.instrument_id)
@@ -130,7 +136,7 @@ class Resynchroniser:
         if plan.request is not None:
             self._sink(await self._rest.fetch(plan.request, SNAPSHOT_S))
         elif plan.send:
-            losses, _ = self._recent.get(need.instrument_id, (0, 0.0))
+            losses, _, _ = self._recent.get(need.instrument_id, (0, 0.0, 0.0))
             if losses > STUBBORN and self._stubborn is not None:
                 self._stubborn(need.instrument_id, plan)
             else:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from liqfield.feeds.socket import Socket
 
 WAITING_MAX = 50_000  # messages that may wait; beyond it the rotation is put off
-SETTLE_S = 0.5  # at least this long, so that acknowledgements and snapshots are in
+SETTLE_S = 0.3  # at least this long, so that acknowledgements and snapshots are in
 TAIL_S = 3.0  # the old socket is heard at most so long, and repeats come so long after it went
 IDENTIFIED = frozenset({"Trade", "Liquidation"})  # kinds that may be dropped as repeats
 

@@ -14,6 +14,7 @@ from liqfield.feeds.accounts import AccountScan
 from liqfield.feeds.backfill_cache import BackfillCache, Stretch
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.connection import ConnectionSupervisor
+from liqfield.feeds.door import Door
 from liqfield.feeds.relist import InstrumentList
 from liqfield.feeds.rest import RestClient
 from liqfield.feeds.resync import Resynchroniser
@@ -37,9 +38,11 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest, NeedSnapshot
 from liqfield.model.sides import GapReason
 from liqfield.venues import registry
+from liqfield.venues.allowances import allowance
 from liqfield.venues.contract import Poll, Resync, Venue
 
 log = structlog.get_logger()
+ANNOUNCED = {"planned": "live", "maintenance": "stale", "open": ""}  # kind -> state in the health
 CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
 
 
@@ -73,6 +76,7 @@ class VenueFeed:
         self.rest = RestClient(venue, transport, self._pools, base_url=rest_url, clock=self._clock)
         self._sink = sink
         self._ws_url = ws_url or venue.ws_url
+        self._other_ws = () if ws_url else allowance(venue.name).other_ws
         self._rng = random.Random(f"{venue.name} {seed}")
         self._tiers = tiers
         self._replies = replies or BackfillCache(None)
@@ -81,6 +85,7 @@ class VenueFeed:
         self._by_source: dict[str, ConnectionSupervisor] = {}
         self._prepared: set[HttpRequest] = set()
         self._corrupt_s: dict[str, float] = {}
+        self._announced: Sequence[Event] = ()  # what the venue last said of itself
         self._lags_ns: deque[int] = deque(maxlen=256)
         self._chain = TradeChain(venue.name)
         # What is looked at before its turn is read with a decoder of its own, because the
@@ -146,6 +151,7 @@ class VenueFeed:
         """What to connect for."""
         self._instruments = {of.id: of for of in instruments}
         has_contracts = any(of.quantity_factor != 1.0 for of in instruments)
+        door = Door(self._rng, self._clock.now_s)
         self.connections = [
             ConnectionSupervisor(
                 spec,
@@ -153,10 +159,12 @@ class VenueFeed:
                 self._sink,
                 self._transport,
                 rng=self._rng,
+                door=door,
                 pools=self._pools,
                 clock=self._clock,
                 probe=self._probe,
                 before_subscribe=self.list.younger_than if has_contracts else None,
+                other_urls=self._other_ws,
             )
             for spec in self.venue.connections(instruments)
         ]
@@ -224,6 +232,8 @@ class VenueFeed:
             if isinstance(event, Notice):
                 if connection is not None:
                     connection.noticed(event)
+                elif event.kind in ANNOUNCED:
+                    self._announced = events
                 continue
             instrument_id = getattr(event, "instrument_id", "")
             if connection is not None:
@@ -259,6 +269,12 @@ class VenueFeed:
                 self.venue.name, "REST", "stale", 0, 0, 0, 0, 0, self.rest.detail
             )
             rows.append(refused)
+        at = self.venue.name, "announced"
+        rows += [
+            StreamHealth(*at, state, said.received_ns, 0, 0, 0, 0, said.detail)
+            for said in self._announced
+            if isinstance(said, Notice) and (state := ANNOUNCED.get(said.kind))
+        ]
         return rows
 
     def budgets(self) -> dict[str, float]:

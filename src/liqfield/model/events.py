@@ -295,7 +295,8 @@ class ImportedPast(msgspec.Struct, frozen=True, gc=False):
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):
-    """What a venue says of itself: ack, error, pong, maintenance, close_soon, heartbeat."""
+    """What a venue says of itself: ack, error, pong, close_soon, heartbeat; planned (work that it
+    announces), maintenance (that goes on), open (neither)."""
 
     venue: str
     received_ns: int

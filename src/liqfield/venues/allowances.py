@@ -21,6 +21,8 @@ class Allowance(msgspec.Struct, frozen=True):
     requests       subscribe and unsubscribe messages, per connection
     shared         budgets that several venues of one operator draw on together
     used_header    reply header with the weight used in the running window
+    other_ws       addresses for when the usual one cannot be reached (of OKX some say that it has
+                   left port 8443, others still use nothing else)
     counts_trades  public trade ids are consecutive: a jump is a loss (Binance aggregate trades;
                    296,171 ids of a day without a hole)
     """
@@ -32,6 +34,7 @@ class Allowance(msgspec.Struct, frozen=True):
     requests: Rate = (0.0, 1.0)
     shared: tuple[tuple[str, str], ...] = ()  # (budget of the venue, name of the common pool)
     used_header: tuple[tuple[str, str], ...] = ()  # (budget of the venue, header)
+    other_ws: tuple[str, ...] = ()
     counts_trades: bool = False
 
 
@@ -55,7 +58,9 @@ ALLOWANCES: dict[str, Allowance] = {
     "binance-coinm": msgspec.structs.replace(_BINANCE, counts_trades=False),
     "bybit": _BYBIT,
     "bybit-inverse": _BYBIT,
-    "okx": Allowance(opens=(3.0, 1.0), requests=(480.0, 3600.0)),
+    "okx": Allowance(
+        opens=(3.0, 1.0), requests=(480.0, 3600.0), other_ws=("wss://ws.okx.com:8443",)
+    ),
     "hyperliquid": Allowance(sockets=10, opens=(30.0, 60.0), subscriptions=1000),
     "gate": Allowance(sockets=300),
     "bitget": Allowance(requests=(10.0, 1.0)),

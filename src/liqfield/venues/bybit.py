@@ -55,6 +55,7 @@ from liqfield.venues.contract import (
 from liqfield.venues.decoding import (
     MS,
     Reader,
+    announcements,
     base_and_factor,
     finite,
     ladder,
@@ -293,6 +294,20 @@ class _InsuranceList(msgspec.Struct):
     updatedTime: int = 0  # noqa: N815
 
 
+class _StatusRow(msgspec.Struct):
+    state: str
+    begin: int
+    end: int = 0
+    title: str = ""
+    product: list[int] = []  # 1 futures
+    maintainType: int | str = 1  # noqa: N815 - 1 planned, 2 sudden, 3 an incident
+    env: int | str = 1  # 1 production
+
+
+class _StatusList(msgspec.Struct):
+    rows: list[_StatusRow] = msgspec.field(name="list", default_factory=list)
+
+
 class _Raw(msgspec.Struct):
     result: msgspec.Raw
     retCode: int = 0  # noqa: N815
@@ -340,6 +355,7 @@ class Bybit:
             "/v5/market/recent-trade": self._rest_trades,
             "/v5/market/risk-limit": self._risk_limits,
             "/v5/market/insurance": self._rest_insurance,
+            "/v5/system/status": self._status,
         }
 
     # ---- decode -------------------------------------------------------------------------------
@@ -688,6 +704,18 @@ class Bybit:
             for r in body.rows
         ]
 
+    def _status(
+        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
+    ) -> list[Event]:
+        """Work on the futures; interruptions below 10 s are not announced."""
+        del at, query, known
+        rows = [
+            (r.title, r.state, r.begin, r.end, str(r.maintainType) == "1")
+            for r in self._reader.read(bytes(raw), _StatusList, "system status").rows
+            if str(r.env) == "1" and (not r.product or 1 in r.product)
+        ]
+        return announcements(self.name, rows, frame.received_ns)
+
     # ---- what to ask for ----------------------------------------------------------------------
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
@@ -717,7 +745,10 @@ class Bybit:
         )
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Ratios every five minutes; tiers; the isolated funds every minute, all in one answer."""
+        """Ratios and the state of the venue every five minutes; tiers; the isolated funds every
+        minute, all in one answer."""
+        if not instruments:
+            return ()
         ratios = tuple(
             Poll(
                 HttpRequest(
@@ -735,10 +766,12 @@ class Bybit:
         tiers = tuple(
             Poll(self._tiers_of(of.symbol, of.id), TIERS_S, ("TierTable",)) for of in instruments
         )
-        if self.category != "linear" or not ratios:
-            return (*ratios, *tiers)
+        status = HttpRequest(self.name, "/v5/system/status", pool="ip")
+        ratios += (*tiers, Poll(status, 300.0, ("Notice",)))
+        if self.category != "linear":
+            return ratios
         fund = HttpRequest(self.name, "/v5/market/insurance?coin=USDT", pool="ip")
-        return (*ratios, *tiers, Poll(fund, 60.0, ("InsuranceFund",)))
+        return (*ratios, Poll(fund, 60.0, ("InsuranceFund",)))
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks (1000 rows) and open interest (200 rows), funding."""

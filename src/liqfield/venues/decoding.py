@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeAlias, TypeVar
 from urllib.parse import parse_qsl
@@ -22,6 +23,7 @@ from liqfield.model.events import (
     IndexPrice,
     Listing,
     MarkPrice,
+    Notice,
     OpenInterest,
     Unknown,
 )
@@ -130,6 +132,28 @@ def listing(of: Instrument, event_ns: int, received_ns: int) -> Listing:
         raise ValueError(f"{of.symbol}: no tick of a market")
     not_negative(of.lot), not_negative(of.max_leverage)
     return Listing(of.id, event_ns, received_ns, of)
+
+
+def announcements(
+    venue: str, rows: Sequence[tuple[str, str, int, int, bool]], received_ns: int
+) -> list[Event]:
+    """Notices of what a venue announces of itself, in words; one that says so where it is nothing.
+
+    Rows: title, state (scheduled, ongoing, pre_open, else over), begin and end in ms (end 0: not
+    known), whether it was planned.
+    """
+    events: list[Event] = []
+    for title, state, begin_ms, end_ms, is_planned in rows:
+        if state not in ("scheduled", "ongoing", "pre_open"):
+            continue
+        begin = datetime.fromtimestamp(begin_ms / 1e3, UTC)
+        words = f"{'planned maintenance' if is_planned else 'trouble'} from {begin:%Y-%m-%d %H:%M}"
+        if end_ms:
+            end = datetime.fromtimestamp(end_ms / 1e3, UTC)
+            words += f" to {end:%H:%M}" if end.date() == begin.date() else f" to {end:%m-%d %H:%M}"
+        kind = "planned" if state == "scheduled" else "maintenance"
+        events.append(Notice(venue, received_ns, kind, f"{words} UTC: {title[:100]}"))
+    return events or [Notice(venue, received_ns, "open")]
 
 
 def implied_price(usd: float, base: float) -> float:

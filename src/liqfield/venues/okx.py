@@ -55,6 +55,7 @@ from liqfield.venues.contract import (
 from liqfield.venues.decoding import (
     MS,
     Reader,
+    announcements,
     base_and_factor,
     finite,
     implied_price,
@@ -203,6 +204,15 @@ class _Fund(msgspec.Struct):
     details: list[_FundDetail]
 
 
+class _Status(msgspec.Struct):
+    state: str
+    begin: int
+    title: str = ""
+    end: str = ""
+    maintType: str = "1"  # noqa: N815 - 1 planned, 2 sudden, 3 a disruption
+    env: str = "1"  # 1 production
+
+
 Instruments = Mapping[str, Instrument]
 Handler = Callable[[msgspec.Raw, _Head, Frame, Instruments], list[Event]]
 
@@ -235,6 +245,7 @@ class Okx:
             "liquidation-orders": self._on_liquidations,
             "tickers": self._on_tickers,
             "instruments": self._on_instruments,
+            "status": self._status,
         }
         self._rest: dict[str, Handler] = {
             "/api/v5/public/instruments": self._on_instruments,
@@ -249,6 +260,7 @@ class Okx:
             "/api/v5/public/funding-rate-history": self._funding_history,
             "/api/v5/public/position-tiers": self._tiers,
             "/api/v5/public/insurance-fund": self._insurance,
+            "/api/v5/system/status": self._status,
             "/api/v5/market/candles": self._on_candles,
             "/api/v5/market/history-candles": self._on_candles,
             "/api/v5/market/mark-price-candles": self._on_candles,
@@ -517,6 +529,18 @@ class Okx:
             events.append(listing(_instrument(row), at, at))
         return events or [Notice(NAME, frame.received_ns, "unused", "instruments of other kinds")]
 
+    def _status(
+        self, data: msgspec.Raw, head: _Head, frame: Frame, known: Instruments
+    ) -> list[Event]:
+        """Work that the venue announces: scheduled, going on, or before trading begins again."""
+        del head, known
+        rows = [
+            (r.title, r.state, r.begin, int(r.end or 0), r.maintType == "1")
+            for r in self._reader.read(bytes(data), list[_Status], "status")
+            if r.env in ("", "1")
+        ]
+        return announcements(NAME, rows, frame.received_ns)
+
     # ---- REST only ----------------------------------------------------------------------------
 
     def _funding_history(
@@ -625,7 +649,10 @@ class Okx:
         return (HttpRequest(NAME, "/api/v5/market/tickers?instType=SWAP", pool="public"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
-        """Books by thirty a socket, the rest on a second one, liquidations on a third."""
+        """Books by thirty a socket, the rest on a second one, liquidations on a third.
+
+        Each hears of changed instruments, in the order of its own messages: sizes are contracts.
+        """
         out = []
         chosen = list(instruments)
         for i in range(0, len(chosen), 29):
@@ -661,7 +688,8 @@ class Okx:
         return out
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Ratios every five minutes, the fund of each family every ten; tiers of each family."""
+        """Ratios and the state of the venue every five minutes, funds of families every ten; tiers
+        of each family."""
         root = "/api/v5/rubik/stat/contracts/long-short-account-ratio-contract"
         ratios = tuple(
             Poll(
@@ -690,7 +718,8 @@ class Okx:
             Poll(_tiers_of(family, of_id), TIERS_S, ("TierTable",))
             for family, of_id in families.items()
         )
-        return (*ratios, *funds, *tiers)
+        status = HttpRequest(NAME, "/api/v5/system/status", pool="public")
+        return (*ratios, *funds, *tiers, Poll(status, 300.0, ("Notice",)))
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks and open interest, 100 rows a page, walking back."""
@@ -733,11 +762,12 @@ def _tiers_of(family: str, instrument_id: str = "") -> HttpRequest:
 def _connection(
     name: str, args: Sequence[Mapping[str, str]], specs: Sequence[StreamSpec]
 ) -> Connection:
+    path = "/ws/v5/public"
+    args = [{"channel": "instruments", "instType": "SWAP"}, *args]
     send = tuple(
         msgspec.json.encode({"op": "subscribe", "args": list(args[i : i + 100])})
         for i in range(0, len(args), 100)
     )
-    path = "/ws/v5/public"
     heartbeat = Heartbeat(25.0, b"ping", only_when_idle=True)
     return Connection(NAME, name, path, f"ws:{path}#{name}", send, tuple(specs), heartbeat)
 

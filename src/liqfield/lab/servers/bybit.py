@@ -10,7 +10,7 @@ import msgspec
 from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
 from liqfield.lab.servers.desk import Client, Message, Reply
-from liqfield.lab.servers.numbers import Writer
+from liqfield.lab.servers.numbers import Windows, Writer, states
 
 MS = 1_000_000
 ENC = msgspec.json.Encoder()
@@ -40,6 +40,7 @@ class BybitProtocol:
         self._oi_second: dict[str, int] = {}
         self._steps: dict[str, InstrumentStep] = {}
         self._ended: set[str] = set()
+        self._windows: Windows = ()
         self._restarted: set[str] = set()
 
     # ---- WebSocket ----------------------------------------------------------------------------
@@ -272,6 +273,10 @@ class BybitProtocol:
             self._u[symbol] = 0
             self._restarted.add(symbol)
 
+    def announce(self, windows: Windows) -> None:
+        """Planned work, listed from now on."""
+        self._windows = windows
+
     def delist(self) -> None:
         """The first instrument ends: silent from now on, and listed as such."""
         self._ended.update(list(self._of)[:1])
@@ -298,6 +303,24 @@ class BybitProtocol:
         symbol = query.get("symbol", "")
         if path == "/v5/market/time":
             return {"timeSecond": str(self._market.now_ns // 1_000_000_000)}
+        if path == "/v5/system/status":
+            rows = [
+                {
+                    "id": f"lab-{n}",
+                    "title": "Matching engine upgrade",
+                    "state": state,
+                    "begin": begin,
+                    "end": end,
+                    "href": "",
+                    "serviceTypes": [1, 5],
+                    "product": [1],
+                    "uidSuffix": [],
+                    "maintainType": 1,
+                    "env": 1,
+                }
+                for n, (state, begin, end) in enumerate(states(self._windows, self._market.now_ns))
+            ]
+            return {"list": rows}
         if path == "/v5/market/instruments-info":
             return {"category": "linear", "list": self._contracts(), "nextPageCursor": ""}
         if path == "/v5/market/tickers":

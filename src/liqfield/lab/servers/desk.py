@@ -40,7 +40,7 @@ class VenueProtocol(Protocol):
     """A venue's language: pure but for its own counters.
 
     Optional: greet(client, path, query), closing_notice(), restart(), change_contract(factor),
-    delist(); a venue that has no such thing does not have the method.
+    delist(), announce(windows in ns); a venue that has no such thing does not have the method.
     """
 
     @property
@@ -196,6 +196,11 @@ class Desk:
         """Begin and end faults; late frames go out."""
         if not self._start_ns:
             self._start_ns = now_ns
+            spans = [
+                (f.at_s, f.at_s + max(f.for_s, 5.0)) for f in self._todo if f.kind == "maintenance"
+            ]
+            windows = [tuple(now_ns + int(s * 1e9) for s in span) for span in spans]
+            self._call("announce", windows)
         self._now_ns = now_ns
         now_s = self.now_s = (now_ns - self._start_ns) / 1e9
         self._active = [f for f in self._active if f.at_s + f.for_s > now_s]
@@ -231,7 +236,7 @@ class Desk:
         if kind == "half_open":
             for client in self._in_order():
                 client.is_dead = True
-        elif kind == "unit":
+        elif kind in ("unit", "resize"):
             self._call("change_contract", fault.amount or 10.0)
         elif kind == "delist":
             self._call("delist")

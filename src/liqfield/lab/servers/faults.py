@@ -15,6 +15,8 @@ Times are seconds of the market since the servers started. Kinds and what `amoun
                     real sockets connections are refused)
   skew              seconds the venue's clock is ahead of ours
   unit              factor on the size of a contract, while connections are cut
+  resize            as unit, but connections stay up and the venue tells the change on them (scripts
+                    only: no seed draws it)
   delist            the first instrument ends: listed as not trading, silent from then on
   maintenance       the venue says that it will close (OKX), restarts its counters (Bybit), or just
                     drops everybody
@@ -48,6 +50,7 @@ KINDS = (
     "maintenance",
     "storm",
 )
+SCRIPTED = (*KINDS, "resize")  # what a script may say
 CUTTING = frozenset({"old_snapshot", "cut", "status", "dns", "tls", "unit"})
 STATUSES = (403, 418, 429, 451, 500, 502, 503)
 SEQUENCE_OFFSET = 7_000_000_000_000
@@ -124,8 +127,8 @@ def read_plan(text: str) -> FaultPlan:
     except (OSError, json.JSONDecodeError, msgspec.ValidationError) as error:
         raise ValueError(f"fault script {text}: {error}") from error
     for fault in faults:
-        if fault.kind not in KINDS:
-            raise ValueError(f"unknown fault {fault.kind!r}: valid are {', '.join(KINDS)}")
+        if fault.kind not in SCRIPTED:
+            raise ValueError(f"unknown fault {fault.kind!r}: valid are {', '.join(SCRIPTED)}")
     return FaultPlan(0, faults)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from liqfield.model.instrument import Instrument
 
@@ -30,3 +32,15 @@ class Writer:
 
     def quantity(self, base: float) -> str:
         return self._quantity % (base / self.of.quantity_factor)
+
+
+Windows: TypeAlias = Sequence[tuple[int, int]]  # (begin, end) of planned work, ns
+
+
+def states(windows: Windows, now_ns: int) -> list[tuple[str, str, str]]:
+    """(state, begin, end) in ms of each, as venues list them."""
+    listed = []
+    for begin_ns, end_ns in windows:
+        state = "scheduled" if now_ns < begin_ns else "ongoing" if now_ns < end_ns else "completed"
+        listed.append((state, str(begin_ns // 1_000_000), str(end_ns // 1_000_000)))
+    return listed

@@ -10,7 +10,7 @@ import msgspec
 from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
 from liqfield.lab.servers.desk import Client, Message, Reply
-from liqfield.lab.servers.numbers import Writer
+from liqfield.lab.servers.numbers import Windows, Writer, states
 
 MS = 1_000_000
 ENC = msgspec.json.Encoder()
@@ -33,6 +33,8 @@ class OkxProtocol:
         self._shown: dict[str, tuple[float, float, int]] = {}
         self._steps: dict[str, InstrumentStep] = {}
         self._ended: set[str] = set()
+        self._windows: Windows = ()
+        self._is_changed = False  # the list of instruments: told with the next step
         self._sent: dict[str, int] = {}
 
     # ---- WebSocket ----------------------------------------------------------------------------
@@ -63,7 +65,7 @@ class OkxProtocol:
         return out
 
     def _knows(self, arg: dict[str, str]) -> bool:
-        if arg.get("channel") == "liquidation-orders":
+        if arg.get("channel") in ("liquidation-orders", "instruments"):
             return arg.get("instType") == "SWAP"
         name = arg.get("instId", "")
         if arg.get("channel") == "index-tickers":
@@ -73,6 +75,8 @@ class OkxProtocol:
     def _first(self, arg: dict[str, str]) -> list[bytes]:
         """A snapshot of the book; the current state of the slow channels."""
         symbol, channel = arg.get("instId", ""), arg["channel"]
+        if not symbol:
+            return []
         if channel == "books":
             book, write = self._market.book(self._of[symbol].id), self._write[symbol]
             sides = [
@@ -106,6 +110,11 @@ class OkxProtocol:
 
     def step(self, steps: Sequence[InstrumentStep], now_ns: int) -> Sequence[Message]:
         out: list[Message] = []
+        if self._is_changed:
+            self._is_changed = False
+            arg = {"channel": "instruments", "instType": "SWAP"}
+            body = {"arg": arg, "data": self._instruments()}
+            out.append(Message(PATH, _topic(arg), ENC.encode(body)))
         for step in steps:
             symbol = step.instrument_id.partition(":")[2]
             if symbol in self._ended:
@@ -246,10 +255,16 @@ class OkxProtocol:
                 of, quantity_factor=of.quantity_factor * factor, lot=of.lot / factor
             )
             self._of[symbol], self._write[symbol] = changed, Writer(changed)
+        self._is_changed = True
+
+    def announce(self, windows: Windows) -> None:
+        """Planned work, listed from now on."""
+        self._windows = windows
 
     def delist(self) -> None:
         """The first instrument ends: silent from now on, and listed as such."""
         self._ended.update(list(self._of)[:1])
+        self._is_changed = True
 
     # ---- REST ---------------------------------------------------------------------------------
 
@@ -267,6 +282,24 @@ class OkxProtocol:
             return self._tiers(query.get("instFamily", ""))
         if path == "/api/v5/public/insurance-fund":
             return self._fund(query.get("instFamily", ""))
+        if path == "/api/v5/system/status":
+            return [
+                {
+                    "title": "Service upgrade",
+                    "state": state,
+                    "begin": begin,
+                    "end": end,
+                    "preOpenBegin": "",
+                    "href": "",
+                    "serviceType": "0",
+                    "system": "unified",
+                    "scheDesc": "",
+                    "maintType": "1",
+                    "env": "1",
+                }
+                for state, begin, end in states(self._windows, self._market.now_ns)
+                if state != "completed"
+            ]
         symbol = query.get("instId", "")
         if symbol not in self._of:
             return None
