@@ -4,12 +4,13 @@ import type { CalibrationRow, TruthHour } from "../wire/types";
 import { FONT, type Theme } from "./theme";
 
 const FOOT = 18;
+const SCALE_PX = 42; // room for the dollars at the left
 
 /** Forecast: a hollow bar with its 80 % whisker; print: a filled bar beside it. Shorts above, longs below the line. */
 export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour[], width: number, height: number, utc: boolean, theme: Theme, sides: readonly (0 | 1)[] = [0, 1]): void {
   c.clearRect(0, 0, width, height);
   const n = Math.max(hours.length, 1);
-  const each = width / Math.max(n, 12);
+  const each = (width - SCALE_PX) / Math.max(n, 12);
   const left = width - n * each;
   // A few huge hours must not flatten the rest: the axis is a square root, and says so by its ticks.
   const most = Math.max(1, ...hours.flatMap((h) => sides.flatMap((i) => [h.predictedUsd[i], h.realisedUsd[i], Math.min(h.p90Usd[i], 3 * h.predictedUsd[i])])));
