@@ -158,8 +158,11 @@ def test_the_venues_are_scored_alone_and_add_up_to_the_pool() -> None:
     keepers.print(msgspec.structs.replace(a_print(1.0, PositionSide.LONG), instrument_id=other))
     venue = ID.partition(":")[0]
     pool, own, theirs = (keepers.running(v) for v in ("all", venue, "okx"))
-    assert pool is not None and own is not None and theirs is not None
-    assert own.realised_usd == (3.0 * MARK, 0.0) and theirs.realised_usd == (MARK, 0.0)
+    assert pool is not None
+    assert own is not None
+    assert theirs is not None
+    assert own.realised_usd == (3.0 * MARK, 0.0)
+    assert theirs.realised_usd == (MARK, 0.0)
     assert pool.realised_usd[0] == pytest.approx(own.realised_usd[0] + theirs.realised_usd[0])
     assert pool.predicted_usd[0] == pytest.approx(own.predicted_usd[0] + theirs.predicted_usd[0])
     assert theirs.predicted_usd[0] == pytest.approx(2.0 * own.predicted_usd[0])
@@ -167,5 +170,7 @@ def test_the_venues_are_scored_alone_and_add_up_to_the_pool() -> None:
     # A venue that goes dark ends its hour and begins none.
     keepers.roll(START + HOUR_NS, ID, both[:1])  # type: ignore[arg-type]
     report = keepers.report("BTC", START + HOUR_NS, "okx")
-    assert report is not None and len(report.rows) == 1
-    assert keepers.running("okx") is None and keepers.running("all") is not None
+    assert report is not None
+    assert len(report.rows) == 1
+    assert keepers.running("okx") is None
+    assert keepers.running("all") is not None

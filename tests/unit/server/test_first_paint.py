@@ -46,7 +46,8 @@ def test_the_page_names_the_tiles_of_the_first_view(tmp_path: Path) -> None:
 
             # The picture is what the tiles hold, cut to the view: 24 h and 4.9 % each way.
             header, cells = decode_tile(zlib.decompress(base64.b64decode(first.tile)))
-            assert header.columns == 49 and header.column_ms == 1_800_000.0
+            assert header.columns == 49
+            assert header.column_ms == 1_800_000.0
             assert header.first_bin * BIN_WIDTH <= math.log(MARKET.mark) - REACH
             assert (header.first_bin + header.bins) * BIN_WIDTH > math.log(MARKET.mark) + REACH
             for at_ms in (MARKET.at_ms - 3_600_000.0, MARKET.at_ms - 40_000_000.0):
