@@ -11,6 +11,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 
 from liqfield.app.truth import truth_message
@@ -111,19 +112,23 @@ def ladder(server: Running, at_s: float, beat: int) -> None:
     first = int(MARK) - rows // 2
     price = first + np.arange(rows)
     size = random.lognormal(0.5, 0.8, rows)
-    view = LadderView(
-        "BTC", int(at_s * SECOND), 1.0, first, np.where(price < MARK, size, 0.0),
-        np.where(price >= MARK, size, 0.0), MARK - 0.1, MARK, ("binance", "okx"),
-        {"bybit": "no book: waiting for a snapshot"},
-    )  # fmt: skip
-    walls = [
+    venues, absent = ("binance", "okx"), {"bybit": "no book: waiting for a snapshot"}
+    all_walls = [
         WallView("binance", True, MARK - 45, 6e6, 6.2, 80.0, WallState.HELD, 1e6, 0.0, -0.0005),
-        WallView("okx", False, MARK + 62, 5e6, 7.0, 30.0, WallState.STANDING, 0.0, 0.0, 0.0007),
+        WallView("okx", False, MARK + 62, 5e6, 197.0, 30.0, WallState.STANDING, 0.0, 0.0, 0.0007),
         WallView("okx", False, MARK + 33, 3e6, 5.0, 12.0, WallState.PULLED, 0.0, 3e6, 0.0004),
     ]
     topics = server.hub.ladders("BTC")
     now = density(at_s)
     for want in topics:
+        # A venue alone has half of it and misses nothing.
+        share = 0.5 if want.venue else 1.0
+        view = LadderView(
+            "BTC", int(at_s * SECOND), 1.0, first, np.where(price < MARK, size * share, 0.0),
+            np.where(price >= MARK, size * share, 0.0), MARK - 0.1, MARK,
+            (want.venue,) if want.venue else venues, {} if want.venue else absent,
+        )  # fmt: skip
+        walls = [w for w in all_walls if want.venue in ("", w.venue)]
         message = encode.ladder(
             view, now, None, want.step or 10.0, want.rows, walls=walls, microprice=MARK + 0.4
         )
@@ -213,8 +218,12 @@ def fill(server: Running) -> float:
     )  # fmt: skip
     thin = [ThinWindow((now_s - 9 * HOUR) * 1e3, (now_s - 4 * HOUR) * 1e3, "weekend: closed")]
     server.hub.publish("context:BTC", encode_flow.context(context, thin))
-    report = truth_report("BTC", int(now_s * SECOND), ["okx", "binance"], False, truth_rows(72))
-    server.hub.publish("truth:BTC", truth_message("BTC", int(now_s * SECOND), report))
+    now_ns = int(now_s * SECOND)
+    report = truth_report("BTC", now_ns, ["okx", "binance"], False, truth_rows(72))
+    running = msgspec.structs.replace(truth_rows(1)[0], at_ns=now_ns)
+    server.hub.publish("truth:BTC", truth_message("BTC", now_ns, report, running))
+    alone = truth_report("BTC", now_ns, ["okx"], False, truth_rows(20))
+    server.sources.truths["BTC", "okx"] = truth_message("BTC", now_ns, alone, None, "okx")
     return now_s
 
 
@@ -240,7 +249,19 @@ def beat(server: Running, at_s: float, number: int) -> None:
         for name in ("book", "trades")
     )
     server.hub.publish(
-        "health", Health(at_s * 1e3, streams, {"okx funny": 2}, 1, 0, 42.0, ("back-fill done",))
+        "health",
+        Health(
+            at_s * 1e3,
+            streams,
+            {"okx funny": 2},
+            1,
+            0,
+            42.0,
+            ("back-fill done",),
+            12,
+            {"binance weight": 0.83},
+            {"binance": 42.0, "okx": 1800.0},
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -80,6 +81,13 @@ def wait_for_map(page: Page) -> None:
 expect.set_options(timeout=30_000)
 
 
+def swipe(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=4)
+    page.mouse.up()
+
+
 def go(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name).click()
 
@@ -127,6 +135,123 @@ def test_clusters_carry_their_path_and_reasons(phone: Page) -> None:
     rows.get_by_role("button", name="84.0M").click()
 
 
+def test_the_map_as_of_another_moment_is_the_one_that_the_server_knew(
+    phone: Page, market: Stage
+) -> None:
+    go(phone, "Map")
+    wait_for_map(phone)
+    phone.get_by_role("button", name="as of…").click()
+    bar = phone.get_by_test_id("as-of")
+    expect(bar).to_contain_text("6.2 h ago")
+    expect(phone.get_by_test_id("clusters")).to_contain_text("of now, not of the moment shown")
+    slider = bar.get_by_label("as known at")
+    before = float(slider.input_value())
+    bar.get_by_role("button", name="earlier").click()
+    assert float(slider.input_value()) == before - 1_800_000
+    slider.focus()
+    for _ in range(3):
+        phone.keyboard.press("ArrowLeft")
+    expect(bar).to_contain_text("8.2 h ago")
+    # What the profile shows is the column of the server's history, bin by bin.
+    shown = phone.evaluate(
+        "(({firstBin, binWidth, knownMs, plane}) => ({firstBin, binWidth, knownMs,"
+        " usd: [0, 1, 2].map(plane)}))(window.__liqfield.then)"
+    )
+    reply = phone.request.get(
+        f"{market.url}api/v1/value/BTC?price=83500&at_ms={shown['knownMs'] - 1}&column_s=1800"
+    ).json()
+    assert shown["knownMs"] == reply["columnEndMs"]
+    bin_ = math.floor(math.log(83_500) / shown["binWidth"]) - shown["firstBin"]
+    long_usd = sum(shown["usd"][plane][bin_] for plane in range(3))
+    assert long_usd == pytest.approx(sum(reply["usd"][0]), rel=0.08, abs=700)
+    bar.get_by_role("button", name="now").click()
+    expect(bar).to_be_hidden()
+
+
+def test_a_swipe_and_the_arrows_lead_from_cluster_to_cluster(phone: Page) -> None:
+    go(phone, "Map")
+    rows = phone.get_by_test_id("clusters")
+    handle = rows.get_by_role("button", name="Clusters")
+    box = handle.bounding_box()
+    assert box is not None
+    swipe(phone, (box["x"] + 60, box["y"] + 20), (box["x"] + 60, box["y"] - 80))
+    expect(handle).to_have_attribute("aria-expanded", "true")
+    rows.locator(".row").first.click()
+    expect(rows).to_contain_text("1 of 3")
+    expect(rows.get_by_role("button", name="nearer cluster")).to_be_disabled()
+    rows.get_by_role("button", name="farther cluster").click()
+    expect(rows).to_contain_text("2 of 3")
+    detail = rows.locator(".detail").bounding_box()
+    assert detail is not None
+    y = detail["y"] + 60
+    swipe(phone, (detail["x"] + 300, y), (detail["x"] + 120, y + 6))
+    expect(rows).to_contain_text("3 of 3")
+    rows.locator(".row[aria-expanded=true]").focus()
+    phone.keyboard.press("ArrowLeft")
+    expect(rows).to_contain_text("2 of 3")
+    assert phone.evaluate("scrollY + document.body.scrollTop") == 0, "the page itself moved"
+    rows.locator(".row[aria-expanded=true]").click()
+    handle.click()
+
+
+def test_the_ladder_of_one_venue_is_that_venue_alone(phone: Page, market: Stage) -> None:
+    go(phone, "Ladder")
+    expect(phone.get_by_text("Without bybit")).to_be_visible()
+    phone.get_by_label("venue").select_option("okx")
+    expect(phone.get_by_text("Without bybit")).to_be_hidden()
+    ladder = phone.get_by_test_id("ladder")
+    expect(ladder.get_by_text("Waiting for a true book")).to_be_hidden()
+    box = ladder.bounding_box()
+    assert box is not None
+    # Row by row until the one with the wall: its card has the figure that the badge cuts off.
+    card = phone.get_by_test_id("row-card")
+    for y in range(40, 300, 24):
+        phone.mouse.click(box["x"] + 200, box["y"] + y)
+        card.wait_for()
+        if "wall" in card.inner_text():
+            break
+    expect(card).to_contain_text("197.0× usual")
+    phone.get_by_role("button", name="recentre").click()
+    phone.get_by_label("venue").select_option("")
+    expect(phone.get_by_text("Without bybit")).to_be_visible()
+
+
+def test_truth_by_side_and_venue(phone: Page, market: Stage) -> None:
+    go(phone, "Truth")
+    truth = phone.get_by_test_id("truth")
+    expect(truth.get_by_test_id("running")).to_contain_text("no score yet")
+    truth.get_by_label("side").select_option("shorts")
+    expect(truth.get_by_text("▼ longs")).to_have_count(0)
+    expect(truth.get_by_text("▲ shorts")).not_to_have_count(0)
+    truth.get_by_label("venue").select_option("okx")
+    expect(truth).to_contain_text("n 20")
+    expect(truth.get_by_test_id("running")).to_be_hidden()
+    truth.get_by_label("venue").select_option("binance")
+    expect(truth).to_contain_text("no score of BTC on binance")
+    truth.get_by_label("venue").select_option("all")
+    truth.get_by_label("side").select_option("both")
+    expect(truth).to_contain_text("n 72")
+
+
+def test_the_page_is_painted_before_the_app_has_come(browser: Browser, market: Stage) -> None:
+    """The map, its candles and clusters out of the page alone: no script, no tile is answered."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, timezone_id="Asia/Tokyo", service_workers="block"
+    )
+    page = context.new_page()
+    page.route("**/assets/*.js", lambda route: route.abort())
+    page.route("**/api/**", lambda route: route.abort())
+    page.goto(market.url)
+    for _ in range(100):
+        if page.evaluate("performance.getEntriesByName('map').length"):
+            break
+        page.wait_for_timeout(100)
+    lit = page.evaluate(LIT.replace("[data-testid=heat]", ".boot canvas"))
+    assert lit > 0.8
+    expect(page.get_by_text("BTC")).to_be_visible()
+    context.close()
+
+
 def test_the_ladder_names_what_is_missing_and_explains_a_row(phone: Page) -> None:
     go(phone, "Ladder")
     ladder = phone.get_by_test_id("ladder")
@@ -148,7 +273,7 @@ def test_the_ladder_names_what_is_missing_and_explains_a_row(phone: Page) -> Non
     phone.get_by_role("button", name="finer rows").click()
     expect(before).to_be_visible()
     phone.get_by_role("button", name="depth").click()
-    expect(phone.get_by_text("visible here")).to_be_visible()
+    expect(phone.get_by_text("ask in view")).to_be_visible()
     phone.get_by_role("button", name="depth").click()
 
 

@@ -141,8 +141,8 @@ class Hub:
         """The ladders of a market that somebody looks at."""
         wants = []
         for topic in self.followed(f"ladder:{base}:"):
-            step, rows, venue = topic.split(":")[2:]
-            wants.append(LadderWant(topic, float(step), int(rows), venue))
+            step, rows, *venue = topic.split(":")[2:]
+            wants.append(LadderWant(topic, float(step), int(rows), "".join(venue)))
         return tuple(wants)
 
     @property

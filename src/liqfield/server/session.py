@@ -131,7 +131,7 @@ class _Session:
                 if venue and venue not in self._venues(topic.partition(":")[2]):
                     self._problem("venue", f"no venue {venue[:40]!r} in {topic}")
                     continue
-                variant = f"{topic}:{step:g}:{rows}:{venue}"
+                variant = f"{topic}:{step:g}:{rows}" + (f":{venue}" if venue else "")
             self._services.hub.subscribe(self.mailbox, variant)
 
     def _venues(self, base: str) -> tuple[str, ...]:

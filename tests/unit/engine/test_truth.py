@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
-from liqfield.engine.truth import HOUR_NS, KEEP_ROWS, TruthKeeper
+from liqfield.engine.truth import HOUR_NS, KEEP_ROWS, TruthKeeper, TruthKeepers
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.events import Liquidation
 from liqfield.model.grid import PriceGrid
@@ -144,3 +145,32 @@ def test_the_running_hour_is_the_row_that_it_becomes() -> None:
     assert before.realised_usd == (2.0 * MARK, 0.0)
     keeper.roll(START + 2 * HOUR_NS, ID, [density()])  # type: ignore[list-item]
     assert keeper.rows[-1] == before
+
+
+def test_the_venues_are_scored_alone_and_add_up_to_the_pool() -> None:
+    keepers = TruthKeepers()
+    other = "okx:BTCUSDT"
+    both = [density(), msgspec.structs.replace(density(2e6), instrument_id=other)]  # type: ignore[type-var]
+    keepers.roll(START, ID, both)  # type: ignore[arg-type]
+    for name in (ID, other):
+        keepers.mark(name, MARK * math.exp(-0.01))
+    keepers.print(a_print(3.0, PositionSide.LONG))
+    keepers.print(msgspec.structs.replace(a_print(1.0, PositionSide.LONG), instrument_id=other))
+    venue = ID.partition(":")[0]
+    pool, own, theirs = (keepers.running(v) for v in ("all", venue, "okx"))
+    assert pool is not None
+    assert own is not None
+    assert theirs is not None
+    assert own.realised_usd == (3.0 * MARK, 0.0)
+    assert theirs.realised_usd == (MARK, 0.0)
+    assert pool.realised_usd[0] == pytest.approx(own.realised_usd[0] + theirs.realised_usd[0])
+    assert pool.predicted_usd[0] == pytest.approx(own.predicted_usd[0] + theirs.predicted_usd[0])
+    assert theirs.predicted_usd[0] == pytest.approx(2.0 * own.predicted_usd[0])
+    assert keepers.running("gate") is None
+    # A venue that goes dark ends its hour and begins none.
+    keepers.roll(START + HOUR_NS, ID, both[:1])  # type: ignore[arg-type]
+    report = keepers.report("BTC", START + HOUR_NS, "okx")
+    assert report is not None
+    assert len(report.rows) == 1
+    assert keepers.running("okx") is None
+    assert keepers.running("all") is not None

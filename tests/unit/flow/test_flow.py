@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,6 +119,20 @@ def test_recent_rows_equal_batch(trades: list[Trade]) -> None:
         bought, sold = expected.get(first + i, (0.0, 0.0))
         assert delta[i] == pytest.approx(bought - sold)
         assert traded[i] == pytest.approx(bought + sold)
+
+
+@given(trades_st)
+def test_recent_rows_of_a_venue_are_those_of_its_trades(trades: list[Trade]) -> None:
+    live, alone = RecentVolume(256), RecentVolume(256)
+    for i, t in enumerate(trades):
+        live.update(msgspec.structs.replace(t, instrument_id=f"{'ab'[i % 2]}:X"))
+        if i % 2:
+            alone.update(t)
+    for mine, expected in zip(
+        live.rows(0.1, 980, 50, 0, "b"), alone.rows(0.1, 980, 50, 0), strict=True
+    ):
+        np.testing.assert_allclose(mine, expected)
+    assert not live.rows(0.1, 980, 50, 0, "c")[1].any()
 
 
 @given(trades_st)

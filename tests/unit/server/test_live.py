@@ -120,7 +120,21 @@ def test_ladders_are_shared_by_step() -> None:
             await socket.send('{"t":"ping","nonce":2}')
             await receive(socket)
             (want,) = server.hub.ladders("BTC")
-            assert (want.step, want.rows) == (0.0, 60)
+            assert (want.step, want.rows, want.venue) == (0.0, 60, "")
+            for nonce, venue in ((4, "okx"), (5, "gate")):
+                await socket.send(
+                    f'{{"t":"subscribe","topics":["ladder:BTC"],"ladderVenue":"{venue}"}}'
+                )
+                await socket.send(f'{{"t":"ping","nonce":{nonce}}}')
+                answer = await receive(socket)
+                if venue == "okx":
+                    (want,) = server.hub.ladders("BTC")
+                    assert want.venue == "okx"
+                else:
+                    assert isinstance(answer, wire.Problem)
+                    assert "no venue 'gate'" in answer.message
+                    assert server.hub.ladders("BTC") == (), "another venue's would be a lie"
+                    await receive(socket)
             await socket.send('{"t":"unsubscribe","topics":["ladder:BTC"]}')
             await socket.send('{"t":"ping","nonce":3}')
             await receive(socket)

@@ -1,6 +1,6 @@
 /** What the page knows: the newest message of each topic, and the worker behind it. */
 import type { Clusters, Context, Flow, Health, Hello, Ladder, Market, TapeRow, Truth } from "../wire/types";
-import type { Filters, FromWorker, PlacedTile, Reading, TileView, ToWorker } from "../worker/protocol";
+import type { Filters, FromWorker, LadderWish, PlacedTile, Reading, TileView, ToWorker } from "../worker/protocol";
 import { carried, unpack, type Picture } from "./first";
 import type { Panel } from "./kept";
 
@@ -39,8 +39,7 @@ export class Live {
   onLive: (message: Extract<FromWorker, { k: "live" }>) => void = () => undefined;
   /** The default view that came with the page; null when none did. */
   picture: Promise<Picture | null> = Promise.resolve(null);
-  private step = 0;
-  private rows = 120;
+  private ladderWish: LadderWish = { step: 0, rows: 120, venue: "" };
   private panels: readonly Panel[] = ["map"];
   private marketHeardMs = 0;
   private readings = new Map<number, (reading: Reading | null) => void>();
@@ -90,6 +89,8 @@ export class Live {
 
   choose(base: string): void {
     this.base = base;
+    this.ladderWish = { ...this.ladderWish, step: 0, venue: "" };
+    this.filters = { ...this.filters, venue: "all" };
     this.market = this.clusters = this.ladder = this.flow = this.context = this.truth = null;
     this.tape = [];
     this.subscribe();
@@ -108,10 +109,10 @@ export class Live {
     this.subscribe();
   }
 
-  /** Rows of `step` USD, 0 = automatic. */
-  group(step: number, rows: number): void {
-    this.step = step;
-    this.rows = rows;
+  /** What the ladder shows: grouping, rows, venue. */
+  group(wish: Partial<LadderWish>): void {
+    this.ladderWish = { ...this.ladderWish, ...wish };
+    if (wish.venue !== undefined) this.ladder = null; // another venue's book is another book
     this.subscribe();
   }
 
@@ -131,7 +132,14 @@ export class Live {
     if (!b) return;
     const topics = [`market:${b}`, `map:${b}:${this.filters.venue}`, `clusters:${b}`, `tape:${b}`, `context:${b}`, "health"];
     for (const panel of this.panels) topics.push(...OF_PANEL[panel].map((kind) => `${kind}:${b}`));
-    this.say({ k: "topics", topics, step: this.step, rows: this.rows });
+    this.say({ k: "topics", topics, ladder: this.ladderWish });
+  }
+
+  /** The last ladder of the venue before may still be on its way. */
+  private ofWish(m: Ladder): boolean {
+    const { venue } = this.ladderWish;
+    const named = [...m.venues, ...Object.keys(m.absent)];
+    return venue ? named.every((v) => v === venue) : named.length > 1 || this.venues.length < 2;
   }
 
   private say(message: ToWorker, transfer: Transferable[] = []): void {
@@ -142,7 +150,7 @@ export class Live {
     if (m.k === "status") {
       this.status = m.state;
       // Before any market is known, health says what the program is doing.
-      if (m.state === "open" && !this.base) this.say({ k: "topics", topics: ["health"], step: 0, rows: 0 });
+      if (m.state === "open" && !this.base) this.say({ k: "topics", topics: ["health"], ladder: this.ladderWish });
     }
     else if (m.k === "tile") this.onTile(m.tile);
     else if (m.k === "forget") this.onForget();
@@ -162,7 +170,7 @@ export class Live {
     else if ("base" in m && m.base === this.base) {
       if (m.t === "market") { this.market = m; this.marketHeardMs = Date.now(); }
       else if (m.t === "clusters") this.clusters = m;
-      else if (m.t === "ladder") this.ladder = m;
+      else if (m.t === "ladder") { if (this.ofWish(m)) this.ladder = m; }
       else if (m.t === "flow") this.flow = m;
       else if (m.t === "context") this.context = m;
       else if (m.t === "truth") this.truth = m;

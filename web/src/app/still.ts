@@ -6,13 +6,24 @@ import { Heat2d } from "../render/heat2d";
 import { drawOverlay } from "../render/overlay";
 import { drawProfile } from "../render/profile";
 import { applyTheme, canvas2d, DARK, fitCanvas, LIGHT } from "../render/theme";
-import { price } from "../state/format";
+import { byDistance } from "../state/clusters";
+import { axisPrice, percent, price, usd } from "../state/format";
 import { mapLayout, WIDE_PX } from "../state/layout";
 import { binsNear, scaleFrom, table } from "../state/palette";
 import { opening } from "../state/viewport";
 import { planesOf } from "../wire/tile";
+import type { ClusterRow } from "../wire/types";
 import { carried, unpack } from "./first";
 import { load } from "./kept";
+
+/** The nearest clusters as words, where their list will stand. */
+function list(rows: readonly ClusterRow[]): void {
+  const row = (k: ClusterRow): HTMLElement => {
+    const text = `${k.side === "long" ? "▼" : "▲"} ${axisPrice(k.low)}–${axisPrice(k.high)} · ${percent(k.distance, 1)} · ${usd(k.usd)} · ${usd(k.usdP10)}–${usd(k.usdP90)}`;
+    return Object.assign(document.createElement("p"), { textContent: text });
+  };
+  document.querySelector(".boot .foot")?.replaceChildren(...byDistance(rows).slice(0, 3).map(row));
+}
 
 async function draw(): Promise<void> {
   const kept = load();
@@ -24,6 +35,7 @@ async function draw(): Promise<void> {
   const title = document.querySelector(".boot header");
   const decimals = hello.markets.find((m) => m.base === market.base)?.priceDecimals ?? 2;
   title?.replaceChildren(...[market.base, price(market.price, decimals)].map((text) => Object.assign(document.createElement("b"), { textContent: text })));
+  list(kept.panel === "map" || innerWidth >= WIDE_PX ? (first.clusters?.clusters ?? []) : []);
   const box = document.querySelector<HTMLElement>(".boot .map");
   const [heat, top] = box?.querySelectorAll("canvas") ?? [];
   if (!box || !heat || !top || (kept.panel !== "map" && innerWidth < WIDE_PX)) return;
@@ -42,7 +54,7 @@ async function draw(): Promise<void> {
   surface.draw(view, picture.candleS, 0, market.atMs, market.atMs);
   drawOverlay(lines, {
     view, layout, candles: picture.candles, candleMs: picture.candleS * 1000, mark: market.mark, tape: [],
-    clusters: first.clusters?.clusters ?? [], thin: [], cross: null, utc: kept.utc, theme,
+    clusters: first.clusters?.clusters ?? [], thin: [], asOf: 0, picked: null, cross: null, utc: kept.utc, theme,
   });
   drawProfile(lines, now, planesOf([true, true], [true, true, true]), view, layout, market.mark, theme);
   performance.mark("map");

@@ -34,7 +34,7 @@ export function drawCvd(c: CanvasRenderingContext2D, s: CvdState): void {
   title(c, "price", lane.price[0], theme);
   line(c, s, flow.price, extent(flow.price, s.stretch.from), lane.price, x, theme.text, 1.5, axisPrice);
   events(c, s, x, lane.price, extent(flow.price, s.stretch.from));
-  title(c, `CVD, ${flow.base} since 00:00 UTC: pooled and by venue`, lane.cvd[0], theme);
+  title(c, `CVD, ${flow.base}, from the left edge: pooled and by venue`, lane.cvd[0], theme);
   cvd(c, s, lane.cvd, x);
   title(c, "forced: ▲ shorts bought, ▼ longs sold", lane.forced[0], theme);
   forced(c, s, lane.forced, plot);

@@ -151,5 +151,5 @@ function legend(c: CanvasRenderingContext2D, theme: Theme): void {
 
 export const depthNote = (l: Ladder): string => {
   const [down, up] = [wing(l, true), wing(l, false)];
-  return `${usd(down.resting.at(-1) ?? 0)} bid · ${usd(up.resting.at(-1) ?? 0)} ask visible here`;
+  return `${usd(down.resting.at(-1) ?? 0)} bid · ${usd(up.resting.at(-1) ?? 0)} ask in view`;
 };

@@ -17,6 +17,9 @@ export interface OverlayState {
   readonly tape: readonly TapeRow[];
   readonly clusters: readonly ClusterRow[];
   readonly thin: readonly ThinWindow[];
+  /** what came after this moment is veiled; 0 = nothing is */
+  readonly asOf: number;
+  readonly picked: ClusterRow | null;
   readonly cross: { readonly x: number; readonly y: number } | null;
   readonly utc: boolean;
   readonly theme: Theme;
@@ -32,6 +35,8 @@ export function drawOverlay(c: CanvasRenderingContext2D, s: OverlayState): void 
   c.clip();
   thinHours(c, s);
   grid(c, s, ticks);
+  pointed(c, s);
+  veil(c, s);
   candles(c, s);
   bubbles(c, s);
   c.restore();
@@ -65,6 +70,31 @@ function thinHours(c: CanvasRenderingContext2D, s: OverlayState): void {
   }
 }
 
+/** The cluster that was picked in the list, across the whole map. */
+function pointed(c: CanvasRenderingContext2D, s: OverlayState): void {
+  if (!s.picked) return;
+  const { map } = s.layout;
+  const [top, bottom] = [yOf(s.view, map, s.picked.high), yOf(s.view, map, s.picked.low)];
+  c.strokeStyle = s.picked.side === "long" ? s.theme.long : s.theme.short;
+  c.lineWidth = 1.5;
+  c.setLineDash([6, 3]);
+  c.strokeRect(-2, top, map.width + 4, Math.max(2, bottom - top));
+  c.setLineDash([]);
+}
+
+/** What was not known yet: the map is covered, the price that came is left to judge it by. */
+function veil(c: CanvasRenderingContext2D, s: OverlayState): void {
+  if (!s.asOf) return;
+  const { map } = s.layout;
+  const x = xOf(s.view, map, s.asOf);
+  c.fillStyle = s.theme.ground;
+  c.globalAlpha = 0.86;
+  c.fillRect(x, 0, map.width - x, map.height);
+  c.globalAlpha = 1;
+  c.fillStyle = s.theme.accent;
+  c.fillRect(Math.round(x) - 0.75, 0, 1.5, map.height);
+}
+
 function grid(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly number[]): void {
   c.strokeStyle = s.theme.grid;
   c.lineWidth = 1;
@@ -85,11 +115,13 @@ function candles(c: CanvasRenderingContext2D, s: OverlayState): void {
     const x = xOf(s.view, map, start + s.candleMs / 2);
     if (x < -w || x > map.width + w) continue;
     c.fillStyle = close >= open ? s.theme.up : s.theme.down;
+    c.globalAlpha = s.asOf && start >= s.asOf ? 0.5 : 1;
     const y = (p: number): number => yOf(s.view, map, p);
     c.fillRect(x - 0.5, y(high), 1, Math.max(1, y(low) - y(high)));
     const top = y(Math.max(open, close));
     c.fillRect(x - body / 2, top, body, Math.max(1, y(Math.min(open, close)) - top));
   }
+  c.globalAlpha = 1;
 }
 
 export const bubbleRadius = (usd: number): number => Math.min(24, Math.sqrt(usd / 25_000));

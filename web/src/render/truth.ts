@@ -4,22 +4,23 @@ import type { CalibrationRow, TruthHour } from "../wire/types";
 import { FONT, type Theme } from "./theme";
 
 const FOOT = 18;
+const SCALE_PX = 42; // room for the dollars at the left
 
 /** Forecast: a hollow bar with its 80 % whisker; print: a filled bar beside it. Shorts above, longs below the line. */
-export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour[], width: number, height: number, utc: boolean, theme: Theme): void {
+export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour[], width: number, height: number, utc: boolean, theme: Theme, sides: readonly (0 | 1)[] = [0, 1]): void {
   c.clearRect(0, 0, width, height);
   const n = Math.max(hours.length, 1);
-  const each = width / Math.max(n, 12);
+  const each = (width - SCALE_PX) / Math.max(n, 12);
   const left = width - n * each;
   // A few huge hours must not flatten the rest: the axis is a square root, and says so by its ticks.
-  const most = Math.max(1, ...hours.flatMap((h) => [...h.predictedUsd, ...h.realisedUsd, ...h.p90Usd.map((x, i) => Math.min(x, 3 * (h.predictedUsd[i] ?? 0)))]));
+  const most = Math.max(1, ...hours.flatMap((h) => sides.flatMap((i) => [h.predictedUsd[i], h.realisedUsd[i], Math.min(h.p90Usd[i], 3 * h.predictedUsd[i])])));
   const half = (height - FOOT) / 2;
   const span = (usd: number): number => Math.sqrt(Math.min(usd, most) / most) * (half - 12);
   axis(c, most, half, span, width, theme);
   hours.forEach((h, i) => {
     const x = left + i * each;
     const w = Math.max(1.5, each * 0.4);
-    [1, 0].forEach((side) => {
+    sides.forEach((side) => {
       const up = side === 1;
       const y = (usd: number): number => (up ? half - span(usd) : half + span(usd));
       const bar = (at: number, usd: number, fill: boolean): void => {

@@ -64,7 +64,8 @@ export function wallsByRow(l: Ladder): Map<string, WallRow> {
 }
 
 export function wallBadge(w: WallRow): string {
-  const times = `${w.multiple >= 9.95 ? w.multiple.toFixed(0) : w.multiple.toFixed(1)}×`;
+  // Past fifty the number says how thin the usual is, not how large the wall: the row's card has it.
+  const times = w.multiple > 50 ? ">50×" : `${w.multiple >= 9.95 ? w.multiple.toFixed(0) : w.multiple.toFixed(1)}×`;
   switch (w.state) {
     case "held": return `held ${times}`;
     case "pulled": return "pulled";

@@ -44,9 +44,16 @@ export interface Reading {
   readonly column: MapNow;
 }
 
+/** Rows of `step` USD, 0 = automatic; of one venue, "" = all. */
+export interface LadderWish {
+  readonly step: number;
+  readonly rows: number;
+  readonly venue: string;
+}
+
 export type ToWorker =
   | { k: "open"; url: string; origin: string }
-  | { k: "topics"; topics: readonly string[]; step: number; rows: number }
+  | { k: "topics"; topics: readonly string[]; ladder: LadderWish }
   | { k: "view"; view: TileView; blank: boolean }
   | { k: "expect"; names: readonly string[] }
   | { k: "seed"; name: string; bytes: ArrayBuffer | null; etag: string }

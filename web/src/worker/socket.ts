@@ -1,5 +1,6 @@
 /** The live connection: reconnects by itself, subscribes again, and notices a dead line. */
 import type { ClientMessage, ServerMessage } from "../wire/types";
+import type { LadderWish } from "./protocol";
 
 const PING_MS = 10_000;
 const DEAD_MS = 25_000;
@@ -17,21 +18,19 @@ export class LiveSocket {
   private nonce = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private topics: readonly string[] = [];
-  private step = 0;
-  private rows = 60;
+  private ladder: LadderWish = { step: 0, rows: 60, venue: "" };
 
   constructor(private readonly url: string, private readonly on: SocketEvents) {
     setInterval(() => this.watch(), PING_MS / 2);
     this.connect();
   }
 
-  subscribe(topics: readonly string[], step: number, rows: number): void {
+  subscribe(topics: readonly string[], ladder: LadderWish): void {
     const gone = this.topics.filter((topic) => !topics.includes(topic));
     this.topics = topics;
-    this.step = step;
-    this.rows = rows;
+    this.ladder = ladder;
     if (gone.length) this.say({ t: "unsubscribe", topics: gone });
-    this.say({ t: "subscribe", topics, ladderStep: step, ladderRows: rows });
+    this.say({ t: "subscribe", topics, ladderStep: ladder.step, ladderRows: ladder.rows, ladderVenue: ladder.venue });
   }
 
   /** The page came back from the background: do not wait for timers. */
@@ -52,7 +51,7 @@ export class LiveSocket {
     socket.onopen = () => {
       this.heardMs = Date.now();
       this.on.status("open", 0);
-      if (this.topics.length) this.subscribe(this.topics, this.step, this.rows);
+      if (this.topics.length) this.subscribe(this.topics, this.ladder);
     };
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
       this.failures = 0;
