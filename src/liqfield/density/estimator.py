@@ -456,8 +456,8 @@ class DensityEstimator:
         relative = math.sqrt(s.spread**2 + widen**2)
         lump_usd = self.level.lump_usd(s.lump_usd)
         # In every bin: its own error, and the law's, which all venues and bins share in part.
-        p10, p90, age_s = price_map(
-            mass, born, unit, self._hours(), relative, self.law.bands, lump_usd
+        p10, p90 = price_map(
+            mass, born, state.span, unit, self._hours(), relative, self.law.bands, lump_usd
         )
         share = self.forced_shares()
         printed = share * self.level.visible()
@@ -473,7 +473,7 @@ class DensityEstimator:
             open_interest_usd=self.open_interest * unit,
             confidence=confidence,
             forced_share=float(share.mean()),
-            age_s=age_s,
+            age_s=born,
             printed_share=(float(printed[0]), float(printed[1])),
             printed_sd=relative,
             printed_lump_usd=lump_usd,
