@@ -145,10 +145,10 @@ def _open(
             if b < 0 or b >= len(raw):
                 beyond += add
                 continue
-            old = raw[b]
+            old = np.float64(raw[b])
             raw[b] = old + add
-            # what is stored, not what was meant: sums stay exact in single precision
-            kept = raw[b] - old
+            # what is stored, not what was meant, in double: sums stay exact
+            kept = np.float64(raw[b]) - old
             stored += kept
             birth[b] += kept * now_h
             low, high = min(low, b), max(high, b + 1)
@@ -235,11 +235,11 @@ def erode(
             low, high = frontier + 1, frontier + 1 + ahead
         taken = 0.0
         for b in range(max(low, span[side, c, 0]), min(high, span[side, c, 1])):
-            old = raw[side, c, b]
+            old = np.float64(raw[side, c, b])
             if old > 0.0:
                 raw[side, c, b] = old * keep
                 birth[side, c, b] *= keep
-                taken += old - raw[side, c, b]
+                taken += old - np.float64(raw[side, c, b])
         if taken > 0.0:
             sums[side, c] = max(sums[side, c] - taken, 0.0)
             left += taken * scale[side, c]
