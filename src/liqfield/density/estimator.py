@@ -269,8 +269,9 @@ class DensityEstimator:
             and math.log(high) / w - 0.5 - first < state.top[1]
         ):
             return
-        longs, shorts = state.sweep(low, high, *self.level.open, self.unit_usd)
-        self.level.swept += (longs * self.unit_usd, shorts * self.unit_usd)
+        unit = self.unit_usd
+        longs, shorts = state.sweep(low, high, *self.level.open, unit)
+        self.level.swept_usd(longs * unit, shorts * unit)
 
     def _stop_out(self, low: float, high: float) -> None:
         """Positions near their level leave when the mark makes a new worst for their side."""

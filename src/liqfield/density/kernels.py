@@ -41,14 +41,14 @@ def turn_over(
     width: float,
     mark_bin: int,
     now_h: float,
-) -> tuple[int, float, float, float, float]:
+) -> tuple[int, float, float, float, float, float]:
     """One step of the flow identity; afterwards each side is `quantity` coins.
 
     opens - closes = delta with closes = pending (swept before) + voluntary ones. Voluntary closing
     is in proportion to rates[classes]; opening goes to the log-prices flow[:, 0] by the volume that
     takers bought and sold there, flow[:, 1:]. What would be liquidated at once is dead on arrival
     and stays pending; what lies outside the grid goes to out. Returns the new counter of quadrature
-    points, the coins opened longs and shorts, and the dead of both.
+    points, the lowest factor, the coins opened longs and shorts, and the dead of both.
     """
     points = table.shape[2]
     volume = 0.0
@@ -67,7 +67,7 @@ def turn_over(
             )  # fmt: skip
         pending[side] = _settle(sums[side], out[side], scale[side], quantity)
     after = (counter + 2 * len(flow)) % points
-    return after, opened[0], opened[1], dead[0], dead[1]
+    return after, scale.min(), opened[0], opened[1], dead[0], dead[1]
 
 
 @inner_kernel
