@@ -51,9 +51,7 @@ def turn_over(
     points, the lowest factor, the coins opened longs and shorts, and the dead of both.
     """
     points = table.shape[2]
-    volume = 0.0
-    for j in range(len(flow)):
-        volume += flow[j, 1] + flow[j, 2]
+    shares = flow[:, 1:] / flow[:, 1:].sum()
     opened, dead = np.zeros(2), np.zeros(2)
     for side in range(2):
         opened[side] = _close(
@@ -63,7 +61,8 @@ def turn_over(
         for c in range(len(rates)):
             dead[side] += _open(
                 raw[side, c], birth[side, c], sums[side], out[side], span[side, c], scale[side, c],
-                c, side, table[side, c], counter, flow, 0.5 * opened[side] / volume, weights, grid,
+                c, side, table[side, c], counter, flow[:, 0], shares, 0.5 * opened[side], weights,
+                grid,
             )  # fmt: skip
         pending[side] = _settle(sums[side], out[side], scale[side], quantity)
     after = (counter + 2 * len(flow)) % points
@@ -116,26 +115,28 @@ def _open(
     side: int,
     steps: FloatArray,
     counter: int,
-    flow: FloatArray,
-    coins_per_volume: float,
+    log_prices: FloatArray,
+    shares: FloatArray,
+    coins: float,
     weights: FloatArray,
     grid: tuple[int, float, int, float],
 ) -> float:
-    """Openings of one class: half of what it opens at a price goes to each of two quadrature
-    points `steps`. Takers and makers draw from weights[2, classes]. Returns the dead on arrival."""
+    """Openings of one class: `coins` of the law's go to each of two quadrature points `steps`, by
+    shares[J, 2] of what takers bought and sold; takers and makers draw from weights[2, classes].
+    Returns the dead on arrival."""
     first_bin, width, mark_bin, now_h = grid
     low, high = span[0], span[1]
     stored = beyond = dead = 0.0
     at = counter
-    for j in range(len(flow)):
-        takers, makers = flow[j, 1], flow[j, 2]
+    for j in range(len(shares)):
+        takers, makers = shares[j, 0], shares[j, 1]
         if side == 1:
             takers, makers = makers, takers
-        mass = coins_per_volume * (takers * weights[0, c] + makers * weights[1, c])
+        mass = coins * (takers * weights[0, c] + makers * weights[1, c])
         add = mass / scale
         for _ in range(2):
             b = -1
-            level = (flow[j, 0] + steps[at]) / width
+            level = (log_prices[j] + steps[at]) / width
             at = at + 1 if at + 1 < len(steps) else 0
             if math.isfinite(level):
                 b = math.floor(level) - first_bin
