@@ -83,11 +83,11 @@ def test_fast_equals_slow(
         wanted = slow.mass[:, band == laws.CLASS_BAND].sum(axis=1)
         np.testing.assert_allclose(mass[:, band], wanted, rtol=1e-3, atol=1e-3)
     bands = spread * np.array([[0.04, 0.01, 0.0], [0.01, 0.2, 0.1], [0.0, 0.1, 0.6]])
-    coins, unit = mass.copy(), 1e4
-    p10, p90, age_s = price_map(mass, born, unit, 3.0, 0.85, bands, lump)
+    coins, hours, unit = mass.copy(), born.copy(), 1e4
+    bounds = price_map(mass, born, fast.span, unit, 3.0, 0.85, bands, lump)
     np.testing.assert_allclose(mass, coins * unit)
     usd = mass.sum(axis=1)
     wanted_bounds = gamma_interval(usd, np.sqrt(0.85**2 + law_variance(mass, bands)), lump)
-    np.testing.assert_allclose((p10, p90), wanted_bounds, rtol=1e-7, atol=1e-9)
-    ages = (3.0 - born / np.maximum(usd / unit, 1e-300)) * 3600.0
-    np.testing.assert_allclose(age_s, np.where(usd > 0.0, ages, 0.0), atol=1e-3)
+    np.testing.assert_allclose(bounds, wanted_bounds, rtol=1e-7, atol=1e-9)
+    ages = (3.0 - hours / np.maximum(usd / unit, 1e-300)) * 3600.0
+    np.testing.assert_allclose(born, np.where(usd > 0.0, ages, 0.0), atol=1e-3)

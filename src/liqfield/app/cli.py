@@ -186,9 +186,11 @@ async def _serve(
     *,
     browser: bool,
 ) -> None:
+    from liqfield.app import warm
     from liqfield.app.narrate import narrate
     from liqfield.app.terminal import Terminal
 
+    warm.start()
     terminal = Terminal(settings, source, folder)
     async with terminal.serve() as address:
         print(f"liqfield {source}: {address.url}", flush=True)

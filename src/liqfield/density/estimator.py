@@ -269,8 +269,9 @@ class DensityEstimator:
             and math.log(high) / w - 0.5 - first < state.top[1]
         ):
             return
-        longs, shorts = state.sweep(low, high, *self.level.open, self.unit_usd)
-        self.level.swept += (longs * self.unit_usd, shorts * self.unit_usd)
+        unit = self.unit_usd
+        longs, shorts = state.sweep(low, high, *self.level.open, unit)
+        self.level.swept_usd(longs * unit, shorts * unit)
 
     def _stop_out(self, low: float, high: float) -> None:
         """Positions near their level leave when the mark makes a new worst for their side."""
@@ -456,8 +457,8 @@ class DensityEstimator:
         relative = math.sqrt(s.spread**2 + widen**2)
         lump_usd = self.level.lump_usd(s.lump_usd)
         # In every bin: its own error, and the law's, which all venues and bins share in part.
-        p10, p90, age_s = price_map(
-            mass, born, unit, self._hours(), relative, self.law.bands, lump_usd
+        p10, p90 = price_map(
+            mass, born, state.span, unit, self._hours(), relative, self.law.bands, lump_usd
         )
         share = self.forced_shares()
         printed = share * self.level.visible()
@@ -473,7 +474,7 @@ class DensityEstimator:
             open_interest_usd=self.open_interest * unit,
             confidence=confidence,
             forced_share=float(share.mean()),
-            age_s=age_s,
+            age_s=born,
             printed_share=(float(printed[0]), float(printed[1])),
             printed_sd=relative,
             printed_lump_usd=lump_usd,

@@ -62,7 +62,11 @@ class FlowBuffer:
             way[:, 0] = np.linspace(math.log(low), math.log(high), WAY_POINTS)
             return way
         width = self._width
-        taken = np.array([((key + 0.5) * width, *self._bins[key]) for key in sorted(self._bins)])
+        flat: list[float] = []
+        for key in sorted(self._bins):
+            flat.append((key + 0.5) * width)
+            flat += self._bins[key]
+        taken = np.array(flat).reshape(-1, 3)
         self.clear()
         return taken if len(taken) <= 2 * MAX_POINTS else _merged(taken)
 

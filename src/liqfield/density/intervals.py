@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from liqfield.density import readout
 from liqfield.model.events import FloatArray
@@ -71,20 +72,21 @@ def gamma_interval(
 def price_map(
     mass: FloatArray,
     born: FloatArray,
+    span: npt.NDArray[np.int64],
     unit_usd: float,
     now_h: float,
     own_sd: float,
     bands: FloatArray,
     lump_usd: float,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """(p10, p90, age_s) float64[2, bins] of a map's sum over bands; its coins become USD in place.
+) -> FloatArray:
+    """(p10, p90) float64[2, 2, bins] of a map's sum over bands. In place, mass[2, 3, bins], coins,
+    becomes USD, and born[2, bins], sums of coins x birth hour, the mean age in seconds.
 
-    mass: coins [2, 3, bins]; born: their sum of coins x birth hour [2, bins]. The interval is
-    `gamma_interval`'s with the relative sd of every bin, own_sd, and that of the law: `bands` is
-    the covariance of ln mass by leverage band, float64[3, 3].
+    The interval is `gamma_interval`'s with the relative sd of every bin, own_sd, and that of the
+    law: `bands` is the covariance of ln mass by leverage band, float64[3, 3].
     """
-    out = np.empty((3, *born.shape))
+    bounds = np.empty((2, *born.shape))
     readout.price(
-        mass, born, unit_usd, now_h, own_sd * own_sd, bands, lump_usd, _LOW, _HIGH, out
-    )  # fmt: skip
-    return out[0], out[1], out[2]
+        mass, born, unit_usd, now_h, own_sd * own_sd, bands, lump_usd, _LOW, _HIGH, span, bounds
+    )
+    return bounds

@@ -41,19 +41,17 @@ def turn_over(
     width: float,
     mark_bin: int,
     now_h: float,
-) -> tuple[int, float, float, float, float]:
+) -> tuple[int, float, float, float, float, float]:
     """One step of the flow identity; afterwards each side is `quantity` coins.
 
     opens - closes = delta with closes = pending (swept before) + voluntary ones. Voluntary closing
     is in proportion to rates[classes]; opening goes to the log-prices flow[:, 0] by the volume that
     takers bought and sold there, flow[:, 1:]. What would be liquidated at once is dead on arrival
     and stays pending; what lies outside the grid goes to out. Returns the new counter of quadrature
-    points, the coins opened longs and shorts, and the dead of both.
+    points, the lowest factor, the coins opened longs and shorts, and the dead of both.
     """
     points = table.shape[2]
-    volume = 0.0
-    for j in range(len(flow)):
-        volume += flow[j, 1] + flow[j, 2]
+    shares = flow[:, 1:] / flow[:, 1:].sum()
     opened, dead = np.zeros(2), np.zeros(2)
     for side in range(2):
         opened[side] = _close(
@@ -63,11 +61,12 @@ def turn_over(
         for c in range(len(rates)):
             dead[side] += _open(
                 raw[side, c], birth[side, c], sums[side], out[side], span[side, c], scale[side, c],
-                c, side, table[side, c], counter, flow, 0.5 * opened[side] / volume, weights, grid,
+                c, side, table[side, c], counter, flow[:, 0], shares, 0.5 * opened[side], weights,
+                grid,
             )  # fmt: skip
         pending[side] = _settle(sums[side], out[side], scale[side], quantity)
     after = (counter + 2 * len(flow)) % points
-    return after, opened[0], opened[1], dead[0], dead[1]
+    return after, scale.min(), opened[0], opened[1], dead[0], dead[1]
 
 
 @inner_kernel
@@ -116,26 +115,28 @@ def _open(
     side: int,
     steps: FloatArray,
     counter: int,
-    flow: FloatArray,
-    coins_per_volume: float,
+    log_prices: FloatArray,
+    shares: FloatArray,
+    coins: float,
     weights: FloatArray,
     grid: tuple[int, float, int, float],
 ) -> float:
-    """Openings of one class: half of what it opens at a price goes to each of two quadrature
-    points `steps`. Takers and makers draw from weights[2, classes]. Returns the dead on arrival."""
+    """Openings of one class: `coins` of the law's go to each of two quadrature points `steps`, by
+    shares[J, 2] of what takers bought and sold; takers and makers draw from weights[2, classes].
+    Returns the dead on arrival."""
     first_bin, width, mark_bin, now_h = grid
     low, high = span[0], span[1]
     stored = beyond = dead = 0.0
     at = counter
-    for j in range(len(flow)):
-        takers, makers = flow[j, 1], flow[j, 2]
+    for j in range(len(shares)):
+        takers, makers = shares[j, 0], shares[j, 1]
         if side == 1:
             takers, makers = makers, takers
-        mass = coins_per_volume * (takers * weights[0, c] + makers * weights[1, c])
+        mass = coins * (takers * weights[0, c] + makers * weights[1, c])
         add = mass / scale
         for _ in range(2):
             b = -1
-            level = (flow[j, 0] + steps[at]) / width
+            level = (log_prices[j] + steps[at]) / width
             at = at + 1 if at + 1 < len(steps) else 0
             if math.isfinite(level):
                 b = math.floor(level) - first_bin
@@ -145,10 +146,10 @@ def _open(
             if b < 0 or b >= len(raw):
                 beyond += add
                 continue
-            old = raw[b]
+            old = np.float64(raw[b])
             raw[b] = old + add
-            # what is stored, not what was meant: sums stay exact in single precision
-            kept = raw[b] - old
+            # what is stored, not what was meant, in double: sums stay exact
+            kept = np.float64(raw[b]) - old
             stored += kept
             birth[b] += kept * now_h
             low, high = min(low, b), max(high, b + 1)
@@ -235,11 +236,11 @@ def erode(
             low, high = frontier + 1, frontier + 1 + ahead
         taken = 0.0
         for b in range(max(low, span[side, c, 0]), min(high, span[side, c, 1])):
-            old = raw[side, c, b]
+            old = np.float64(raw[side, c, b])
             if old > 0.0:
                 raw[side, c, b] = old * keep
                 birth[side, c, b] *= keep
-                taken += old - raw[side, c, b]
+                taken += old - np.float64(raw[side, c, b])
         if taken > 0.0:
             sums[side, c] = max(sums[side, c] - taken, 0.0)
             left += taken * scale[side, c]

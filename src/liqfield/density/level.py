@@ -44,15 +44,15 @@ class Level:
     def __init__(self, prior_share: float, half_life_h: float, most: float = 1.0) -> None:
         self._prior: FloatArray = np.full(2, prior_share)
         self._half_life_h, self._most = half_life_h, most
-        self.shown = np.zeros(2)  # USD printed, forgetting; `seen` is what it stands for
-        self.seen = np.zeros(2)  # USD, forgetting
-        self.swept = np.zeros(2)  # USD, forgetting
+        # USD by side, forgetting: printed, what that stands for, swept by the mark
+        self._fading = np.zeros((3, 2))
+        self.shown, self.seen, self.swept = self._fading
         self.prints = 0
         self._last_second = 0
         self._follow = 0.1  # share of printed seconds that are followed by another
         self.size_1 = self.size_2 = 0.0  # forgetting sums of USD and USD squared
-        self._open_swept = np.zeros((2, CLASSES))
-        self._open_born = np.zeros((2, CLASSES))
+        self._open = np.zeros((2, 2, CLASSES))
+        self._open_swept, self._open_born = self._open
         self._open_seen = np.zeros(2)
         self.evidence: deque[Evidence] = deque(maxlen=KEEP)
         self._known: dict[tuple[int, str, float, float], None] = {}
@@ -98,8 +98,13 @@ class Level:
     @property
     def open(self) -> tuple[FloatArray, FloatArray]:
         """USD [2, classes] swept in the open interval, and USD x birth hour, to be added to; who
-        does so adds the sums by side to `swept` too."""
+        does so tells the sums to `swept_usd`."""
         return self._open_swept, self._open_born
+
+    def swept_usd(self, longs: float, shorts: float) -> None:
+        """Sums by side of what was added to `open`, USD."""
+        self.swept[0] += longs
+        self.swept[1] += shorts
 
     def sweep(self, swept_usd: FloatArray, born_usd: FloatArray) -> None:
         """Mass swept by the mark, USD [2, classes], and USD x birth hour [2, classes]."""
@@ -130,12 +135,8 @@ class Level:
 
     def forget(self, dt_h: float) -> None:
         """Another scoring interval begins: the running sums fade by the one that ended, hours."""
-        keep = 0.5 ** (dt_h / self._half_life_h)
-        self.seen *= keep
-        self.shown *= keep
-        self.swept *= keep
-        self._open_swept.fill(0.0)
-        self._open_born.fill(0.0)
+        self._fading *= 0.5 ** (dt_h / self._half_life_h)
+        self._open.fill(0.0)
         self._open_seen.fill(0.0)
 
     def rebase(self, forced: tuple[float, float]) -> None:
@@ -185,14 +186,12 @@ class Level:
     def load(self, data: dict[str, object]) -> None:
         """The inverse of `dump`."""
         self._prior = np.array(data["prior"])
-        self.seen = np.array(data["seen"])
-        self.shown = np.array(data["shown"])
-        self.swept = np.array(data["swept"])
+        self.seen[:], self.shown[:], self.swept[:] = data["seen"], data["shown"], data["swept"]  # type: ignore[call-overload]
         self.prints = int(data["prints"])  # type: ignore[call-overload]
         self.size_1, self.size_2 = data["sizes"]  # type: ignore[misc]
         self._last_second, self._follow = data["pace"]  # type: ignore[misc]
-        self._open_swept = np.frombuffer(data["open_swept"]).reshape(2, CLASSES).copy()  # type: ignore[call-overload]
-        self._open_born = np.frombuffer(data["open_born"]).reshape(2, CLASSES).copy()  # type: ignore[call-overload]
+        self._open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
+        self._open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])
         self.evidence.clear()
         for side, swept, exposure, kappa, seen in data["evidence"]:  # type: ignore[attr-defined]

@@ -66,29 +66,33 @@ def price(
     lump_usd: float,
     low_knots: FloatArray,
     high_knots: FloatArray,
-    out: FloatArray,
+    span: npt.NDArray[np.int64],
+    bounds: FloatArray,
 ) -> None:
-    """Coins mass[2, 3, bins] become USD in place; out[3, 2, bins] = 10 % and 90 % quantiles, age.
+    """Coins mass[2, 3, bins] become USD in place, born[2, bins] (of `read_out`) the mean age in
+    seconds at hour now_h; bounds[2, 2, bins] = 10 % and 90 % quantiles of the sum over bands.
 
-    born[2, bins] as `read_out` gives it, now_h the hour of the reading; age in seconds. Quantiles
-    are those of a gamma law with relative variance `own` + the law's + lump_usd / mean; the law's
-    is s' bands s with s the shares of the leverage bands. *_knots: quantiles of mean 1 at ln shape
-    FIRST_KNOT, FIRST_KNOT + KNOT_STEP, ...
+    Quantiles are those of a gamma law with relative variance `own` + the law's + lump_usd / mean;
+    the law's is s' bands s with s the shares of the leverage bands. *_knots: quantiles of mean 1 at
+    ln shape FIRST_KNOT, FIRST_KNOT + KNOT_STEP, ...; span: where each class may hold something.
 
     In blocks and without branches, so that all but the look-up become vector instructions.
     """
-    bins = mass.shape[2]
     shape = np.empty(BLOCK)
     for side in range(2):
-        for start in range(0, bins, BLOCK):
-            stop = min(start + BLOCK, bins)
+        first, end = span[side, :, 0].min(), span[side, :, 1].max()
+        for n in range(2):
+            bounds[n, side, :first] = 0.0
+            bounds[n, side, max(first, end) :] = 0.0
+        for start in range(first, end, BLOCK):
+            stop = min(start + BLOCK, end)
             part = shape[: stop - start]
-            low, mid, high = mass[side, :, start:stop]
-            age_s = out[2, side, start:stop]
-            _price(low, mid, high, born[side, start:stop], unit_usd, now_h, age_s)
+            low, mid = mass[side, 0, start:stop], mass[side, 1, start:stop]
+            high = mass[side, 2, start:stop]
+            _price(low, mid, high, unit_usd, now_h, born[side, start:stop])
             _inverse_variance(low, mid, high, own, bands, lump_usd, part)
             _ln(part)
-            p10, p90 = out[0, side, start:stop], out[1, side, start:stop]
+            p10, p90 = bounds[0, side, start:stop], bounds[1, side, start:stop]
             _quantiles(low, mid, high, part, low_knots, high_knots, p10, p90)
 
 
@@ -97,15 +101,14 @@ def _price(
     low: FloatArray,
     mid: FloatArray,
     high: FloatArray,
-    born: FloatArray,
     unit_usd: float,
     now_h: float,
-    age_s: FloatArray,
+    born: FloatArray,
 ) -> None:
-    for b in range(len(age_s)):
+    for b in range(len(born)):
         coins = low[b] + mid[b] + high[b]
-        age = (now_h - born[b] / max(coins, LEAST)) * 3600.0
-        age_s[b] = max(age, 0.0) if coins > 0.0 else 0.0
+        age_s = (now_h - born[b] / max(coins, LEAST)) * 3600.0
+        born[b] = max(age_s, 0.0) if coins > 0.0 else 0.0
         low[b] *= unit_usd
         mid[b] *= unit_usd
         high[b] *= unit_usd

@@ -78,7 +78,7 @@ class DensityState:
         what was opened and what was dead on arrival, longs and shorts, in coins.
         """
         mark_bin = self.grid.bin_of(mark)
-        self.counter, *amounts = kernels.turn_over(
+        self.counter, lowest, *amounts = kernels.turn_over(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
@@ -103,7 +103,7 @@ class DensityState:
         self.top[1] = max(min(self.top[1], mark_bin + 1), 0)
         self.target[:] = quantity
         self.steps += 1
-        if self.steps % RESYNC_STEPS == 0 or self.scale.min() < TINY:
+        if self.steps % RESYNC_STEPS == 0 or lowest < TINY:
             self.resync()
         longs, shorts, dead_longs, dead_shorts = amounts
         return (longs, shorts), (dead_longs, dead_shorts)
