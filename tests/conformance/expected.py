@@ -79,7 +79,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "rest_price_limit": "1 Unknown rest /v5/market/price-limit",
         "rest_recent_trade": "1 Unknown spot recent-trade",
         "rest_risk_limit": "1 TierTable",
-        "rest_system_status": "1 Unknown rest /v5/system/status",
+        "rest_system_status": "1 Notice open",
         "rest_tickers": (
             "1 BestQuote, 1 FundingRate, 1 IndexPrice, 1 MarkPrice, 1 OpenInterest, 1 Turnover"
         ),
@@ -121,7 +121,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "rest_rubik_ls_ratio": "1 PositioningRatio",
         "rest_rubik_taker_volume": "2 PositioningRatio",
         "rest_trades": "2 Trade",
-        "status_doc": "1 Unknown status",
+        "status_doc": "1 Notice open",
         "tickers": "3 BestQuote",
         "tickers_doc": "1 BestQuote",
         "trades": "1 Notice ack, 2 Trade",
