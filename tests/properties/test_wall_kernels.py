@@ -16,7 +16,7 @@ from tests.reference.walls import SlowWalls
 MID = 10_000
 SETTINGS = WallSettings(capacity=5, min_age_s=1.0)
 START = 1_000 * SECOND_NS
-tick_st = st.integers(-6, 6).map(lambda away: MID + 40 * away)
+tick_st = st.integers(-2, 2).map(lambda away: MID + 110 * away)
 touch_st = st.tuples(tick_st, st.integers(0, 1), st.integers(0, 40), st.floats(0.0, 1.0))
 story_st = st.lists(
     st.tuples(
@@ -92,7 +92,8 @@ class Both:
         told = [(e.tick * 2 + e.is_ask, e.born_ns, e.ended_ns) for e in self.facts]
         assert told == [row[:3] for row in self.slow.judged]
         for end, row in zip(self.facts, self.slow.judged, strict=True):
-            assert (end.state is not WallState.FILLED) == row[3]
+            assert end.pull_ratio == row[3]
+            assert (end.state is WallState.FILLED) == (row[3] < SETTINGS.pulled_share)
         # What is watched is what stands.
         assert int(self.watch[:, 0].sum()) == len(standing)
         assert int(self.watch[:, 1].sum()) == sum(standing)

@@ -31,14 +31,14 @@ class SlowWall(msgspec.Struct):
 
 class SlowWalls:
     """large: coins from which a level is large, by band. judged: keys of walls that ended after
-    they had stood long enough, with their times and whether they were pulled, in order."""
+    they had stood long enough, with times and the cancelled share of the last loss."""
 
     def __init__(self, settings: WallSettings, large: list[float]) -> None:
         self.settings, self.large = settings, large
         self.standing: dict[int, SlowWall] = {}
         self.ending: list[SlowWall] = []
         self.survival = Survival()
-        self.judged: list[tuple[int, int, int, bool]] = []
+        self.judged: list[tuple[int, int, int, float]] = []
         self.ignored = 0
 
     def touch(self, touch: Touch, at_ns: int, mid: float, *, seen_born: bool = True) -> None:
@@ -97,10 +97,11 @@ class SlowWalls:
         while self.ending and now_ns - self.ending[0].ended_ns >= s.verdict_ns:
             wall = self.ending.pop(0)
             lost = wall.last_filled + wall.last_cancelled
-            is_pulled = lost <= 0.0 or wall.last_cancelled / lost >= s.pulled_share
-            self._end(wall, wall.ended_ns, PULLED if is_pulled else FILLED)
+            ratio = wall.last_cancelled / lost if lost > 0.0 else 1.0
+            how = PULLED if ratio >= s.pulled_share else FILLED
+            self._end(wall, wall.ended_ns, how)
             if wall.ended_ns - wall.born_ns >= s.min_age_s * SECOND_NS:
-                self.judged.append((wall.key, wall.born_ns, wall.ended_ns, is_pulled))
+                self.judged.append((wall.key, wall.born_ns, wall.ended_ns, ratio))
 
     def age(self, seconds: float, at_ns: int, mid: float, sight: tuple[int, int]) -> None:
         for wall in [wall for wall in self.standing.values() if not wall.ended_ns]:
