@@ -14,18 +14,21 @@ from liqfield.model.analytics import WallState
 from tests.reference.walls import SlowWalls
 
 MID = 10_000
-SETTINGS = WallSettings(capacity=5, min_age_s=1.0)
+SETTINGS = WallSettings(capacity=5, min_age_s=0.1)
 START = 1_000 * SECOND_NS
 tick_st = st.integers(-2, 2).map(lambda away: MID + 110 * away)
-touch_st = st.tuples(tick_st, st.integers(0, 1), st.integers(0, 40), st.floats(0.0, 1.0))
+touch_st = st.tuples(
+    tick_st, st.integers(0, 1), st.sampled_from([0, 1, 9, 12, 20, 40]), st.floats(0.0, 1.0)
+)
 story_st = st.lists(
     st.tuples(
-        st.sampled_from(["fold", "fold", "fold", "fold", "age", "find", "forget"]),
-        st.integers(0, 700),  # ms
-        st.lists(touch_st, max_size=4),
-        st.lists(st.tuples(tick_st, st.integers(0, 1), st.floats(0.0, 9.0)), max_size=2),
+        st.sampled_from(["fold"] * 20 + ["age", "age", "find", "forget"]),
+        st.integers(0, 200),  # ms
+        st.lists(touch_st, max_size=6),
+        st.lists(st.tuples(tick_st, st.integers(0, 1), st.floats(0.0, 9.0)), max_size=4),
         st.integers(-200, 200),  # of the mid
     ),
+    min_size=10,
     max_size=40,
 )
 
