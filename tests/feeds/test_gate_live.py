@@ -50,7 +50,11 @@ class GateServer:
                 self.books += 1
                 await self._book(ws, loses=self.books == 1)
             elif channel == "futures.tickers":
-                row = {"contract": "BTC_USDT", "mark_price": "60000", "total_size": "5000000"}
+                row: dict[str, Any] = {
+                    "contract": "BTC_USDT",
+                    "mark_price": "60000",
+                    "total_size": "5000000",
+                }
                 await self._say(ws, channel, [row])
             elif channel == "futures.public_liquidates" and event == "subscribe":
                 row = {"contract": "BTC_USDT", "size": "-600", "price": "59500", "time": 5}

@@ -11,6 +11,8 @@ loss in time was refilled at once: a fill and an addition of its size. Sizes are
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import TypeAlias, cast
 
 import msgspec
 import numpy as np
@@ -19,20 +21,24 @@ from liqfield.book.attribution_kernels import (
     AT,
     DROPPED,
     HIGH,
+    KEY,
     LOST,
     LOW,
+    TIME,
     TOLERANCE,
     WAITING,
     fold_message,
 )
 from liqfield.book.bands import BANDS, EDGES
 from liqfield.model.events import BookLevels, FloatArray
+from liqfield.model.jit import direct
 
 TOLERANCE_NS = 100_000_000
 PENDING = 4_096  # trades that wait for their loss
 LOSSES = 16_384  # cancelled levels that a late trade can still explain, a power of two
 WATCH = 4_096  # cells of the watch table, a power of two
 NO_SIGHT = 1 << 62
+Fold: TypeAlias = Callable[..., tuple[int, int]]
 
 
 class Explained(msgspec.Struct, frozen=True, gc=False):
@@ -94,8 +100,26 @@ class Attribution:
         self._waiting_left = np.empty(PENDING)
         self._losses = np.empty((3, LOSSES), np.int64)
         self._losses_left = np.empty(LOSSES)
-        # Trades since the last message: keys, times, coins. They are folded with the next one.
-        self._fresh: tuple[list[int], list[int], list[float]] = ([], [], [])
+        # Trades since the last message, folded with the next one: keys and times, coins.
+        self._fresh, self._fresh_coins = np.empty((2, PENDING), np.int64), np.empty(PENDING)
+        self._fresh_count = 0
+        self._tables = (
+            self.changes.told,
+            self._fresh,
+            self._fresh_coins,
+            self._head,
+            self._bands,
+            self.watched,
+            self._waiting,
+            self._waiting_left,
+            self._losses,
+            self._losses_left,
+            self.totals,
+        )
+        # Levels may be a column of a table: `strided` stands for any layout.
+        strided = np.empty((1, 2), np.int64)[:, 0], np.empty(1), np.empty((1, 2))[:, 0]
+        like = 0, 0, 0, 0.0, *strided, self.changes.touched, *self._tables
+        self._fold = cast("Fold", direct(fold_message, *like))
         self.see(-NO_SIGHT, NO_SIGHT)
 
     def watch(self, key: int, by: int) -> None:
@@ -117,16 +141,15 @@ class Attribution:
         self.at_ns = at_ns
         self._head[AT] = at_ns
         self._head[WAITING] = self._head[LOST] = 0
-        for part in self._fresh:
-            part.clear()
+        self._fresh_count = 0
 
     def trade(self, tick: int, is_ask: int, quantity: float, at_ns: int) -> None:
         """A trade at a resting level; it is judged with the next book message."""
-        keys, times, coins = self._fresh
-        if len(keys) < PENDING and self.at_ns >= 0:
-            keys.append(tick * 2 + is_ask)
-            times.append(at_ns)
-            coins.append(quantity)
+        count = self._fresh_count
+        if count < PENDING and self.at_ns >= 0:
+            self._fresh[KEY, count], self._fresh[TIME, count] = tick * 2 + is_ask, at_ns
+            self._fresh_coins[count] = quantity
+            self._fresh_count = count + 1
         else:
             self._head[DROPPED] += 1
 
@@ -136,39 +159,26 @@ class Attribution:
         changes = self.changes
         if n > len(changes.touched):
             changes.touched = np.empty((2 * n, 6))
-        keys, times, coins = self._fresh
         self.at_ns = max(at_ns, self.at_ns)
-        changes.touched_count, changes.told_count = fold_message(
-            np.array(keys, np.int64),
-            np.array(times, np.int64),
-            np.array(coins, np.float64),
-            levels.price_ticks,
-            before,
-            levels.quantity,
+        changes.touched_count, changes.told_count = self._fold(
+            self._fresh_count,
             levels.bid_count,
             at_ns,
             mid_tick,
-            self._head,
-            self._bands,
-            self.watched,
-            self._waiting,
-            self._waiting_left,
-            self._losses,
-            self._losses_left,
-            self.totals,
+            levels.price_ticks,
+            before,
+            levels.quantity,
             changes.touched,
-            changes.told,
+            *self._tables,
         )
-        if keys:
-            for part in self._fresh:
-                part.clear()
+        self._fresh_count = 0
         return changes
 
     @property
     def pending(self) -> float:
         """Coins of trades that wait for their loss."""
         waiting = float(self._waiting_left[: self._head[WAITING]].sum())
-        return waiting + sum(self._fresh[2])
+        return waiting + float(self._fresh_coins[: self._fresh_count].sum())
 
     @property
     def dropped(self) -> int:
@@ -177,12 +187,15 @@ class Attribution:
 
     def digest(self) -> bytes:
         """Hash over all that decides what comes."""
-        sha = hashlib.sha256(repr((self.at_ns, self._fresh)).encode())
+        sha = hashlib.sha256(repr(self.at_ns).encode())
+        fresh = self._fresh_count
         count, lost = int(self._head[WAITING]), min(int(self._head[LOST]), LOSSES)
         for array in (
             self._head,
             self._bands,
             self.totals,
+            self._fresh[:, :fresh],
+            self._fresh_coins[:fresh],
             self._waiting[:, :count],
             self._waiting_left[:count],
             self._losses[:, :lost],

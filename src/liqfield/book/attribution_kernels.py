@@ -88,9 +88,9 @@ def settle(
 
 @inner_kernel
 def fold_trades(
-    keys: IntArray,
-    times: IntArray,
-    quantity: FloatArray,
+    count: int,
+    fresh: IntArray,
+    fresh_coins: FloatArray,
     mid: float,
     head: IntArray,
     bands: FloatArray,
@@ -103,27 +103,23 @@ def fold_trades(
     told: FloatArray,
 ) -> None:
     """Trades in the order of their arrival: the late ones explain the past, the others wait."""
-    for i in range(len(keys)):
-        left, is_late = quantity[i], times[i] <= head[AT]
-        if is_late:
-            moved = explain_past(losses, losses_left, head, keys[i], left, times[i])
-            is_over = times[i] <= head[AT] - head[TOLERANCE]
-            settle(keys[i], left, moved, is_over, mid, head, bands, watch, totals, told)
+    for i in range(count):
+        key, time, left = fresh[KEY, i], fresh[TIME, i], fresh_coins[i]
+        if time <= head[AT]:
+            moved = explain_past(losses, losses_left, head, key, left, time)
+            is_over = time <= head[AT] - head[TOLERANCE]
+            settle(key, left, moved, is_over, mid, head, bands, watch, totals, told)
             left -= moved
             if is_over or left <= 0.0:
                 continue
-        count = head[WAITING]
-        if (
-            count > 0
-            and waiting[KEY, count - 1] == keys[i]
-            and waiting[TIME, count - 1] == times[i]
-        ):
-            waiting_left[count - 1] += left  # one order, many executions
-        elif count == len(waiting_left):
+        last = head[WAITING] - 1
+        if last >= 0 and waiting[KEY, last] == key and waiting[TIME, last] == time:
+            waiting_left[last] += left  # one order, many executions
+        elif last + 1 == len(waiting_left):
             head[DROPPED] += 1
         else:
-            waiting[KEY, count], waiting[TIME, count] = keys[i], times[i]
-            waiting_left[count] = left
+            waiting[KEY, last + 1], waiting[TIME, last + 1] = key, time
+            waiting_left[last + 1] = left
             head[WAITING] += 1
 
 
@@ -152,15 +148,17 @@ def fold_levels(
     since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
     count = head[WAITING]
     ring = losses.shape[1] - 1
-    head[TOUCHED] = 0
+    low, high, lost_count = head[LOW], head[HIGH], head[LOST]
+    edges, large = bands[0], bands[1]
+    row = 0
     for i in range(len(ticks)):
         change = after[i] - before[i]
         tick = ticks[i]
-        if change == 0.0 or tick < head[LOW] or tick > head[HIGH]:
+        if change == 0.0 or tick < low or tick > high:
             continue
         side = 0 if i < bid_count else 1
         key = tick * 2 + side
-        at_band = band(bands[0], mid, tick)
+        at_band = band(edges, mid, tick)
         filled = lost = 0.0
         if change > 0.0:
             totals[side, at_band, ADDED] += change
@@ -180,18 +178,18 @@ def fold_levels(
             totals[side, at_band, FILLED] += filled
             if lost > 0.0:
                 totals[side, at_band, CANCELLED] += lost
-                row = head[LOST] & ring
-                losses[LOSS_KEY, row] = key
-                losses[LOSS_SINCE, row] = since
-                losses[LOSS_UNTIL, row] = at
-                losses_left[row] = lost
-                head[LOST] += 1
-        if is_watched(watch, key) or (before[i] < bands[1, at_band] <= after[i]):
-            row = head[TOUCHED]
+                slot = lost_count & ring
+                losses[LOSS_KEY, slot] = key
+                losses[LOSS_SINCE, slot] = since
+                losses[LOSS_UNTIL, slot] = at
+                losses_left[slot] = lost
+                lost_count += 1
+        if is_watched(watch, key) or (before[i] < large[at_band] <= after[i]):
             touched[row, 0], touched[row, 1] = tick, side
             touched[row, 2], touched[row, 3] = before[i], after[i]
             touched[row, 4], touched[row, 5] = filled, lost
-            head[TOUCHED] += 1
+            row += 1
+    head[TOUCHED], head[LOST] = row, lost_count
     kept = 0
     for j in range(count):
         key, left, time = waiting[KEY, j], waiting_left[j], waiting[TIME, j]
@@ -209,15 +207,17 @@ def fold_levels(
 
 @kernel
 def fold_message(
-    keys: IntArray,
-    times: IntArray,
-    coins: FloatArray,
-    ticks: IntArray,
-    before: FloatArray,
-    after: FloatArray,
+    fresh_count: int,
     bid_count: int,
     at_ns: int,
     mid: float,
+    ticks: IntArray,
+    before: FloatArray,
+    after: FloatArray,
+    touched: FloatArray,
+    told: FloatArray,
+    fresh: IntArray,
+    fresh_coins: FloatArray,
     head: IntArray,
     bands: FloatArray,
     watch: IntArray,
@@ -226,15 +226,13 @@ def fold_message(
     losses: IntArray,
     losses_left: FloatArray,
     totals: FloatArray,
-    touched: FloatArray,
-    told: FloatArray,
 ) -> tuple[int, int]:
     """The trades since the last message, then this one; (rows of touched, columns of told)."""
     head[TOLD] = 0
     fold_trades(
-        keys,
-        times,
-        coins,
+        fresh_count,
+        fresh,
+        fresh_coins,
         mid,
         head,
         bands,

@@ -177,13 +177,13 @@ def explain(slot: int, moved: float, refilled: float, coins: FloatArray) -> None
 
 @kernel
 def fold_walls(
-    touched: FloatArray,
     touched_count: int,
-    told: FloatArray,
     told_count: int,
     at_ns: int,
     due_ns: int,
     mid: float,
+    touched: FloatArray,
+    told: FloatArray,
     large: FloatArray,
     limits: FloatArray,
     head: IntArray,

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -43,6 +44,7 @@ from liqfield.book.wall_kernels import (
 )
 from liqfield.model.analytics import WallState
 from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import direct
 
 
 class WallTracker:
@@ -70,6 +72,22 @@ class WallTracker:
         self._judged = np.zeros((2, s.capacity), np.int64)
         self._ends = 0  # walls that wait for their verdict
         self.patterns = PulledPatterns(s)
+        survival = self.survival
+        self._tables = (
+            self.large,
+            self._limits,
+            self._head,
+            self._wall,
+            self._coins,
+            self._ending,
+            self._judged,
+            self._watch,
+            survival.by_age,
+            survival.approach,
+            survival.ends_at,
+        )
+        like = 0, 0, 0, 0, 0.0, np.empty((1, 6)), np.empty((3, 1)), *self._tables
+        self._fold = cast("Callable[..., tuple[int, int]]", direct(fold_walls, *like))
 
     @property
     def standing(self) -> dict[int, Wall]:
@@ -141,26 +159,15 @@ class WallTracker:
         """
         touched, told = changes.touched_count, changes.told_count
         if touched or told or self._ends:
-            survival = self.survival
-            judged, self._ends = fold_walls(
-                changes.touched,
+            judged, self._ends = self._fold(
                 touched,
-                changes.told,
                 told,
                 at_ns,
                 now_ns,
                 mid_tick,
-                self.large,
-                self._limits,
-                self._head,
-                self._wall,
-                self._coins,
-                self._ending,
-                self._judged,
-                self._watch,
-                survival.by_age,
-                survival.approach,
-                survival.ends_at,
+                changes.touched,
+                changes.told,
+                *self._tables,
             )
             if judged:
                 return [*self._facts(judged), *self.patterns.due(now_ns)]
@@ -227,9 +234,8 @@ class WallTracker:
     def _facts(self, judged: int) -> list[WallFact]:
         facts: list[WallFact] = []
         for key, slot in self._judged[:, :judged].T.tolist():
-            end = self._end(
-                key, *self._wall[:, slot].tolist()[1:4:2], self._coins[:, slot].tolist()
-            )
+            _, born_ns, _, ended_ns, *_ = self._wall[:, slot].tolist()
+            end = self._end(key, born_ns, ended_ns, self._coins[:, slot].tolist())
             if end is None:
                 continue
             facts.append(end)

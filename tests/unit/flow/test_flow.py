@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liqfield.flow.absorption import AbsorptionDetector
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.cvd import DAY_NS, DayDelta, divergence
 from liqfield.flow.footprint import FootprintBuilder, FootprintSettings, analyse, row_step
@@ -215,6 +217,29 @@ def test_ofi_equals_the_formula_for_any_split(quotes: list[BestQuote], data: st.
         if i in cuts:
             total += live.close()
     assert total + live.ofi == pytest.approx(slow.ofi(quotes))
+
+
+@given(quotes_st, st.lists(st.integers(0, 40), max_size=6))
+def test_quotes_folded_together_are_quotes_folded_alone(
+    quotes: list[BestQuote], cuts: list[int]
+) -> None:
+    """The touch, its OFI and the sizes that absorption saw there, for any split."""
+    tops = [(q.bid_price, q.bid_quantity, q.ask_price, q.ask_quantity) for q in quotes]
+    alone, together = TouchImbalance(), TouchImbalance()
+    one, many = (AbsorptionDetector("binance", 1.0) for _ in range(2))
+    for detector in (one, many):
+        detector.on_trade(100.0, 1.0)
+    for top in tops:
+        alone.update(*top)
+        one.on_top(*top)
+    edges = [0, *sorted(min(cut, len(tops)) for cut in cuts), len(tops)]
+    for first, last in itertools.pairwise(edges):
+        if first < last:
+            together.fold(tops[first:last])
+            many.on_tops(tops[first:last])
+    assert vars(alone) == vars(together)
+    assert one._now.shown == many._now.shown
+    assert one._touch == many._touch
 
 
 def test_a_gap_is_no_flow() -> None:
