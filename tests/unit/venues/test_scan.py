@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liqfield.model.errors import DecodeError
-from liqfield.model.events import BookDelta, BookSnapshot, Event, Frame, Listing
+from liqfield.model.events import BookDelta, BookSnapshot, Event, Frame, Listing, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.store.foreign import open_recording
 from liqfield.venues import scan as fast_module
@@ -295,6 +295,29 @@ def test_a_listing_that_changed_changes_the_ticks() -> None:
         (event,) = venue.decode(Frame("binance", SOURCES["binance"], 7, payload), {of.id: of})
         assert isinstance(event, BookDelta)
         assert event.levels.price_ticks.tolist() == [tick]
+
+
+def test_hundreds_of_symbols_are_told_apart() -> None:
+    """The table of symbols grows, and many of them share a slot."""
+    like = INSTRUMENTS["binance:BTCUSDT"]
+    rest = {n: getattr(like, n) for n in like.__struct_fields__}
+    names = [f"{'AB' * (n % 5)}{n}USDT" for n in range(400)]
+    known = {
+        f"binance:{name}": Instrument(
+            **rest | {"id": f"binance:{name}", "symbol": name, "quantity_factor": float(n + 1)}
+        )
+        for n, name in enumerate(names)
+    }
+    venue = Binance()
+    for _ in range(2):
+        for n, name in enumerate(names):
+            payload = payload_of("trade", name, [("2.5", "3")], [], 0)
+            found = venue._scanner.scan(Frame("binance", SOURCES["binance"], 7, payload), known)
+            assert found is not None
+            (event,) = found
+            assert isinstance(event, Trade)
+            assert (event.instrument_id, event.quantity) == (f"binance:{name}", 3.0 * (n + 1))
+    assert venue._scanner.scan(Frame("binance", SOURCES["binance"], 7, payload), {}) is None
 
 
 def test_levels_of_earlier_messages_stay_as_they_were() -> None:
