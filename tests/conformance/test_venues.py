@@ -60,6 +60,8 @@ def floats(value: Any) -> Iterator[float]:
         yield value
     elif isinstance(value, np.ndarray):
         yield from value.tolist()
+    elif isinstance(value, BookLevels):
+        yield from (*value.price_ticks.tolist(), *value.quantity.tolist())
     elif isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             yield from floats(getattr(value, name))

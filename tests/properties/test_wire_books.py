@@ -20,8 +20,8 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.requests import NeedSnapshot
 from liqfield.model.sides import BookRule, GapReason
 from liqfield.venues import registry
-from liqfield.venues.binance import depth_shapes
-from liqfield.venues.scan import DepthScanner
+from liqfield.venues.binance_scan import scanned_shapes
+from liqfield.venues.scan import Scanner
 from tests.properties.test_book_sync import TrueVenue, mistreat, plan_st
 from tests.support import INSTRUMENTS
 
@@ -221,7 +221,8 @@ def test_the_scanner_reads_coin_margined_diffs_as_json_does() -> None:
     _, message = _coinm(wire.of, diff)
     compact = json.dumps(message, separators=(",", ":")).encode()
     spaced = json.dumps(message).encode()
-    assert DepthScanner("binance-coinm", b'"s":"', depth_shapes(2)).scan(compact, INSTRUMENTS)
+    scanner = Scanner("binance-coinm", scanned_shapes(2))
+    assert scanner.scan(Frame("binance-coinm", "ws:/ws#books", 1, compact), INSTRUMENTS)
     fast, slow = (
         wire.venue.decode(Frame("binance-coinm", "ws:/ws#books", 1, payload), INSTRUMENTS)[0]
         for payload in (compact, spaced)

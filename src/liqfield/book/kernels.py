@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import inner_kernel, kernel
+from liqfield.model.jit import floats_at, inner_kernel, ints_at, kernel
 
 # Best ticks of a side with nothing in it: worse than any price, so that comparisons need no case.
 NO_BID, NO_ASK = -(1 << 62), 1 << 62
-# Words of `best`: best ticks inside the window and outside it, slots taken in the far table.
+# Words of `best`: best ticks inside the window and outside it, slots taken in the far table; then
+# the tick of column 0, and where the arrays lie that `apply_levels` changes.
 BEST_BID, BEST_ASK, FAR_BID, FAR_ASK, TAKEN = range(5)
-
+BASE, SIZE, WINDOW, KEYS, SIZES, SLOTS, BEFORE, ROOM, WORDS = range(5, 14)
 
 # Levels outside the window: an open-addressed table from tick * 2 + side to coins. A slot once
 # taken keeps its key, a deleted level has size 0; the owner makes a new table before half is taken.
@@ -42,57 +43,51 @@ def _far_best(keys: IntArray, sizes: FloatArray, side: int) -> int:
 
 @kernel
 def apply_levels(
-    ticks: IntArray,
-    quantity: FloatArray,
-    bid_count: int,
-    base: int,
-    size: FloatArray,
-    far_keys: IntArray,
-    far_sizes: FloatArray,
-    best: IntArray,
-    before: FloatArray,
-) -> tuple[int, int, bool, bool, bool]:
-    """Set sizes; returns best bid, best ask, and whether the book is crossed, the touch has left
-    the middle half of the window, a quarter of the far slots is taken.
+    ticks: IntArray, quantity: FloatArray, first: int, split: int, last: int, best: IntArray
+) -> tuple[int, int, bool, bool]:
+    """Set sizes to the bids [first, split) and the asks [split, last); note what rested at each.
 
-    best: BID, ASK in the window, FAR_BID, FAR_ASK outside it, TAKEN far slots. before: float64[n]
-    or longer, receives what rested at each level.
+    Returns best bid and ask, whether the book is crossed, and whether the owner must see to it: the
+    touch has left the middle half of the window, or a quarter of the far slots is taken.
     """
-    window = size.shape[1]
-    bids, asks = size[0], size[1]
+    base, window = best[BASE], best[WINDOW]
+    size = floats_at(best[SIZE], 2 * window)
+    bids, asks = size[:window], size[window:]
+    far_keys, far_sizes = ints_at(best[KEYS], best[SLOTS]), floats_at(best[SIZES], best[SLOTS])
+    before = floats_at(best[BEFORE], best[ROOM])
     bid, ask = best[BEST_BID], best[BEST_ASK]
-    for i in range(bid_count):
+    for i in range(first, split):
         tick, coins = ticks[i], quantity[i]
         column = tick - base
         if not 0 <= column < window:
-            before[i] = _set_far(far_keys, far_sizes, best, tick, 0, coins)
+            before[i - first] = _set_far(far_keys, far_sizes, best, tick, 0, coins)
             continue
-        before[i] = bids[column]
+        before[i - first] = bids[column]
         bids[column] = coins
         if tick >= bid:  # few levels: what follows is seldom guessed wrong
             if coins > 0.0:
                 bid = tick
             elif tick == bid:
-                bid = _next_bid(size, column, base)
-    for i in range(bid_count, len(ticks)):
+                bid = _next_down(bids, column, base)
+    for i in range(split, last):
         tick, coins = ticks[i], quantity[i]
         column = tick - base
         if not 0 <= column < window:
-            before[i] = _set_far(far_keys, far_sizes, best, tick, 1, coins)
+            before[i - first] = _set_far(far_keys, far_sizes, best, tick, 1, coins)
             continue
-        before[i] = asks[column]
+        before[i - first] = asks[column]
         asks[column] = coins
         if tick <= ask:
             if coins > 0.0:
                 ask = tick
             elif tick == ask:
-                ask = _next_ask(size, column, base)
+                ask = _next_up(asks, column, base)
     best[BEST_BID], best[BEST_ASK] = bid, ask
     far_bid, far_ask = best[FAR_BID], best[FAR_ASK]
     column, edge = (bid if bid != NO_BID else ask) - base, window // 4
     has_left = not edge <= column < window - edge or far_bid > bid or far_ask < ask
     bid, ask = max(bid, far_bid), min(ask, far_ask)
-    return bid, ask, bid >= ask, has_left, best[TAKEN] * 4 > len(far_keys)
+    return bid, ask, bid >= ask, has_left or best[TAKEN] * 4 > len(far_keys)
 
 
 @inner_kernel
@@ -135,19 +130,19 @@ def read_far(keys: IntArray, sizes: FloatArray, key: int) -> float:
 
 
 @inner_kernel
-def _next_bid(size: FloatArray, column: int, base: int) -> int:
+def _next_down(bids: FloatArray, column: int, base: int) -> int:
     """Tick of the best bid below a column."""
     for at in range(column - 1, -1, -1):
-        if size[0, at] > 0.0:
+        if bids[at] > 0.0:
             return at + base
     return NO_BID
 
 
 @inner_kernel
-def _next_ask(size: FloatArray, column: int, base: int) -> int:
+def _next_up(asks: FloatArray, column: int, base: int) -> int:
     """Tick of the best ask above a column."""
-    for at in range(column + 1, size.shape[1]):
-        if size[1, at] > 0.0:
+    for at in range(column + 1, len(asks)):
+        if asks[at] > 0.0:
             return at + base
     return NO_ASK
 
@@ -155,7 +150,7 @@ def _next_ask(size: FloatArray, column: int, base: int) -> int:
 @kernel
 def best_ticks(size: FloatArray, base: int) -> tuple[int, int]:
     """Best bid and ask from scratch."""
-    return _next_bid(size, size.shape[1], base), _next_ask(size, -1, base)
+    return _next_down(size[0], size.shape[1], base), _next_up(size[1], -1, base)
 
 
 @kernel

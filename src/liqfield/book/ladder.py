@@ -10,6 +10,7 @@ import hashlib
 
 import numpy as np
 
+from liqfield.book import kernels
 from liqfield.book.kernels import (
     FREE,
     NO_ASK,
@@ -26,7 +27,7 @@ from liqfield.book.kernels import (
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
-from liqfield.model.jit import direct
+from liqfield.model.jit import address_of, direct
 
 WINDOW = 1 << 16
 _EDGE = WINDOW // 4
@@ -39,10 +40,11 @@ class Ladder:
 
     def __init__(self) -> None:
         self._size = np.zeros((2, WINDOW))
+        self._best = np.zeros(kernels.WORDS, np.int64)
+        self._best[: TAKEN + 1] = NO_BID, NO_ASK, NO_BID, NO_ASK, 0
         self._base = 0  # tick of column 0
-        self._best = np.array([NO_BID, NO_ASK, NO_BID, NO_ASK, 0])
         self._bid, self._ask = NO_BID, NO_ASK  # wherever they are
-        self._before = np.empty(_MOST)
+        self._most, self._before = _MOST, np.empty(_MOST)
         self._tabulate(np.empty(0, np.int64), np.empty(0))
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
@@ -52,7 +54,7 @@ class Ladder:
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
         self._size[:] = 0.0
-        self._best[:] = NO_BID, NO_ASK, NO_BID, NO_ASK, 0
+        self._best[: TAKEN + 1] = NO_BID, NO_ASK, NO_BID, NO_ASK, 0
         self._bid, self._ask = NO_BID, NO_ASK
         self._far_keys[:] = FREE
         self._far_sizes[:] = 0.0
@@ -61,33 +63,34 @@ class Ladder:
 
     def apply(self, levels: BookLevels) -> None:
         """Set absolute sizes; 0 deletes."""
-        ticks = levels.price_ticks
-        if self._is_empty and not self._begin(ticks):
+        if self._is_empty and not self._begin(levels):
             return
-        if len(ticks) > len(self._before):
-            self._before = np.empty(1 << (len(ticks) - 1).bit_length())
+        first, last = levels.first, levels.last
+        if last < 0:
+            last = len(levels.all_ticks)
+        if last - first > self._most:
+            self._most = 1 << (last - first).bit_length()
+            self._before = np.empty(self._most)
             self._make_room()
         self.applied = levels
-        self._bid, self._ask, self.is_crossed, has_left, is_full = self._apply_levels(
-            ticks,
-            levels.quantity,
-            levels.bid_count,
-            self._base,
-            self._size,
-            self._far_keys,
-            self._far_sizes,
+        # The window moves when the touch comes within a quarter of its edge, or left it.
+        self._bid, self._ask, self.is_crossed, needs_care = self._apply_levels(
+            levels.all_ticks,
+            levels.all_quantity,
+            first,
+            first + levels.bid_count,
+            last,
             self._best,
-            self._before,
         )
-        if has_left:
+        if needs_care:
             self._follow()
-        if is_full:
-            self._make_room()
+            if self._best[TAKEN] * 4 > len(self._far_keys):
+                self._make_room()
 
     @property
     def before(self) -> FloatArray:
         """What had rested at each of the levels of `applied`, until the next message."""
-        return self._before[: 0 if self.applied is None else len(self.applied.price_ticks)]
+        return self._before[: 0 if self.applied is None else len(self.applied)]
 
     @property
     def best_bid(self) -> int | None:
@@ -179,18 +182,20 @@ class Ladder:
         of_side = keys & 1 == side
         return keys[of_side] >> 1, self._far_sizes[live[of_side]]
 
-    def _begin(self, ticks: IntArray) -> bool:
+    def _begin(self, levels: BookLevels) -> bool:
         """Lay the window around the first levels; False if there are none."""
-        if not len(ticks):
+        if not len(levels):
             return False
         # Bids come best first on every venue; any level near the touch will do.
-        self._base = int(ticks[0]) - WINDOW // 2
+        self._set_base(int(levels.price_ticks[0]) - WINDOW // 2)
         self._is_empty = False
         # Levels may be a column of a table: `strided` stands for any layout.
-        strided = np.empty((1, 2), np.int64)[:, 0], np.empty((1, 2))[:, 0]
-        mine = self._size, self._far_keys, self._far_sizes, self._best, self._before
-        self._apply_levels = direct(apply_levels, *strided, 0, 0, *mine)
+        strided = np.empty((2, 2), np.int64)[:, 0], np.empty((2, 2))[:, 0]
+        self._apply_levels = direct(apply_levels, *strided, 0, 0, 0, self._best)
         return True
+
+    def _set_base(self, base: int) -> None:
+        self._base = self._best[kernels.BASE] = base
 
     def _make_room(self) -> None:
         """A fresh table of the far levels, without the deleted ones."""
@@ -200,10 +205,15 @@ class Ladder:
     def _tabulate(self, keys: IntArray, coins: FloatArray) -> None:
         """At most an eighth is taken. From a quarter on there is a new table, and a message takes
         a quarter at most: it is never more than half full."""
-        slots = 4 * max(len(self._before), 1 << (2 * len(keys)).bit_length())
+        slots = 4 * max(self._most, 1 << (2 * len(keys)).bit_length())
         self._far_keys, self._far_sizes = np.full(slots, FREE), np.zeros(slots)
         fill_far(self._far_keys, self._far_sizes, keys, coins)
         self._best[TAKEN] = len(keys)
+        self._best[kernels.BASE :] = (
+            *(self._base, address_of(self._size), WINDOW),
+            *(address_of(self._far_keys), address_of(self._far_sizes), slots),
+            *(address_of(self._before), self._most),
+        )
 
     def _follow(self) -> None:
         """Move the window to the touch."""
@@ -212,7 +222,7 @@ class Ladder:
         if touch is None or _EDGE <= touch - self._base < WINDOW - _EDGE:
             return
         all_levels = [self.levels(BID), self.levels(ASK)]
-        self._base = touch - WINDOW // 2
+        self._set_base(touch - WINDOW // 2)
         self._size[:] = 0.0
         outside: list[tuple[IntArray, FloatArray]] = []
         for side, (ticks, quantity) in enumerate(all_levels):

@@ -32,6 +32,8 @@ class BookSync:
         self.losses = 0
         self._after_ns = after_ns
         self._continues = _CONTINUES[rule]
+        # By these rules what names the book's state as its predecessor continues it.
+        self._is_chain = rule in (BookRule.REST_THEN_PREVIOUS, BookRule.PREVIOUS_ID)
         self._ladder = Ladder()
         self._is_live = False
         self._asked = False
@@ -44,8 +46,9 @@ class BookSync:
 
     def push(self, event: BookSnapshot | BookDelta | Gap) -> NeedSnapshot | None:
         """Fold one message."""
-        if isinstance(event, BookDelta):
-            if not self._is_live or not self._continues(event, self.sequence):
+        if type(event) is BookDelta:
+            is_next = self._is_chain and event.previous_sequence == self.sequence
+            if not self._is_live or not (is_next or self._continues(event, self.sequence)):
                 return self._stray(event)
             ladder = self._ladder
             ladder.apply(event.levels)

@@ -77,12 +77,26 @@ class BookLevels(msgspec.Struct, frozen=True, gc=False, eq=False):
     """Levels of one book message: the first `bid_count` entries are bids, the rest asks.
 
     price_ticks: int64[n], integer ticks of the instrument. quantity: float64[n], base coins; in a
-    delta the absolute new size, 0 deletes. No order is promised.
+    delta the absolute new size, 0 deletes. No order is promised. They may be the part [first, last)
+    of longer arrays, cut when they are asked for (last -1: to the end).
     """
 
-    price_ticks: IntArray
-    quantity: FloatArray
+    all_ticks: IntArray
+    all_quantity: FloatArray
     bid_count: int
+    first: int = 0
+    last: int = -1
+
+    @property
+    def price_ticks(self) -> IntArray:
+        return self.all_ticks[self.first : self.first + len(self)]
+
+    @property
+    def quantity(self) -> FloatArray:
+        return self.all_quantity[self.first : self.first + len(self)]
+
+    def __len__(self) -> int:
+        return (len(self.all_ticks) if self.last < 0 else self.last) - self.first
 
 
 class BookSnapshot(msgspec.Struct, frozen=True, gc=False, eq=False):

@@ -16,6 +16,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,11 +29,6 @@ R = TypeVar("R")
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile on first call and cache on disk."""
     return _cached(function, fastmath=False)
-
-
-def checked_kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """As `kernel`, with bounds checks: for code that walks over bytes from outside."""
-    return _cached(function, boundscheck=True)
 
 
 def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -51,6 +51,47 @@ def direct(function: Callable[P, R], *like: object) -> Callable[P, R]:
     signature = tuple(numba.typeof(value) for value in like)
     dispatcher.compile(signature)
     return cast("Callable[P, R]", dispatcher.overloads[signature].entry_point)
+
+
+# ---- arrays by address ---------------------------------------------------------------------------
+#
+# Taking an array from Python costs a call of a short kernel some 40 ns each. A caller that owns its
+# arrays writes their addresses into one array of words, hands over that, and keeps them alive.
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _pointer(_typing: object, _address: object) -> tuple[Any, Any]:
+    def cast_it(_: object, builder: Any, __: object, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), cast_it
+
+
+@inner_kernel
+def ints_at(address: int, count: int) -> npt.NDArray[np.int64]:
+    """The int64[count] at an address: kernels only."""
+    array: npt.NDArray[np.int64] = numba.carray(_pointer(address), (count,), np.int64)
+    return array
+
+
+@inner_kernel
+def floats_at(address: int, count: int) -> npt.NDArray[np.float64]:
+    """The float64[count] at an address: kernels only."""
+    array: npt.NDArray[np.float64] = numba.carray(_pointer(address), (count,), np.float64)
+    return array
+
+
+@inner_kernel
+def bytes_at(address: int, count: int) -> npt.NDArray[np.uint8]:
+    """The uint8[count] at an address: kernels only."""
+    array: npt.NDArray[np.uint8] = numba.carray(_pointer(address), (count,), np.uint8)
+    return array
+
+
+def address_of(array: npt.NDArray[Any]) -> int:
+    """Where a contiguous array lies: good while its owner keeps it."""
+    assert array.flags.c_contiguous
+    return array.ctypes.data
 
 
 # ---- the cache on disk ---------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from liqfield.model.sides import (
     PriceKind,
     TradeKind,
 )
+from liqfield.venues.binance_scan import scanned_shapes
 from liqfield.venues.contract import (
     Budget,
     Connection,
@@ -69,7 +70,7 @@ from liqfield.venues.decoding import (
     positive,
     request_of,
 )
-from liqfield.venues.scan import DepthScanner
+from liqfield.venues.scan import Scanner
 
 NAME = "binance"
 Pair = tuple[float, float]
@@ -79,15 +80,6 @@ _BUY, _SELL, _MARKET = Aggressor.BUY, Aggressor.SELL, TradeKind.MARKET
 # The side of the order closes the other side's position.
 _CLOSED = {"SELL": PositionSide.LONG, "BUY": PositionSide.SHORT}
 _FILL, _LIMIT, _LARGEST = PriceKind.FILL, PriceKind.LIMIT, Coverage.LARGEST_PER_SECOND
-
-
-def depth_shapes(market: int) -> tuple[bytes, ...]:
-    """Depth diffs as sent before and since 2026, alone and on combined streams (not `@depth5@`)."""
-    start = b'{"e":"depthUpdate","E":\1,"T":\1,"s":"\2",'
-    end = b'"U":\1,"u":\1,"pu":\1,"b":\3,"a":\4}'
-    added = (b"", b'"ps":"\2",', b'"ps":"\2","st":%d,' % market)
-    diffs = tuple(start + middle + end for middle in added)
-    return (*diffs, *(b'{"stream":"\2@depth@\2","data":' + diff + b"}" for diff in diffs))
 
 
 class _Message(msgspec.Struct, tag_field="e", gc=False):
@@ -439,24 +431,21 @@ class Binance:
         }
         self._raw = msgspec.json.Decoder(_Stream, strict=False)
         self._combined = msgspec.json.Decoder(_Combined, strict=False)
-        self._depth = DepthScanner(self.name, b'"s":"', depth_shapes(self.market))
+        self._socket = ""
+        self._scanner = Scanner(self.name, scanned_shapes(self.market))
 
     # ---- decode -------------------------------------------------------------------------------
 
     def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
         """Bytes to events. Raises DecodeError on malformed messages."""
-        if frame.source.startswith("rest:"):
-            path, query, _ = request_of(frame.source)
-            handler = self._rest.get(path)
-            if handler is None:
-                return [Unknown(self.name, frame.received_ns, f"rest {path}")]
-            return self._reader.guard(frame, path, lambda: handler(frame, query, instruments))
+        if frame.source != self._socket:
+            if frame.source.startswith("rest:"):
+                return self._decode_rest(frame, instruments)
+            self._socket = frame.source  # of the last message: a comparison is cheaper than a look
+        events = self._scanner.scan(frame, instruments)
+        if events is not None:
+            return events
         payload = frame.payload
-        if payload.find(b'"depthUpdate"', 0, 80) > 0:
-            scanned = self._depth.scan(payload, instruments)
-            if scanned is not None:
-                of, made, (_, _, _, _, at, first, last, previous) = scanned
-                return [BookDelta(of.id, at * MS, frame.received_ns, first, last, previous, made)]
         try:
             if payload.startswith(b'{"stream"'):
                 message = self._combined.decode(payload).data
@@ -468,6 +457,13 @@ class Binance:
             return self._stream[type(message)](message, frame, instruments)
         except (ValueError, KeyError, ArithmeticError) as error:
             raise self._reader.error(frame, type(message).__name__, str(error)) from error
+
+    def _decode_rest(self, frame: Frame, instruments: Instruments) -> list[Event]:
+        path, query, _ = request_of(frame.source)
+        handler = self._rest.get(path)
+        if handler is None:
+            return [Unknown(self.name, frame.received_ns, f"rest {path}")]
+        return self._reader.guard(frame, path, lambda: handler(frame, query, instruments))
 
     def _odd(self, frame: Frame, error: Exception) -> list[Event]:
         """Acknowledgements and kinds we do not read; anything else is malformed."""

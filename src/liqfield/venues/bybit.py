@@ -14,6 +14,7 @@ import msgspec
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
+    BookLevels,
     BookSnapshot,
     Candle,
     Event,
@@ -67,17 +68,11 @@ from liqfield.venues.decoding import (
     request_of,
 )
 from liqfield.venues.routing import leave_and_join
-from liqfield.venues.scan import DepthScanner
+from liqfield.venues.scan import Build, Found, Scanner
 
 NAME = "bybit"
 Pair = tuple[float, float]
 _BOOK_HEAD = b'{"topic":"orderbook.200.'
-_SNAPSHOT = 1  # which of the shapes is a whole book
-_BOOK_SHAPES = tuple(
-    _BOOK_HEAD
-    + b'\2","type":"%s","ts":\1,"data":{"s":"\2","b":\3,"a":\4,"u":\1,"seq":\1},"cts":\1}' % kind
-    for kind in (b"delta", b"snapshot")
-)
 _TAKER = {"Buy": Aggressor.BUY, "Sell": Aggressor.SELL}
 # Here S names the POSITION that was closed, unlike on Binance and OKX.
 _CLOSED = {"Buy": PositionSide.LONG, "Sell": PositionSide.SHORT}
@@ -332,7 +327,7 @@ class Bybit:
 
     def __init__(self) -> None:
         self._reader = Reader(self.name)
-        self._depth = DepthScanner(self.name, b'"s":"', _BOOK_SHAPES)
+        self._scanner = Scanner(self.name, _scanned_shapes())
         self._head = msgspec.json.Decoder(_Head)
         self._topics: dict[str, Callable[[str, Frame, Instruments], list[Event]]] = {
             "orderbook": self._on_book,
@@ -362,8 +357,9 @@ class Bybit:
 
     def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
         """Bytes to events. Raises DecodeError on malformed messages."""
-        if frame.payload.startswith(_BOOK_HEAD):
-            events = self._scan_book(frame, instruments)
+        is_contract = "/linear" in frame.source or "/inverse" in frame.source
+        if is_contract and frame.payload.startswith(_BOOK_HEAD):
+            events = self._scanner.scan(frame, instruments)
             if events is not None:
                 return events
         path, query, _ = request_of(frame.source)
@@ -413,19 +409,6 @@ class Bybit:
     def _find(self, symbol: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
         found = instruments.get(f"{self.name}:{symbol}")
         return found or Unknown(self.name, frame.received_ns, f"instrument {symbol}")
-
-    def _scan_book(self, frame: Frame, instruments: Instruments) -> list[Event] | None:
-        """As `_on_book`, for the shapes that are sent; None leaves it to JSON."""
-        if "/linear" not in frame.source and "/inverse" not in frame.source:
-            return None
-        scanned = self._depth.scan(frame.payload, instruments)
-        if scanned is None:
-            return None
-        of, made, (shape, _, _, sent, u, _, matched, _) = scanned
-        at, got = (matched or sent) * MS, frame.received_ns
-        if shape == _SNAPSHOT or u == 1:
-            return [BookSnapshot(of.id, at, got, u, made)]
-        return [BookDelta(of.id, at, got, u, u, -1, made)]
 
     def _on_book(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
         m = self._reader.read(frame.payload, _BookMessage, topic)
@@ -846,6 +829,28 @@ def _one_side(both: str, single: str) -> float | None:
     if both:
         return not_negative(float(both)) / 2.0
     return None
+
+
+def _scanned_shapes() -> dict[str, Build]:
+    data = '{"s":"<symbol>","b":<bids>,"a":<asks>,"u":<keep>,"seq":<whole>}'
+    head, tail = _BOOK_HEAD.decode() + "<text>", f'"ts":<keep>,"data":{data},"cts":<keep>}}'
+    return {
+        f'{head}","type":"delta",{tail}': _scanned_delta,
+        f'{head}","type":"snapshot",{tail}': _scanned_book,
+    }
+
+
+def _scanned_delta(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
+    """As `_on_book`."""
+    sent, u, matched = found[6:9]
+    if u == 1:
+        return _scanned_book(of, got, made, found)
+    return [BookDelta(of.id, (matched or sent) * MS, got, u, u, -1, made)]
+
+
+def _scanned_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
+    sent, u, matched = found[6:9]
+    return [BookSnapshot(of.id, (matched or sent) * MS, got, u, made)]
 
 
 def _quote(of: Instrument, at: int, got: int, book: _Book) -> BestQuote:

@@ -6,7 +6,6 @@ sources: docs/venues/okx.md.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
+    BookLevels,
     BookSnapshot,
     Candle,
     Event,
@@ -66,19 +66,12 @@ from liqfield.venues.decoding import (
     request_of,
 )
 from liqfield.venues.routing import leave_and_join
-from liqfield.venues.scan import DepthScanner
+from liqfield.venues.scan import Build, Found, Scanner
 
 NAME = "okx"
 _TAKER = {"buy": Aggressor.BUY, "sell": Aggressor.SELL}
 _ORDER_CLOSES = {"sell": PositionSide.LONG, "buy": PositionSide.SHORT}
 _BOOK_HEAD = b'{"arg":{"channel":"books","instId":"'
-_SNAPSHOTS = (2, 3)  # which of the shapes are whole books
-# A level is price, size, a dead field, orders. Sequence ids came in 2023.
-_BOOK_SHAPES = tuple(
-    _BOOK_HEAD
-    + b'\2"},"action":"%s","data":[{"asks":\5\4,"bids":\3,"ts":"\1","checksum":\1%s}]}' % kind
-    for kind in itertools.product((b"update", b"snapshot"), (b',"prevSeqId":\1,"seqId":\1', b""))
-)
 _SPANS_MS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1H": 3_600_000, "1D": 86_400_000}
 
 
@@ -228,7 +221,7 @@ class Okx:
 
     def __init__(self) -> None:
         self._reader = Reader(NAME)
-        self._depth = DepthScanner(NAME, b'"instId":"', _BOOK_SHAPES)
+        self._scanner = Scanner(NAME, _scanned_shapes())
         self._head = msgspec.json.Decoder(_Head)
         self._channels: dict[str, Handler] = {
             "books": self._on_book,
@@ -279,7 +272,7 @@ class Okx:
             return [Notice(NAME, frame.received_ns, "pong")]
         is_rest = frame.source.startswith("rest:")
         if not is_rest and frame.payload.startswith(_BOOK_HEAD):
-            events = self._scan_book(frame, instruments)
+            events = self._scanner.scan(frame, instruments)
             if events is not None:
                 return events
         path, query, _ = request_of(frame.source)
@@ -321,17 +314,6 @@ class Okx:
     def _find(self, symbol: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
         found = instruments.get(f"{NAME}:{symbol}")
         return found or Unknown(NAME, frame.received_ns, f"instrument {symbol}")
-
-    def _scan_book(self, frame: Frame, known: Instruments) -> list[Event] | None:
-        """As `_on_book`, for the shapes that are sent; None leaves it to JSON."""
-        scanned = self._depth.scan(frame.payload, known)
-        if scanned is None:
-            return None
-        of, made, (shape, _, _, sent, _, previous, sequence, _) = scanned
-        at, got = sent * MS, frame.received_ns
-        if shape in _SNAPSHOTS:
-            return [BookSnapshot(of.id, at, got, sequence, made)]
-        return [BookDelta(of.id, at, got, sequence, sequence, previous, made)]
 
     def _on_book(
         self, data: msgspec.Raw, head: _Head, frame: Frame, known: Instruments
@@ -757,6 +739,38 @@ class Okx:
 def _tiers_of(family: str, instrument_id: str = "") -> HttpRequest:
     path = f"/api/v5/public/position-tiers?instType=SWAP&tdMode=isolated&instFamily={family}"
     return HttpRequest(NAME, path, pool="public", instrument_id=instrument_id)
+
+
+def _scanned_shapes() -> dict[str, Build]:
+    """A level is price, size, a dead field, orders. Sequence ids came in 2023."""
+    sides = '"asks":<long_asks>,"bids":<long_bids>,"ts":"<keep>","checksum":<whole>'
+    shapes: dict[str, Build] = {}
+    for action, ids, build in (
+        ("update", ',"prevSeqId":<keep>,"seqId":<keep>', _scanned_update),
+        ("update", "", _scanned_old_update),
+        ("snapshot", ',"prevSeqId":<keep>,"seqId":<keep>', _scanned_book),
+        ("snapshot", "", _scanned_old_book),
+    ):
+        head = f'{_BOOK_HEAD.decode()}<symbol>"}},"action":"{action}"'
+        shapes[f'{head},"data":[{{{sides}{ids}}}]}}'] = build
+    return shapes
+
+
+def _scanned_update(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
+    sent, previous, sequence = found[6:9]
+    return [BookDelta(of.id, sent * MS, got, sequence, sequence, previous, made)]
+
+
+def _scanned_old_update(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
+    return [BookDelta(of.id, found[8] * MS, got, 0, 0, 0, made)]
+
+
+def _scanned_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
+    return [BookSnapshot(of.id, found[6] * MS, got, found[8], made)]
+
+
+def _scanned_old_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
+    return [BookSnapshot(of.id, found[8] * MS, got, 0, made)]
 
 
 def _connection(
