@@ -241,8 +241,8 @@ class Flipper(Player):
 
 
 class Pusher(Player):
-    """Sells or buys one-sidedly for 6 to 25 s, half to three times what rests within 10 bp, towards
-    the side that `aim` names (0 longs below, 1 shorts above, -1 nothing worth it: wait)."""
+    """Sells or buys one-sidedly for 6 to 25 s, half to twelve times what rests within 10 bp, towards
+    the side that `aim` names (0 longs below, 1 shorts above)."""
 
     def __init__(
         self, desk: Desk, seed: int, start_ns: int, pause_s: float, aim: Callable[[], int]
@@ -253,11 +253,9 @@ class Pusher(Player):
     def play(self, now_ns: int) -> list[tuple[int, Action]]:
         rng, desk = self.rng, self.desk
         side = self._aim()
-        if side < 0:
-            return [(now_ns, lambda _: None)]
         sign = -1 if side == 0 else 1
         seconds = float(rng.uniform(6.0, 25.0))
-        lots = desk.depth * math.exp(rng.uniform(math.log(0.5), math.log(3.0)))
+        lots = desk.depth * math.exp(rng.uniform(math.log(0.5), math.log(12.0)))
         first = desk.mid
         moments = np.sort(rng.uniform(0.0, seconds, round(4 * seconds)))
 
