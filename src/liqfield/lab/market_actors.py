@@ -241,8 +241,8 @@ class Flipper(Player):
 
 
 class Pusher(Player):
-    """Sells or buys one-sidedly for 6 to 25 s, half to twelve times what rests within 10 bp, towards
-    the side that `aim` names (0 longs below, 1 shorts above)."""
+    """Sells or buys one-sidedly for 6 to 25 s, half to twelve times what rests within 10 bp,
+    towards the side that `aim` names (0 longs below, 1 shorts above)."""
 
     def __init__(
         self, desk: Desk, seed: int, start_ns: int, pause_s: float, aim: Callable[[], int]
