@@ -7,7 +7,7 @@ import pytest
 
 from liqfield.app.study.pushes import tally
 from liqfield.app.study.wall_plays import Said, said, said_simply, verdicts
-from liqfield.book.walls import Flip, Layering, WallEnd
+from liqfield.book.wall_facts import Flip, Layering, WallEnd
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_actors import Desk, Flipper, Layerer, Pusher, StagedMarket
 from liqfield.lab.market_setup import demo_spec
