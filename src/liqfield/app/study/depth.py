@@ -25,7 +25,7 @@ from liqfield.app.study.lab_events import LabEvents
 from liqfield.app.study.walls import START_NS, VENUES, Watcher
 from liqfield.app.terminal import infer_instruments
 from liqfield.book.depth import LEAST_POINTS, SideDepth, fit_law, side_depth
-from liqfield.book.walls import WallSettings
+from liqfield.book.wall_facts import WallSettings
 from liqfield.engine.engine import Engine
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import demo_spec

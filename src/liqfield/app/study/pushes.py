@@ -1,6 +1,6 @@
 """Whale pushes against scripts that push on purpose, among moves of the index that nobody pushed.
 
-    liqfield study pushes --worlds 8
+    liqfield study pushes --worlds 4
 
 A script knows where positions would be forced out and sells or buys towards the larger side. A
 reading is right if a script pushed that way meanwhile. Baseline: the same flow rule, whatever rests
@@ -35,9 +35,9 @@ from liqfield.model.analytics import FlowEvent, FlowEventKind
 from liqfield.model.events import Listing
 from liqfield.model.grid import PriceGrid
 
-VERSION = 1
+VERSION = 1  # raise when the market, or what is read from it, changes
 WARM_S, LENGTH_S = 330, 1230
-PAUSE_S = 45.0
+PAUSE_S = 120.0
 MOVE_EVERY_S, MOVE = 240, 0.03  # of the index, as look-alikes
 AIM_REACH = 0.02
 WINDOW_NS = 10 * S
@@ -138,7 +138,7 @@ app = App(name="pushes", help="Whale pushes, where the truth is known.")
 @app.default
 def main(
     *,
-    worlds: int = 8,
+    worlds: int = 4,
     first_seed: int = 6000,
     folder: Annotated[Path, Parameter(help="where results are kept, a file a seed")] = Path(
         "build/pushes"
