@@ -81,8 +81,9 @@ def test_scores_count_what_they_say() -> None:
     assert is_over(w, 0, 110) == (False, False)
     assert ending(w, [(0, 140)], 0.0)["caught"] == 1
     assert approaching(w, [(0, 60), (1, 60), (0, 200)], 0.0) == {
-        "calls": 3, "right": 1, "cascades": 1, "caught": 1,
+        "calls": 3, "right": 1, "cascades": 1, "caught": 1, "lead_s": 40.0,
     }  # fmt: skip
+    assert approaching(w, [(0, 99)], 0.0)["right"] == 0, "too late to foretell"
 
 
 @pytest.mark.parametrize(

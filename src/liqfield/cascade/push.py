@@ -16,16 +16,17 @@ DEPTH_POWER = 1.2  # depth grows with distance to this power where only the 10 b
 
 
 class PushSettings(msgspec.Struct, frozen=True):
-    """The net flow of `window_s` must be in the top 1 % of its own past, nearly all one-sided, and
-    worth `way_share` of what rests on the way to a cluster that is at most `reach` away."""
+    """The net flow of `window_s` must be in the top 5 % of its own past, mostly one-sided, and
+    worth `way_share` of what rests on the way to a cluster that is at most `reach` away. Chosen on
+    seeds 900 and 901 of the built-in market (docs/cascade.md)."""
 
     window_s: int = 10
-    flow_quantile: float = 0.99
+    flow_quantile: float = 0.95
     memory_s: float = 3600.0
     warm_s: int = 300
     one_sided: float = 0.6
-    way_share: float = 0.25
-    reach: float = 0.02
+    way_share: float = 0.05
+    reach: float = 0.05
     cooldown_s: float = 60.0
 
 

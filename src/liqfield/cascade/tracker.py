@@ -7,6 +7,7 @@ side 0 = longs are liquidated (price falls), 1 = shorts (price rises).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 
@@ -18,6 +19,7 @@ from liqfield.model.estimates import SIDES
 from liqfield.model.words import percent_words, usd_words
 
 S = 1_000_000_000
+MEMORY_S = 300  # of prices
 MOVE_S = 120  # a move began where the price was farthest the other way within so long
 
 
@@ -34,6 +36,8 @@ class CascadeSettings(msgspec.Struct, frozen=True):
     calm_s                  exhausted for so long: calm
     drive_sigmas            the last minute moved one way by so many of its standard deviations:
                             approaching what would be forced there
+    at_extreme_sigmas       ... and the price is its farthest of five minutes, within so many of
+                            those of one second: a bounce is no approach
     leave                   approaching is left when that falls under this share of its threshold
     extreme_sigmas          a new extreme counts when it is beyond by so many of one second
     """
@@ -47,6 +51,7 @@ class CascadeSettings(msgspec.Struct, frozen=True):
     rest_s: float = 30.0
     calm_s: float = 180.0
     drive_sigmas: float = 3.0
+    at_extreme_sigmas: float = 2.0
     leave: float = 0.5
     extreme_sigmas: float = 0.5
     variance_half_life_s: float = 900.0
@@ -133,7 +138,7 @@ class CascadeTracker:
         self._fit: ExcitationFit | None = None
         self._fit_ns = 0
         self._around: Surroundings | None = None
-        self._prices: deque[float] = deque(maxlen=MOVE_S + 1)  # one a second, log
+        self._prices: deque[float] = deque(maxlen=MEMORY_S + 1)  # one a second, log
         self._flows: deque[float] = deque(maxlen=10)
         self._variance = 0.0  # of log price per second
         self._seen = 0
@@ -185,7 +190,7 @@ class CascadeTracker:
             self._run(started, around)
             return
         for side in (0, 1):
-            if self._approach(side, 1.0):
+            if self._approach(side):
                 self._enter(CascadeState.APPROACHING, side, around)
                 self._unmet = 0
                 return
@@ -196,7 +201,9 @@ class CascadeTracker:
             self._run(started, around)
             return
         assert self.side is not None
-        self._unmet = 0 if self._approach(self.side, self.settings.leave) else self._unmet + 1
+        sigma = self.sigma()
+        holds = sigma is not None and self._is_driven(self.side, sigma, self.settings.leave)
+        self._unmet = 0 if holds else self._unmet + 1
         if self._unmet >= self.settings.stall_s:
             self._enter(CascadeState.CALM, None, around)
 
@@ -228,7 +235,7 @@ class CascadeTracker:
         past_s = (around.now_ns - self.since_ns) / 1e9
         if past_s >= self.settings.rest_s:
             for side in (0, 1):
-                if self._approach(side, 1.0):
+                if self._approach(side):
                     self._unmet = 0
                     self._close()
                     self._enter(CascadeState.APPROACHING, side, around)
@@ -250,13 +257,18 @@ class CascadeTracker:
                 found, most = side, usd
         return found
 
-    def _approach(self, side: int, strictness: float) -> bool:
+    def _approach(self, side: int) -> bool:
+        """A strong move one way that stands at its extreme."""
         sigma = self.sigma()
-        if sigma is None:
+        if sigma is None or not self._is_driven(side, sigma, 1.0):
             return False
-        return (
-            self._drive(side) >= self.settings.drive_sigmas * sigma * math.sqrt(60.0) * strictness
-        )
+        sign = -1.0 if side == 0 else 1.0
+        back = max(sign * price for price in self._prices) - sign * self._prices[-1]
+        return back <= self.settings.at_extreme_sigmas * sigma
+
+    def _is_driven(self, side: int, sigma: float, share: float) -> bool:
+        least = self.settings.drive_sigmas * sigma * math.sqrt(60.0)
+        return self._drive(side) >= share * least
 
     def _drive(self, side: int) -> float:
         """Move over the last minute in the direction that forces this side, log price."""
@@ -272,7 +284,8 @@ class CascadeTracker:
         if not is_again:
             self._close()
             sign = -1.0 if side == 0 else 1.0
-            self._start = sign * min(sign * price for price in self._prices)
+            recent = itertools.islice(reversed(self._prices), MOVE_S + 1)
+            self._start = sign * min(sign * price for price in recent)
             _, usd = self._bursts[side].recent(around.now_ns)
             self.begun_ns = around.now_ns - int(self.settings.burst_s * S)
             self.forced_usd, self._peak = usd, 0.0
@@ -307,7 +320,7 @@ class CascadeTracker:
         silent = 0
         if self._prices:
             passed = max(1, round((around.now_ns - self._learnt_ns) / S))
-            silent = min(passed - 1, MOVE_S)
+            silent = min(passed - 1, MEMORY_S)
             move = price - self._prices[-1]
             keep = 0.5 ** (passed / self.settings.variance_half_life_s)
             keep = min(keep, self._seen / (self._seen + passed))  # a plain mean at first
@@ -349,7 +362,7 @@ class CascadeTracker:
         return (now_ns - self._extreme_ns) / 1e9
 
     def move(self, seconds: int) -> float:
-        """Log price now against `seconds` (at most MOVE_S) ago."""
+        """Log price now against `seconds` (at most MEMORY_S) ago."""
         if not self._prices:
             return 0.0
         return self._prices[-1] - self._prices[max(0, len(self._prices) - 1 - seconds)]

@@ -167,7 +167,7 @@ class Layerer(Player):
         is_bid, is_layer = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
         count, hold_s = int(rng.integers(3, 6)), float(rng.uniform(4.0, 20.0))
         away, span = float(rng.uniform(5e-4, 15e-4)), float(rng.uniform(1e-4, 6e-4))
-        size = desk.depth * 0.12 * math.exp(0.5 * rng.standard_normal())
+        size = desk.depth * 0.25 * math.exp(0.6 * rng.standard_normal())  # as other walls
         sign = -1.0 if is_bid else 1.0
         places = {round(desk.mid * (1 + sign * (away + span * rng.random()))) for _ in range(count)}
         orders: list[Resting] = []
@@ -212,7 +212,7 @@ class Flipper(Player):
         is_bid, is_flip = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
         sign = -1 if is_bid else 1
         tick = round(desk.mid * (1 + sign * float(rng.uniform(3e-4, 12e-4))))
-        lots = desk.depth * 0.2 * math.exp(0.5 * rng.standard_normal())
+        lots = desk.depth * 0.25 * math.exp(0.6 * rng.standard_normal())
         taken = lots * float(rng.uniform(0.3, 1.5))
         orders: list[Resting] = []
         kept: list[float] = []
@@ -241,8 +241,8 @@ class Flipper(Player):
 
 
 class Pusher(Player):
-    """Sells or buys one-sidedly for 6 to 25 s, half to three times what rests within 10 bp, towards
-    the side that `aim` names (0 longs below, 1 shorts above, -1 nothing worth it: wait)."""
+    """Sells or buys one-sidedly for 6 to 25 s, half to twelve times what rests within 10 bp,
+    towards the side that `aim` names (0 longs below, 1 shorts above)."""
 
     def __init__(
         self, desk: Desk, seed: int, start_ns: int, pause_s: float, aim: Callable[[], int]
@@ -253,11 +253,9 @@ class Pusher(Player):
     def play(self, now_ns: int) -> list[tuple[int, Action]]:
         rng, desk = self.rng, self.desk
         side = self._aim()
-        if side < 0:
-            return [(now_ns, lambda _: None)]
         sign = -1 if side == 0 else 1
         seconds = float(rng.uniform(6.0, 25.0))
-        lots = desk.depth * math.exp(rng.uniform(math.log(0.5), math.log(3.0)))
+        lots = desk.depth * math.exp(rng.uniform(math.log(0.5), math.log(12.0)))
         first = desk.mid
         moments = np.sort(rng.uniform(0.0, seconds, round(4 * seconds)))
 

@@ -16,6 +16,7 @@ ACTIVE = ("running", "absorbing")
 MATERIAL = 0.1  # an absorber counts when it took in this share of its venue's 10 bp depth
 LEAST_LIFE_S = 8.0
 NEAR = 2e-4  # an event belongs to a level within 2 bp
+LEAD_S = 3.0
 BEYOND = 5e-4  # a new extreme counts when it is 5 bp beyond the old one
 
 
@@ -175,16 +176,25 @@ def absorbing(world: World, warm_s: float) -> Tally:
 def approaching(
     world: World, calls: Sequence[tuple[int, int]], warm_s: float, horizon: float = 120.0
 ) -> Tally:
-    """Calls that a cascade is near, against cascades of that side that start within the horizon."""
+    """Calls that a cascade is near, against cascades of that side whose first forced order comes
+    LEAD_S to `horizon` later: a call that comes with the cascade foretells nothing."""
     calls = [call for call in calls if call[1] >= warm_s]
     truth = [c for c in world.cascades if c.start >= warm_s]
-    right = sum(
-        any(c.side == side and -5.0 <= c.start - at <= horizon for c in truth) for side, at in calls
-    )
-    caught = sum(
-        any(c.side == side and -5.0 <= c.start - at <= horizon for side, at in calls) for c in truth
-    )
-    return {"calls": len(calls), "right": right, "cascades": len(truth), "caught": caught}
+
+    def tells(side: int, at: int, cascade: Cascade) -> bool:
+        return cascade.side == side and LEAD_S <= cascade.start - at <= horizon
+
+    right = sum(any(tells(side, at, c) for c in truth) for side, at in calls)
+    caught = [
+        max((c.start - at for side, at in calls if tells(side, at, c)), default=-1.0) for c in truth
+    ]
+    return {
+        "calls": len(calls),
+        "right": right,
+        "cascades": len(truth),
+        "caught": sum(lead >= 0.0 for lead in caught),
+        "lead_s": sum(max(lead, 0.0) for lead in caught),
+    }
 
 
 def driven(world: World, least: float = 3.0) -> list[tuple[int, int]]:
@@ -195,4 +205,14 @@ def driven(world: World, least: float = 3.0) -> list[tuple[int, int]]:
         if abs(reading.drive) >= least > abs(before):
             out.append((0 if reading.drive < 0.0 else 1, reading.at))
         before = reading.drive
+    return out
+
+
+def first_prints(world: World) -> list[tuple[int, int]]:
+    """The rule of the tape: a forced order after twelve seconds without any of that side."""
+    out: list[tuple[int, int]] = []
+    before = (0, 0)
+    for reading in world.readings:
+        out += [(k, reading.at) for k in (0, 1) if reading.visible[k] and not before[k]]
+        before = reading.visible
     return out

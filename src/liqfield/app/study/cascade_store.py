@@ -17,7 +17,7 @@ from liqfield.app.study.cascade_tape import replay
 from liqfield.app.study.cascade_world import World, WorldSettings, run_world
 from liqfield.cascade.tracker import CascadeSettings
 
-VERSION = 1  # raise when the built-in market, or what an engine reads from it, changes
+VERSION = 2  # raise when the built-in market, or what an engine reads from it, changes
 
 
 def world_path(seed: int, settings: WorldSettings, folder: Path) -> Path:

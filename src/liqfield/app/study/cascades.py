@@ -21,6 +21,7 @@ from liqfield.app.study.cascade_scores import (
     driven,
     ending,
     entries,
+    first_prints,
     silence,
     spells,
 )
@@ -50,6 +51,7 @@ def report(worlds: Sequence[World], warm_s: float) -> dict[str, object]:
         "precision_level": ("at_absorber_or_wall", "events"),
         "recall": ("absorbers_found", "absorbers"),
     }
+    lead = {"mean_lead_s": ("lead_s", "caught")}
     late = {"mean_delay_s": ("delay_s", "caught")}
     tracked = [spells(w, lambda i, w=w: _active(w, i)) for w in worlds]  # type: ignore[misc]
     counted = [spells(w, lambda i, w=w: _counted(w, i)) for w in worlds]  # type: ignore[misc]
@@ -73,9 +75,14 @@ def report(worlds: Sequence[World], warm_s: float) -> dict[str, object]:
             base_rate=("seconds_right", "seconds"),
         ),
         "approaching": of(
-            (approaching(w, entries(w, "approaching"), warm_s) for w in worlds), **pr
+            (approaching(w, entries(w, "approaching"), warm_s) for w in worlds), **pr, **lead
         ),
-        "approaching_by_move": of((approaching(w, driven(w), warm_s) for w in worlds), **pr),
+        "approaching_by_move": of(
+            (approaching(w, driven(w), warm_s) for w in worlds), **pr, **lead
+        ),
+        "approaching_by_print": of(
+            (approaching(w, first_prints(w), warm_s) for w in worlds), **pr, **lead
+        ),
         "stops": stops(worlds, warm_s),
     }
 

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from liqfield.app.study import cascades as cascade_study
 from liqfield.app.study import depth as depth_study
+from liqfield.app.study import pushes as push_study
 from liqfield.app.study import walls as wall_study
 from liqfield.app.study.history import study_history
 from liqfield.app.study.positions import study_positions
@@ -19,6 +20,7 @@ from liqfield.app.study.worlds import study_worlds
 study = App(name="study", help="How good estimates and readings are where the truth is known.")
 study.command(wall_study.app)
 study.command(depth_study.app)
+study.command(push_study.app)
 
 
 def _write(report: object) -> None:

@@ -18,19 +18,21 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 import numpy as np
 from cyclopts import App, Parameter
 
 from liqfield.app.study.lab_events import RULES, LabEvents
+from liqfield.app.study.wall_plays import PLAYS, said, said_simply, scripts, verdicts
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
-from liqfield.book.wall_facts import WallEnd, WallSettings
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallSettings
 from liqfield.lab.market import LabMarket
+from liqfield.lab.market_actors import StagedMarket
 from liqfield.lab.market_setup import demo_spec
-from liqfield.lab.market_types import AgentEvent
+from liqfield.lab.market_types import AgentEvent, Market
 from liqfield.model.analytics import WallState
 from liqfield.model.events import BookDelta, BookSnapshot, FloatArray, Listing, Trade
 from liqfield.model.instrument import Instrument
@@ -39,10 +41,12 @@ from liqfield.model.sides import Aggressor
 SECOND_NS = 1_000_000_000
 START_NS = 1_790_000_000_000_000_000
 MATCH_NS = 3 * SECOND_NS
+WARM_NS = 120 * SECOND_NS  # scripts wait until the readings know what is usual
 VENUES = ("binance", "bybit", "okx")  # whole books of 20 levels show too little to follow a wall
 TUNING_SEEDS = range(1_000, 1_010)  # thresholds were chosen on these
 KINDS = ("pulled", "filled", "withdrawn")
-VERSION = 1  # raise when the built-in market, or what is read from its books, changes
+NEITHER = ("absorber", "wall_withdrawn")  # of absorbers, and of scripts
+VERSION = 2  # raise when the built-in market, or what is read from its books, changes
 
 
 class Count(msgspec.Struct):
@@ -98,6 +102,7 @@ class Watcher:
 
     def __init__(self, settings: WallSettings) -> None:
         self.ends: list[tuple[Instrument, WallEnd]] = []
+        self.plays: list[tuple[Instrument, Layering | Flip]] = []
         self.books: dict[str, tuple[Instrument, BookReader]] = {}
         self.settings = settings
 
@@ -119,6 +124,8 @@ class Watcher:
                     fact = book.facts.popleft()
                     if isinstance(fact, WallEnd):
                         self.ends.append((of, fact))
+                    else:
+                        self.plays.append((of, fact))
 
 
 def run_seed(
@@ -129,11 +136,12 @@ def run_seed(
         demo_spec(START_NS, ("BTC",)), history_h=0.25, accounts_per_instrument=400
     )
     market = LabMarket(spec, seed)
-    events = LabEvents(market, venues=VENUES, trades_late=trades_late)
+    staged = StagedMarket(market, scripts(market, VENUES, seed, START_NS + WARM_NS))
+    events = LabEvents(cast("Market", staged), venues=VENUES, trades_late=trades_late)
     watcher = Watcher(settings)
     watcher.fold(events.open())
     watcher.fold(events.advance(START_NS + round(minutes * 60 * SECOND_NS)))
-    truth = [e for e in market.agent_events() if e.instrument_id in watcher.books]
+    truth = [e for e in staged.agent_events() if e.instrument_id in watcher.books]
     return judge(seed, watcher, truth, market.now_ns)
 
 
@@ -144,7 +152,7 @@ def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: in
     naive = {kind: Count() for kind in KINDS}
     young, least_ns = 0, watcher.settings.min_age_s * SECOND_NS
     for event in truth:
-        if event.kind == "wall_placed" or event.kind == "cascade":
+        if event.kind in ("wall_placed", "cascade", *PLAYS):
             continue
         of, _ = watcher.books[event.instrument_id]
         key = (of.id, of.price_ticks(event.price_from), event.is_bid)
@@ -165,7 +173,7 @@ def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: in
             for event in by_level.get((of.id, end.tick, not end.is_ask), ())
             if abs(event.end_ns - end.ended_ns) <= MATCH_NS
         ]
-        if any(event.kind == "absorber" for event in near):
+        if any(event.kind in NEITHER for event in near):
             absorbers += 1
             continue
         is_near = abs(end.distance) <= watcher.books[of.id][1].walls.settings.approach
@@ -179,6 +187,15 @@ def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: in
             for kind in KINDS:
                 if claim[kind]:
                     _count(counts[kind], kind, near, hit.setdefault(f"{name} {kind}", set()))
+    plays = [event for event in truth if event.kind in PLAYS and event.end_ns < until_ns - MATCH_NS]
+    instruments = {key: of for key, (of, _) in watcher.books.items()}
+    for counts, claims in (
+        (ours, said(watcher.plays)),
+        (naive, said_simply(watcher.ends)),
+    ):
+        for kind, (right, wrong) in verdicts(claims, plays, instruments).items():
+            there = sum(event.kind == kind for event in plays)
+            counts[kind] = Count(right, wrong, there, right)
     return SeedResult(seed, ours, naive, len(watcher.ends), absorbers, young)
 
 
@@ -259,8 +276,8 @@ def study(
         minutes,
         trades_late,
         chosen,
-        {kind: summarise(results, "ours", kind) for kind in KINDS},
-        {kind: summarise(results, "naive", kind) for kind in KINDS},
+        {kind: summarise(results, "ours", kind) for kind in (*KINDS, *PLAYS)},
+        {kind: summarise(results, "naive", kind) for kind in (*KINDS, *PLAYS)},
         sum(r.ends for r in results),
         sum(r.absorbers for r in results),
         sum(r.young for r in results),
