@@ -78,7 +78,7 @@ class DensityEstimator:
         self._flow = FlowBuffer(self.settings.bin_width)
         self._path = MovePath()
         self._marks = MarkGuard()
-        self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = 0
+        self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = 0
         self._oi_known = False
         self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
         self._funding = 0.0  # log-price that levels still have to move
@@ -313,8 +313,8 @@ class DensityEstimator:
                 self._hours(),
             )  # fmt: skip
         self.open_interest = quantity
-        self.law.doubt(self._near())
-        self._step_ns = self._score_ns = self._refit_ns = self.clock_ns
+        self.law.doubt(self.state.masses().sum(axis=0), self._near())
+        self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = self.clock_ns
         self._marks.rest()
         self._path.step(self.clock_ns, x, 0)
         self.trust.begun(self.clock_ns)
@@ -398,15 +398,22 @@ class DensityEstimator:
             self._funding -= bins * width
             state.move_mass(bins)
             self._sweep(self.mark, self.mark)
+        hours = (self.clock_ns - self._wander_ns) / HOUR_NS
+        if hours >= self.settings.wander_h:
+            self._wander_ns = self.clock_ns
+            state.wander(self.law.wandering(hours / DAY_H))
+            self._sweep(self.mark, self.mark)
         off = state.grid.bin_of(self.mark) - state.grid.count // 2
         if abs(off) > state.grid.count // 16:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             if self.level.has_news:
-                masses = state.masses().sum(axis=0)
-                mean_rate = float(masses @ self.law.rates) / max(float(masses.sum()), 1e-300)
+                masses = state.masses()
+                mean_rate = float((masses @ self.law.rates).sum()) / max(
+                    float(masses.sum()), 1e-300
+                )
                 per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self.law.rates
-                self.level.witness(self._hours(), self.law.shares, per_hour, self.law.kappa)
+                self.level.witness(self._hours(), self.law.shares, masses, per_hour, self.law.kappa)
             self.level.forget((self.clock_ns - self._score_ns) / HOUR_NS)
             self._score_ns = self.clock_ns
         if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:
@@ -415,15 +422,16 @@ class DensityEstimator:
 
     def _refit(self) -> None:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
-        assert self.state is not None
+        state = self.state
+        assert state is not None
         ratio, fit = self.law.refit(self.level.evidence, self._turnover, self._variance)
         if ratio is None:
             return
         self.law.prepare(self.mark)
-        self.state.reweigh(ratio)
+        state.reweigh(ratio)
         if fit is not None:
             self.level.rebase(fit.forced)
-            self.law.doubt(self._near(), fit)
+            self.law.doubt(state.masses().sum(axis=0), self._near(), fit)
 
     def _near(self) -> FloatArray:
         """float64[40], coins that stand within reach of the mark."""
@@ -543,6 +551,7 @@ class DensityEstimator:
         "_step_ns",
         "_score_ns",
         "_refit_ns",
+        "_wander_ns",
         "_oi_known",
         "_frontier",
         "_funding",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -9,11 +10,12 @@ import numpy as np
 
 from liqfield.density import law as laws
 from liqfield.density.fit import (
+    INDEPENDENT_H,
     LawFit,
     band_covariance,
     fit_law,
+    mass_covariance,
     prior_covariance,
-    share_covariance,
 )
 from liqfield.density.level import Evidence
 from liqfield.density.settings import DensitySettings
@@ -99,6 +101,15 @@ class OpeningLaw:
         """float64[40], log-distance before liquidation within which positions may stop out."""
         return 0.5 * self.distance
 
+    def wandering(self, days: float) -> FloatArray:
+        """float64[2, 40]: by how much (sd of log price) levels of cross classes wander in so long.
+
+        Collateral of 1 / L of the entry's notional moves by `cross_noise`, and the level as much.
+        """
+        level = np.where(np.isfinite(self.table), np.exp(self.table), 1.0).mean(axis=2)
+        spread = self._settings.cross_noise * math.sqrt(days) / (laws.CLASS_LEVERAGE * level)
+        return np.where(laws.IS_CROSS, spread, 0.0)
+
     def standing(self, turnover: float, variance: float) -> FloatArray:
         """float64[40], shares of what stands; turnover in OI a day, variance of log price a day."""
         return laws.standing_shares(self.shares, self.rates, self.distance, turnover, variance)
@@ -129,7 +140,8 @@ class OpeningLaw:
         if self._told is not None or not self._settings.fit_law:
             return None, None
         s, prior = self._settings, self.prior(turnover, variance)
-        fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta)
+        worth = min(s.score_s / (3600.0 * INDEPENDENT_H), 1.0)
+        fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta, worth)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
         elif self._cross is None:
@@ -139,16 +151,15 @@ class OpeningLaw:
         self.shares = shares
         return np.clip(ratio, 1.0 / RATIO_BOUND, RATIO_BOUND), fit
 
-    def doubt(self, near: FloatArray, fit: LawFit | None = None) -> None:
-        """How unsure the law is of what stands near the mark, by band; near: coins [40]."""
+    def doubt(self, masses: FloatArray, near: FloatArray, fit: LawFit | None = None) -> None:
+        """How unsure the law is of what stands near the mark, by band.
+
+        masses: all that stands, near: what stands near the mark, coins [40].
+        """
         if self._told is not None:
             return
-        if fit is None:
-            prior = prior_covariance(self._settings.forced_log_sd)
-            covariance = share_covariance(prior, self.shares)
-        else:
-            covariance = fit.covariance
-        self.bands = band_covariance(covariance, near)
+        free = prior_covariance(self._settings.forced_log_sd) if fit is None else fit.covariance
+        self.bands = band_covariance(mass_covariance(free, masses), near)
 
     # ---- out ----------------------------------------------------------------------------------
 

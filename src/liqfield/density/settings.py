@@ -43,6 +43,8 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     churn_volume       positions replaced per unit of traded volume (coins per coin)
     churn_move         positions replaced per unit of |5-minute log return|, as a share of OI
     stop_exponent      ln of the share that leaves between half of the margin and liquidation
+    cross_noise        log sd a day of the collateral behind cross positions: their levels wander
+    wander_h           how often they do, hours
     forced_share       prior share of the swept notional that is force-closed (stop-outs are before)
     forced_log_sd      width of that prior, natural log; wide where venues differ in scope
     forced_most    largest forced share; above 1 only where prints cover more than the venue's OI
@@ -59,6 +61,8 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     churn_volume: float = 0.08
     churn_move: float = 0.5
     stop_exponent: float = 0.35
+    cross_noise: float = 0.12
+    wander_h: float = 3.0
     forced_share: float = 0.75
     forced_log_sd: float = 0.3
     forced_most: float = 1.0
