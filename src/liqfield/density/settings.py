@@ -27,9 +27,9 @@ class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
     isolated_exit      ... times this for isolated positions
     """
 
-    isolated_share: float = 0.07
-    isolated_median: float = 20.0
-    isolated_sigma: float = 0.9
+    isolated_share: float = 0.1
+    isolated_median: float = 30.0
+    isolated_sigma: float = 1.3
     cross_median: float = 2.0
     cross_sigma: float = 0.72
     taker_tilt: float = 0.2
