@@ -409,9 +409,7 @@ class DensityEstimator:
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             if self.level.has_news:
                 masses = state.masses()
-                mean_rate = float((masses @ self.law.rates).sum()) / max(
-                    float(masses.sum()), 1e-300
-                )
+                mean_rate = float((masses @ self.law.rates).sum() / max(masses.sum(), 1e-300))
                 per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self.law.rates
                 self.level.witness(self._hours(), self.law.shares, masses, per_hour, self.law.kappa)
             self.level.forget((self.clock_ns - self._score_ns) / HOUR_NS)

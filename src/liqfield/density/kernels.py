@@ -254,6 +254,7 @@ def wander(
     birth: FloatArray,
     sums: FloatArray,
     out: FloatArray,
+    scale: FloatArray,
     side: int,
     c: int,
     spread: float,
@@ -262,7 +263,7 @@ def wander(
     """A random walk of the levels of one class by `spread` bins (standard deviation).
 
     A share of every bin goes a stride down, as much goes up. What leaves the window, and what gets
-    too thin to be told from rounding, goes to `out`; row[bins] is scratch. Returns the stride, bins.
+    too thin to count, goes to `out`; row[bins] is scratch. Returns the stride, bins.
     """
     bins = raw.shape[2]
     stride: int = min(max(math.ceil(1.23 * spread), 1), bins - 1)
@@ -277,7 +278,10 @@ def wander(
             birth[side, c, b] = 0.0
         total += raw[side, c, b]
     sums[side, c] = total
-    out[side, c] = max(out[side, c] + before - total, 0.0)
+    out[side, c] += before - total
+    if out[side, c] < 0.0:  # rounding of single precision, with nothing outside to give it to
+        scale[side, c] *= 1.0 + out[side, c] / total
+        out[side, c] = 0.0
     return stride
 
 

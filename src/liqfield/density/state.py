@@ -197,6 +197,7 @@ class DensityState:
                 self.birth,  # type: ignore[arg-type]
                 self.sums,
                 self.out,
+                self.scale,
                 side,
                 c,
                 float(spread[side, c]) / self.grid.width,
