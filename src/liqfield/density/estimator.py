@@ -21,6 +21,7 @@ from liqfield.density.marks import MARK_JUMP, MarkGuard
 from liqfield.density.openings import OpeningLaw, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
+from liqfield.density.triggers import fee_rate, trigger_of
 from liqfield.density.trust import Trust
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
@@ -48,7 +49,6 @@ LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor 
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
 MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
-OKX_FEE = 0.0005
 
 
 class DensityEstimator:
@@ -63,7 +63,7 @@ class DensityEstimator:
     ) -> None:
         self.instrument = instrument
         self.settings = settings or DensitySettings()
-        fee = OKX_FEE if instrument.venue == "okx" else 0.0
+        fee = fee_rate(instrument.venue)
         self.law = OpeningLaw(self.settings, instrument.kind, fee, tiers, told)
         self.clock_ns = 0
         self.open_interest = 0.0
@@ -231,8 +231,13 @@ class DensityEstimator:
         if not is_finite_positive(event.price, event.quantity):
             return
         self._advance(event.event_ns, event.received_ns)
-        price = self.mark or event.price
-        self.level.print(event, event.quantity * min(max(event.price, 0.5 * price), 2.0 * price))
+        trigger = self.trigger_of(event)
+        price = self.mark or trigger
+        self.level.print(event, event.quantity * min(max(trigger, 0.5 * price), 2.0 * price))
+
+    def trigger_of(self, event: Liquidation) -> float:
+        """The mark, USD, at which a print of this instrument was forced, by its tiers."""
+        return trigger_of(event, self.law.tiers, self.instrument.kind)
 
     def _on_funding(self, event: FundingRate) -> None:
         # Only settled payments move margin; the running estimate does not.
