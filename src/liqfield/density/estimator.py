@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zlib
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +25,7 @@ from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
 from liqfield.density.trust import Trust
+from liqfield.model.errors import StoreError
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
     Candle,
@@ -42,6 +45,7 @@ from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
 
 HOUR_NS = 3_600_000_000_000
 DAY_H = 24.0
+LEARNT_AGE_NS = 30 * 24 * HOUR_NS  # an older law is no better than the prior
 MARK_STALE_NS = 600_000_000_000
 HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
@@ -86,6 +90,7 @@ class DensityEstimator:
         self._variance = 0.0009  # of log price per day, slow average
         self._told = told
         self._told_coins = 0.0
+        self._learnt: dict[str, Any] | None = None  # of an earlier run; waits for its first print
         self._handlers: dict[type, Callable[..., None]] = {
             Trade: self._on_trade,
             MarkPrice: self._on_mark,
@@ -231,6 +236,10 @@ class DensityEstimator:
         if not is_finite_positive(event.price, event.quantity):
             return
         self._advance(event.event_ns, event.received_ns)
+        if self._learnt is not None:
+            learnt, self._learnt = self._learnt, None
+            self.level.load(learnt["level"])
+            self.level.forget((self.clock_ns - learnt["at_ns"]) / HOUR_NS)
         trigger = self.trigger_of(event)
         price = self.mark or trigger
         self.level.print(event, event.quantity * min(max(trigger, 0.5 * price), 2.0 * price))
@@ -250,7 +259,7 @@ class DensityEstimator:
     def _on_tiers(self, event: TierTable) -> None:
         if event.tiers and event.tiers != self.law.tiers:
             self.trust.has_tiers = True
-            self.law.take_tiers(event.tiers, is_fitted=self.level.prints > 0)
+            self.law.take_tiers(event.tiers)
             if self.mark:
                 self.law.prepare(self.mark)
 
@@ -511,7 +520,7 @@ class DensityEstimator:
 
     def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
         now_ns = max(at_ns or 0, self.clock_ns)
-        return self.trust.judge(now_ns, self.level.prints, self._mark_ns)
+        return self.trust.judge(now_ns, self.level.prints, self._mark_ns, self.law.near_sd)
 
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""
@@ -560,7 +569,40 @@ class DensityEstimator:
         "_funding",
         "_turnover",
         "_variance",
+        "_learnt",
     )
+
+    def learnt(self) -> bytes:
+        """What prints have taught: law, level and the evidence for them; b"" before the first fit.
+
+        Unlike a checkpoint it holds no positions: those are made again from history.
+        """
+        if not self.law.is_fitted or self._learnt is not None:
+            return b""
+        level = self.level.dump()
+        return zlib.compress(
+            msgspec.msgpack.encode({"at_ns": self.clock_ns, "law": self.law.dump(), "level": level})
+        )
+
+    def learn(self, blob: bytes, now_ns: int) -> bool:
+        """Begin with what `learnt` gave at most LEARNT_AGE_NS ago, before any history is folded.
+
+        The law is in force at once; the evidence waits for the first print: until then history is
+        folded that has none, which must not count as silence. Raises StoreError for a bad blob.
+        """
+        if self.state is not None:
+            return False
+        try:
+            data: dict[str, Any] = msgspec.msgpack.decode(zlib.decompress(blob), type=dict)
+            if not 0 <= now_ns - data["at_ns"] <= LEARNT_AGE_NS:
+                return False
+            Level(1.0, 1.0).load(data["level"])
+            self.law.learn(data["law"])
+            self.level.rebase(tuple(data["level"]["prior"]))
+        except (zlib.error, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(self.instrument.id, f"not a learnt law: {error}") from error
+        self._learnt = data
+        return True
 
     def checkpoint(self) -> bytes:
         """Everything needed to go on from here, as bytes."""
