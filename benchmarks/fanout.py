@@ -26,7 +26,7 @@ from liqfield.server.app import build_app
 from liqfield.server.hub import Hub
 from liqfield.server.serve import serving
 from liqfield.server.sources import ServerSettings
-from liqfield.server.wire import Flow, MarketInfo, ProjectionReply
+from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, Truth
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -42,6 +42,9 @@ class _Sources:
         return None
 
     def flow(self, base: str, span_s: float) -> Flow | None:  # noqa: ARG002
+        return None
+
+    def truth(self, base: str, venue: str) -> Truth | None:  # noqa: ARG002
         return None
 
     def projection(

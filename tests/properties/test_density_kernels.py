@@ -91,3 +91,36 @@ def test_fast_equals_slow(
     np.testing.assert_allclose(bounds, wanted_bounds, rtol=1e-7, atol=1e-9)
     ages = (3.0 - hours / np.maximum(usd / unit, 1e-300)) * 3600.0
     np.testing.assert_allclose(born, np.where(usd > 0.0, ages, 0.0), atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.floats(0.001, 40.0), min_size=1, max_size=4),
+    st.integers(0, BINS - 1),
+    st.integers(0, laws.CLASSES - 1),
+)
+def test_wandering_levels_equal_their_slow_twin_and_keep_all(
+    spreads: list[float], at: int, c: int
+) -> None:
+    fast, slow = DensityState(PRICE, WIDTH, BINS), SlowState(laws.CLASSES, BINS)
+    for side in range(2):
+        for b, coins in ((at, 900.0), ((at * 7 + 3) % BINS, 100.0)):
+            fast.raw[side, c, b] += coins
+            fast.birth[side, c, b] += 2.0 * coins
+            slow.mass[side, c, b] += coins
+    fast.sums[:, c] = 1000.0
+    mean = float((fast.raw[0, c] * np.arange(BINS)).sum())
+    for spread in spreads:
+        by = np.zeros((2, laws.CLASSES))
+        by[:, c] = spread * WIDTH
+        fast.wander(by)
+        for side in range(2):
+            slow.wander(side, c, spread)
+    np.testing.assert_allclose(fast.raw, slow.mass, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fast.birth, 2.0 * fast.raw, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fast.out, slow.out, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(fast.totals(), 1000.0, rtol=1e-12)
+    np.testing.assert_allclose(fast.sums, fast.raw.sum(axis=2, dtype=np.float64), rtol=1e-12)
+    if fast.out[0, c] < 1e-6:
+        moved = float((fast.raw[0, c] * np.arange(BINS)).sum()) - mean
+        assert abs(moved) < 1e-2 * 1000.0, "levels wander, they do not drift"

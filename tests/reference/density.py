@@ -78,6 +78,22 @@ class SlowState:
             self.pending[side] = max(quantity - held, 0.0)
         return dead
 
+    def wander(self, side: int, c: int, spread: float) -> None:
+        """Every bin gives a share down and a share up, a stride away; what falls off is outside."""
+        bins = self.mass.shape[2]
+        stride = min(max(math.ceil(1.23 * spread), 1), bins - 1)
+        part = min(0.5 * (spread / stride) ** 2, 0.33)
+        before = self.mass[side, c].copy()
+        after = np.zeros(bins)
+        for b in range(bins):
+            after[b] += (1.0 - 2.0 * part) * before[b]
+            for to in (b - stride, b + stride):
+                if 0 <= to < bins:
+                    after[to] += part * before[b]
+                else:
+                    self.out[side, c] += part * before[b]
+        self.mass[side, c] = after
+
     def sweep(self, width: float, first_bin: int, low: float, high: float) -> FloatArray:
         """Every bin whose centre the mark passed gives all it has; returns coins [2, classes]."""
         taken = np.zeros(self.out.shape)

@@ -16,6 +16,7 @@ from liqfield.app.archive_maps import fold_archives
 from liqfield.app.cot_files import load_cot
 from liqfield.app.imported_past import hand_over
 from liqfield.app.instruments import of_archived_book
+from liqfield.app.learnt import LearntLaws
 from liqfield.app.markets import parse, resolve
 from liqfield.app.metrics import TerminalCollector, exposition
 from liqfield.app.pipeline import Pipeline
@@ -23,6 +24,7 @@ from liqfield.app.publish import Load, Publisher
 from liqfield.app.settings import Settings
 from liqfield.app.upkeep import look_after
 from liqfield.engine.engine import Engine
+from liqfield.engine.market import InstrumentState
 from liqfield.feeds.backfill_cache import BackfillCache
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.intake import Intake
@@ -79,6 +81,7 @@ class Terminal:
         self._bases: tuple[str, ...] | None = None  # what the choice has come to
         self.tiers = TierCache(folder / TIERS if folder is not None else None)
         self.replies = BackfillCache(folder / BACKFILL if folder is not None else None)
+        self.learnt = LearntLaws(folder / "learnt" if folder is not None else None)
         self._held = HeldClock()
         self.hub = Hub()
         self.maps = MapHistory(folder / "map" if folder else None)
@@ -135,6 +138,7 @@ class Terminal:
                 self.recorder.close()
         self.candles.flush()
         self.maps.close()
+        self.learnt.keep(state.density for state in self._states())
 
     # ---- live ---------------------------------------------------------------------------------
 
@@ -171,14 +175,9 @@ class Terminal:
         await feed.prepare(self.choice.bases)
         await self._drained()
         await self._settle(feed)
-        feed.follow(
-            [
-                state.instrument
-                for market in self.pipeline.engine.markets.values()
-                for state in market.instruments.values()
-                if state.instrument.venue == name
-            ]
-        )
+        followed = [state for state in self._states() if state.instrument.venue == name]
+        self.learnt.teach((state.density for state in followed), time.time_ns())
+        feed.follow([state.instrument for state in followed])
 
         def on_progress(done: int, total: int) -> None:
             self.progress = f"back-fill {name}: {done} of {total} requests"
@@ -187,6 +186,10 @@ class Terminal:
         await self._hand_over(begins_ns)
         await self._drained()
         self.progress = ""
+
+    def _states(self) -> list[InstrumentState]:
+        markets = self.pipeline.engine.markets.values()
+        return [state for market in markets for state in market.instruments.values()]
 
     async def _settle(self, feed: VenueFeed) -> None:
         """Markets that only the lists tell: waits for all venues, but not for ever.
@@ -327,7 +330,8 @@ class Terminal:
 
     def _notes(self) -> list[str]:
         notes = [*self.problems]
-        notes += [text for text in (self.progress, self._archive, self.replies.problem) if text]
+        told = (self.progress, self._archive, self.replies.problem, self.learnt.problem)
+        notes += [text for text in told if text]
         if self.intake.dropped:
             notes.append(f"{self.intake.dropped} frames dropped: the program was too slow")
         return notes

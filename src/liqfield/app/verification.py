@@ -12,8 +12,8 @@ import numpy as np
 
 from liqfield.app.maps import OUTSIDE
 from liqfield.app.sources import Source, event_ns, open_source, summary
-from liqfield.density.estimator import OKX_FEE
 from liqfield.density.settings import PRIOR_TIERS
+from liqfield.density.triggers import trigger_of
 from liqfield.model.errors import ModelError, SettingError, StoreError
 from liqfield.model.events import (
     Candle,
@@ -23,8 +23,7 @@ from liqfield.model.events import (
     TierTable,
     Trade,
 )
-from liqfield.model.margin import MarginTier, trigger_price
-from liqfield.model.sides import CandleOf, ContractKind, PositionSide, PriceKind
+from liqfield.model.sides import CandleOf, PositionSide
 from liqfield.store.table import quoted
 from liqfield.verify.score import MapTable, Report, Truth, score_map
 
@@ -186,12 +185,3 @@ def truth_of(source: Source, instrument_id: str) -> tuple[Truth, str, dict[str, 
         print_usd=happened[:, 1],
     )
     return truth, name, dict(coverage)
-
-
-def trigger_of(event: Liquidation, tiers: Sequence[MarginTier], kind: ContractKind) -> float:
-    """Where the mark stood: a bankruptcy price lies beyond the level that the map speaks of."""
-    if event.price_kind is not PriceKind.BANKRUPTCY:
-        return event.price
-    fee = OKX_FEE if event.instrument_id.startswith("okx:") else 0.0
-    side = event.position_side
-    return trigger_price(event.price, side, event.quantity, tiers, kind, fee)

@@ -15,7 +15,7 @@ from liqfield.model.grid import PriceGrid
 
 _NONE: FloatArray = np.empty((2, 0))
 # Correlation of the venues' errors in one bin: see docs/estimator.md, step 7.
-COMMON = 0.7
+COMMON = 0.5
 
 
 class _Shared(NamedTuple):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zlib
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +23,9 @@ from liqfield.density.marks import MARK_JUMP, MarkGuard
 from liqfield.density.openings import OpeningLaw, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
+from liqfield.density.triggers import fee_rate, trigger_of
 from liqfield.density.trust import Trust
+from liqfield.model.errors import StoreError
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
     Candle,
@@ -41,6 +45,7 @@ from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
 
 HOUR_NS = 3_600_000_000_000
 DAY_H = 24.0
+LEARNT_AGE_NS = 30 * 24 * HOUR_NS  # an older law is no better than the prior
 MARK_STALE_NS = 600_000_000_000
 HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
@@ -48,7 +53,6 @@ LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor 
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
 MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
-OKX_FEE = 0.0005
 
 
 class DensityEstimator:
@@ -63,7 +67,7 @@ class DensityEstimator:
     ) -> None:
         self.instrument = instrument
         self.settings = settings or DensitySettings()
-        fee = OKX_FEE if instrument.venue == "okx" else 0.0
+        fee = fee_rate(instrument.venue)
         self.law = OpeningLaw(self.settings, instrument.kind, fee, tiers, told)
         self.clock_ns = 0
         self.open_interest = 0.0
@@ -78,7 +82,7 @@ class DensityEstimator:
         self._flow = FlowBuffer(self.settings.bin_width)
         self._path = MovePath()
         self._marks = MarkGuard()
-        self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = 0
+        self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = 0
         self._oi_known = False
         self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
         self._funding = 0.0  # log-price that levels still have to move
@@ -86,6 +90,7 @@ class DensityEstimator:
         self._variance = 0.0009  # of log price per day, slow average
         self._told = told
         self._told_coins = 0.0
+        self._learnt: dict[str, Any] | None = None  # of an earlier run; waits for its first print
         self._handlers: dict[type, Callable[..., None]] = {
             Trade: self._on_trade,
             MarkPrice: self._on_mark,
@@ -231,8 +236,17 @@ class DensityEstimator:
         if not is_finite_positive(event.price, event.quantity):
             return
         self._advance(event.event_ns, event.received_ns)
-        price = self.mark or event.price
-        self.level.print(event, event.quantity * min(max(event.price, 0.5 * price), 2.0 * price))
+        if self._learnt is not None:
+            learnt, self._learnt = self._learnt, None
+            self.level.load(learnt["level"])
+            self.level.forget((self.clock_ns - learnt["at_ns"]) / HOUR_NS)
+        trigger = self.trigger_of(event)
+        price = self.mark or trigger
+        self.level.print(event, event.quantity * min(max(trigger, 0.5 * price), 2.0 * price))
+
+    def trigger_of(self, event: Liquidation) -> float:
+        """The mark, USD, at which a print of this instrument was forced, by its tiers."""
+        return trigger_of(event, self.law.tiers, self.instrument.kind)
 
     def _on_funding(self, event: FundingRate) -> None:
         # Only settled payments move margin; the running estimate does not.
@@ -245,7 +259,7 @@ class DensityEstimator:
     def _on_tiers(self, event: TierTable) -> None:
         if event.tiers and event.tiers != self.law.tiers:
             self.trust.has_tiers = True
-            self.law.take_tiers(event.tiers, is_fitted=self.level.prints > 0)
+            self.law.take_tiers(event.tiers)
             if self.mark:
                 self.law.prepare(self.mark)
 
@@ -314,8 +328,8 @@ class DensityEstimator:
                 self._hours(),
             )  # fmt: skip
         self.open_interest = quantity
-        self.law.doubt(self._near())
-        self._step_ns = self._score_ns = self._refit_ns = self.clock_ns
+        self.law.doubt(self.state.masses().sum(axis=0), self._near())
+        self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = self.clock_ns
         self._marks.rest()
         self._path.step(self.clock_ns, x, 0)
         self.trust.begun(self.clock_ns)
@@ -399,15 +413,20 @@ class DensityEstimator:
             self._funding -= bins * width
             state.move_mass(bins)
             self._sweep(self.mark, self.mark)
+        hours = (self.clock_ns - self._wander_ns) / HOUR_NS
+        if hours >= self.settings.wander_h:
+            self._wander_ns = self.clock_ns
+            state.wander(self.law.wandering(hours / DAY_H))
+            self._sweep(self.mark, self.mark)
         off = state.grid.bin_of(self.mark) - state.grid.count // 2
         if abs(off) > state.grid.count // 16:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             if self.level.has_news:
-                masses = state.masses().sum(axis=0)
-                mean_rate = float(masses @ self.law.rates) / max(float(masses.sum()), 1e-300)
+                masses = state.masses()
+                mean_rate = float((masses @ self.law.rates).sum() / max(masses.sum(), 1e-300))
                 per_hour = (self._turnover / DAY_H / max(mean_rate, 1e-300)) * self.law.rates
-                self.level.witness(self._hours(), self.law.shares, per_hour, self.law.kappa)
+                self.level.witness(self._hours(), self.law.shares, masses, per_hour, self.law.kappa)
             self.level.forget((self.clock_ns - self._score_ns) / HOUR_NS)
             self._score_ns = self.clock_ns
         if self.clock_ns - self._refit_ns >= self.settings.refit_h * HOUR_NS:
@@ -416,15 +435,16 @@ class DensityEstimator:
 
     def _refit(self) -> None:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
-        assert self.state is not None
+        state = self.state
+        assert state is not None
         ratio, fit = self.law.refit(self.level.evidence, self._turnover, self._variance)
         if ratio is None:
             return
         self.law.prepare(self.mark)
-        self.state.reweigh(ratio)
+        state.reweigh(ratio)
         if fit is not None:
             self.level.rebase(fit.forced)
-            self.law.doubt(self._near(), fit)
+            self.law.doubt(state.masses().sum(axis=0), self._near(), fit)
 
     def _near(self) -> FloatArray:
         """float64[40], coins that stand within reach of the mark."""
@@ -501,7 +521,7 @@ class DensityEstimator:
 
     def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
         now_ns = max(at_ns or 0, self.clock_ns)
-        return self.trust.judge(now_ns, self.level.prints, self._mark_ns)
+        return self.trust.judge(now_ns, self.level.prints, self._mark_ns, self.law.near_sd)
 
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""
@@ -544,12 +564,46 @@ class DensityEstimator:
         "_step_ns",
         "_score_ns",
         "_refit_ns",
+        "_wander_ns",
         "_oi_known",
         "_frontier",
         "_funding",
         "_turnover",
         "_variance",
+        "_learnt",
     )
+
+    def learnt(self) -> bytes:
+        """What prints have taught: law, level and the evidence for them; b"" before the first fit.
+
+        Unlike a checkpoint it holds no positions: those are made again from history.
+        """
+        if not self.law.is_fitted or self._learnt is not None:
+            return b""
+        level = self.level.dump()
+        return zlib.compress(
+            msgspec.msgpack.encode({"at_ns": self.clock_ns, "law": self.law.dump(), "level": level})
+        )
+
+    def learn(self, blob: bytes, now_ns: int) -> bool:
+        """Begin with what `learnt` gave at most LEARNT_AGE_NS ago, before any history is folded.
+
+        The law is in force at once; the evidence waits for the first print: until then history is
+        folded that has none, which must not count as silence. Raises StoreError for a bad blob.
+        """
+        if self.state is not None:
+            return False
+        try:
+            data: dict[str, Any] = msgspec.msgpack.decode(zlib.decompress(blob), type=dict)
+            if not 0 <= now_ns - data["at_ns"] <= LEARNT_AGE_NS:
+                return False
+            Level(1.0, 1.0).load(data["level"])
+            self.law.learn(data["law"])
+            self.level.rebase(tuple(data["level"]["prior"]))
+        except (zlib.error, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(self.instrument.id, f"not a learnt law: {error}") from error
+        self._learnt = data
+        return True
 
     def checkpoint(self) -> bytes:
         """Everything needed to go on from here, as bytes."""

@@ -1,15 +1,16 @@
 """The law, the level and the churn from prints: one penalised likelihood over traversed bins.
 
-A class evolves in proportion to its own share of openings, so the response to another law is the
-recorded one reweighted. For an interval t and a side,
+What stands of a class is in proportion to its own share of openings, and all of it is the open
+interest: the response to another law is the recorded one reweighted. For an interval t and a side,
 
-    mean_t = phi_side  sum_c  w_c x_tc  k exp(-(k - 1) h_tc),      k = kappa / kappa_t
+    mean_t = phi_side  sum_c  w_c x_tc  k exp(-(k - 1) h_tc)  /  sum_c w_c u_tc,
 
-w_c share of openings, x_tc USD swept per unit of share, h_tc the exits that the swept mass has been
-exposed to (age x exit rate): where the true churn is k times the one assumed then (kappa_t), more
-was opened and old mass is thinner. Sums of lumpy, clustered liquidations: Tweedie's law, variance
-D x mean^1.5. All 43 numbers are logs with a normal prior; the law's are correlated: a level, a
-slope and a small deviation a class. What was never swept moves only with its neighbours.
+k = kappa / kappa_t, w_c share of openings, x_tc USD swept and u_tc share of open interest standing
+per unit of it, h_tc the exits that the swept mass has been exposed to (age x exit rate): where the
+true churn is k times the one assumed then (kappa_t), more was opened and old mass is thinner. Sums
+of lumpy, clustered liquidations: Tweedie's law, variance D x mean^1.5. All 43 numbers are logs with
+a normal prior; the law's are correlated: a level, a slope and a small deviation a class. What was
+never swept moves only with its neighbours, and at the cost of what was: the sum stays.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ MIN_EVIDENCE = 60
 MIN_SEEN = 20
 ROUNDS = 8
 POWER = 1.5
-KAPPA_SD = 0.25
+KAPPA_SD = 0.1
+# Prints of one stretch of so many hours count as one observation. The law of a bin errs alike in
+# neighbouring intervals and the model is not the market: without this the fit is four to five
+# times too sure and follows its own errors (docs/estimator.md, step 5).
+INDEPENDENT_H = 1.5
 # Prior standard deviations of ln share: (level, slope a unit of ln leverage, own deviation).
-ISOLATED_SD = (1.0, 0.3, 0.3)
+ISOLATED_SD = (0.8, 0.4, 0.3)
 CROSS_SD = (0.05, 0.35, 0.1)
 # Leverage at which the slopes turn. Most of what is open is cross at about 3x: a slope about that
 # point moves the tail and leaves the bulk, which the open interest fixes.
@@ -42,7 +47,7 @@ class LawFit(msgspec.Struct, frozen=True, eq=False):
     """shares float64[40], sums to 1; forced [long, short]; kappa; how sure.
 
     log_sd: posterior standard deviation of ln(mean), averaged over the evidence; dispersion:
-    variance / mean^1.5 of the prints about the fit, USD^0.5; covariance: Laplace's, of ln shares.
+    variance / mean^1.5 of the prints about the fit, USD^0.5; covariance: Laplace's, of theta.
     """
 
     shares: FloatArray
@@ -52,15 +57,17 @@ class LawFit(msgspec.Struct, frozen=True, eq=False):
     dispersion: float
     intervals: int
     theta: FloatArray  # float64[43]: where the next search starts
-    covariance: FloatArray  # float64[40, 40]
+    covariance: FloatArray  # float64[43, 43]
 
 
-def share_covariance(theta_covariance: FloatArray, shares: FloatArray) -> FloatArray:
-    """float64[40, 40] of ln shares that sum to 1, from that of the free logs [43, 43] or [40, 40].
+def mass_covariance(theta_covariance: FloatArray, masses: FloatArray) -> FloatArray:
+    """float64[40, 40] of ln mass by class, from that of the free logs [43, 43].
 
-    What moves all classes alike moves none of the shares.
+    masses: what stands, [40]; its sum is the open interest, whatever the law: what moves all
+    classes alike moves no mass.
     """
-    turn = np.eye(CLASSES) - shares[None, :]
+    share = masses / max(float(masses.sum()), 1e-300)
+    turn = np.eye(CLASSES) - share[None, :]
     free = theta_covariance[:CLASSES, :CLASSES]
     out: FloatArray = turn @ free @ turn.T
     return out
@@ -69,8 +76,8 @@ def share_covariance(theta_covariance: FloatArray, shares: FloatArray) -> FloatA
 def band_covariance(covariance: FloatArray, masses: FloatArray) -> FloatArray:
     """float64[3, 3] of ln(mass of a leverage band), the error that all bins of a band share.
 
-    covariance: float64[40, 40] of ln shares; masses: float64[40], what stands near the mark. Mass
-    is in proportion to the shares, so a band errs as its classes do, weighted by their mass.
+    covariance: float64[40, 40] of ln mass by class; masses: float64[40], what stands near the mark.
+    A band errs as its classes do, weighted by their mass.
     """
     weights = np.zeros((3, CLASSES))
     for band in range(3):
@@ -105,16 +112,19 @@ def fit_law(
     forced_prior: float,
     forced_log_sd: float,
     start: FloatArray | None = None,
+    worth: float = 1.0,
 ) -> LawFit | None:
     """The shares, forced shares and churn that explain the evidence, or None with too little of it.
 
-    prior: float64[40] shares of the prior law; start: `theta` of an earlier fit.
+    prior: float64[40] shares of the prior law; start: `theta` of an earlier fit; worth: what share
+    of an independent observation an interval is.
     """
     seen = np.array([e.seen for e in evidence])
     if len(evidence) < MIN_EVIDENCE or np.count_nonzero(seen) < MIN_SEEN:
         return None
     side = np.array([e.side for e in evidence])
     swept = np.array([e.swept for e in evidence])
+    standing = np.array([e.standing for e in evidence])
     exposure = np.array([e.exposure for e in evidence])
     floor = 0.02 * float(seen.mean())
     centre = np.concatenate(
@@ -127,29 +137,32 @@ def fit_law(
     def means(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         k = math.exp(theta[-1]) / assumed
         faded = k * np.exp(-(k - 1.0) * exposure)
+        weights = np.exp(theta[:CLASSES])
+        stands = standing * weights
+        whole = stands.sum(axis=1, keepdims=True)
         level = np.exp(theta[CLASSES : CLASSES + 2])[side]
-        part = level[:, None] * swept * faded * np.exp(theta[:CLASSES])
-        mean = part.sum(axis=1) + floor
+        part = level[:, None] * swept * faded * weights / whole
+        forced = part.sum(axis=1)
         slope = np.zeros((len(y), _SIZE))
-        slope[:, :CLASSES] = part
+        slope[:, :CLASSES] = part - forced[:, None] * stands / whole
         for index in range(2):
-            slope[side == index, CLASSES + index] = (mean - floor)[side == index]
+            slope[side == index, CLASSES + index] = forced[side == index]
         slope[:, -1] = (part * (1.0 - k * exposure)).sum(axis=1)
-        return mean, slope
+        return forced + floor, slope
 
     def loss(theta: FloatArray, dispersion: float) -> float:
         mean, _ = means(theta)
         off = theta - centre
         quarter = np.sqrt(mean)
         deviance = float((4.0 * (np.sqrt(y) - quarter) ** 2 / quarter).sum())
-        return 0.5 * deviance / dispersion + 0.5 * float(off @ precision @ off)
+        return 0.5 * worth * deviance / dispersion + 0.5 * float(off @ precision @ off)
 
     theta, damping = centre.copy() if start is None else start.copy(), 1.0
     mean, slope = means(theta)
     dispersion = _dispersion(y, mean)
     curvature = precision
     for _ in range(ROUNDS):
-        weight = 1.0 / (dispersion * mean**POWER)
+        weight = worth / (dispersion * mean**POWER)
         gradient = slope.T @ (weight * (y - mean)) - precision @ (theta - centre)
         curvature = (slope * weight[:, None]).T @ slope + precision
         step = np.linalg.solve(curvature, gradient)
@@ -166,10 +179,8 @@ def fit_law(
     posterior = np.linalg.inv(curvature)
     spread = np.einsum("ti,ij,tj->t", relative, posterior, relative)
     shares = np.exp(theta[:CLASSES])
-    # Shares sum to 1; what that takes from them the forced shares give back.
-    total = float(shares.sum())
-    shares /= total
-    forced = total * np.exp(theta[CLASSES : CLASSES + 2])
+    shares /= shares.sum()
+    forced = np.exp(theta[CLASSES : CLASSES + 2])
     return LawFit(
         shares=shares,
         forced=(float(forced[0]), float(forced[1])),
@@ -178,7 +189,7 @@ def fit_law(
         dispersion=dispersion,
         intervals=len(seen),
         theta=theta,
-        covariance=share_covariance(posterior, shares),
+        covariance=posterior,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from liqfield.model.events import FloatArray
 
 MOVE_NS = 300_000_000_000  # churn is tied to moves over five minutes
+LEAST_VOLUME = 1e-200  # below it shares of the volume cannot be told in floating point
 MAX_POINTS = 24
 WAY_POINTS = 9
 
@@ -54,7 +55,7 @@ class FlowBuffer:
 
         Without any volume the openings are put evenly along the mark's way [low, high].
         """
-        if self.volume <= 0.0:
+        if self.volume <= LEAST_VOLUME:
             self.clear()
             if high <= low:
                 return np.array([[math.log(low), 1.0, 1.0]])

@@ -19,6 +19,8 @@ IntArray = npt.NDArray[np.int64]
 LEAST_SHARE, MOST_CLOSED = 0.001, 0.999999  # of open interest: kept in a step, closed in a step
 MOST_DECAY = 30.0  # e-foldings of a class in one step
 
+THIN = 1e-10  # share of a class below which a bin is empty
+
 
 @kernel
 def turn_over(
@@ -245,6 +247,55 @@ def erode(
             sums[side, c] = max(sums[side, c] - taken, 0.0)
             left += taken * scale[side, c]
     return left
+
+
+@kernel
+def wander(
+    raw: FloatArray,
+    birth: FloatArray,
+    sums: FloatArray,
+    out: FloatArray,
+    scale: FloatArray,
+    side: int,
+    c: int,
+    spread: float,
+    row: FloatArray,
+) -> int:
+    """A random walk of the levels of one class by `spread` bins (standard deviation).
+
+    A share of every bin goes a stride down, as much goes up. What leaves the window, and what gets
+    too thin to count, goes to `out`; row[bins] is scratch. Returns the stride, bins.
+    """
+    bins = raw.shape[2]
+    stride: int = min(max(math.ceil(1.23 * spread), 1), bins - 1)
+    part = min(0.5 * (spread / stride) ** 2, 0.33)
+    before = sums[side, c]
+    _walk(raw[side, c], stride, part, row)
+    _walk(birth[side, c], stride, part, row)
+    total = 0.0
+    for b in range(bins):
+        if raw[side, c, b] < THIN * before:
+            raw[side, c, b] = 0.0
+            birth[side, c, b] = 0.0
+        total += raw[side, c, b]
+    sums[side, c] = total
+    out[side, c] += before - total
+    if out[side, c] < 0.0:  # rounding of single precision, with nothing outside to give it to
+        scale[side, c] *= 1.0 + out[side, c] / total
+        out[side, c] = 0.0
+    return stride
+
+
+@inner_kernel
+def _walk(values: FloatArray, stride: int, part: float, row: FloatArray) -> None:
+    bins = len(values)
+    for b in range(bins):
+        row[b] = part * values[b]
+        values[b] -= 2.0 * row[b]
+    for b in range(stride, bins):
+        values[b] += row[b - stride]
+    for b in range(bins - stride):
+        values[b] += row[b + stride]
 
 
 @kernel

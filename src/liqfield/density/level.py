@@ -26,13 +26,15 @@ LATEST_PENALTY = 0.7
 class Evidence(NamedTuple):
     """One side of one interval.
 
-    swept: USD [classes] per unit of each class's share of openings; exposure: exits that this mass
+    swept: USD [classes] per unit of each class's share of openings; standing: share of the side's
+    open interest [classes] that stood, per unit of the same; exposure: exits that this mass
     has lived through [classes], age x exit rate; kappa: the churn factor it lived under; seen: USD
     of forced orders that the prints stand for.
     """
 
     side: int
     swept: FloatArray
+    standing: FloatArray
     exposure: FloatArray
     kappa: float
     seen: float
@@ -117,10 +119,13 @@ class Level:
         """Whether the open interval can say anything of the law: sweeps, and a feed that prints."""
         return self.prints > 0 and bool(self._open_swept.any())
 
-    def witness(self, now_h: float, shares: FloatArray, rates: FloatArray, kappa: float) -> None:
+    def witness(
+        self, now_h: float, shares: FloatArray, masses: FloatArray, rates: FloatArray, kappa: float
+    ) -> None:
         """What the open interval swept and what was printed become evidence.
 
-        shares: the class shares of openings in force [classes]; rates: exits an hour [classes].
+        shares: the class shares of openings in force [classes]; masses: what stands [2, classes],
+        in any unit; rates: exits an hour [classes].
         """
         unit = 1.0 / np.maximum(shares, 1e-9)
         for side in range(2):
@@ -129,8 +134,10 @@ class Level:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     age = np.where(swept > 0.0, now_h - self._open_born[side] / swept, 0.0)
                 exposure = np.clip(age, 0.0, 1e3) * rates
+                stands = masses[side] / max(float(masses[side].sum()), 1e-300)
+                seen = float(self._open_seen[side])
                 self.evidence.append(
-                    Evidence(side, swept * unit, exposure, kappa, float(self._open_seen[side]))
+                    Evidence(side, swept * unit, stands * unit, exposure, kappa, seen)
                 )
 
     def forget(self, dt_h: float) -> None:
@@ -177,7 +184,14 @@ class Level:
             "open_born": self._open_born.tobytes(),
             "open_seen": self._open_seen.tolist(),
             "evidence": [
-                [e.side, e.swept.tobytes(), e.exposure.tobytes(), e.kappa, e.seen]
+                [
+                    e.side,
+                    e.swept.tobytes(),
+                    e.standing.tobytes(),
+                    e.exposure.tobytes(),
+                    e.kappa,
+                    e.seen,
+                ]
                 for e in self.evidence
             ],
             "known": [list(key) for key in self._known],
@@ -194,9 +208,9 @@ class Level:
         self._open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])
         self.evidence.clear()
-        for side, swept, exposure, kappa, seen in data["evidence"]:  # type: ignore[attr-defined]
-            arrays = np.frombuffer(swept).copy(), np.frombuffer(exposure).copy()
-            self.evidence.append(Evidence(side, *arrays, float(kappa), float(seen)))
+        for side, *parts, kappa, seen in data["evidence"]:  # type: ignore[attr-defined]
+            swept, standing, exposure = (np.frombuffer(part).copy() for part in parts)
+            self.evidence.append(Evidence(side, swept, standing, exposure, kappa, seen))
         self._known = {
             (int(a), str(b), float(c), float(d)): None
             for a, b, c, d in data["known"]  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -9,11 +10,12 @@ import numpy as np
 
 from liqfield.density import law as laws
 from liqfield.density.fit import (
+    INDEPENDENT_H,
     LawFit,
     band_covariance,
     fit_law,
+    mass_covariance,
     prior_covariance,
-    share_covariance,
 )
 from liqfield.density.level import Evidence
 from liqfield.density.settings import DensitySettings
@@ -62,16 +64,22 @@ class OpeningLaw:
         self.kappa = 1.0  # factor on the assumed churn
         self.log_sd = settings.spread  # error of ln mean along traversed bins
         self.bands: FloatArray = np.zeros((3, 3))  # covariance of ln mass by leverage band
+        self.near_sd = 0.0  # error of ln(all that stands near the mark)
         self._theta: FloatArray | None = None
         self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether prints have spoken."""
+        return self._theta is not None
+
     # ---- levels -------------------------------------------------------------------------------
 
-    def take_tiers(self, tiers: tuple[MarginTier, ...], *, is_fitted: bool) -> None:
+    def take_tiers(self, tiers: tuple[MarginTier, ...]) -> None:
         """Another tier table: before a fit, the prior is cut at its highest leverage."""
         before, self.tiers = laws.top_leverage(self.tiers), tiers
         after = laws.top_leverage(tiers)
-        if after != before and not is_fitted and self._told is None:
+        if after != before and not self.is_fitted and self._told is None:
             self.shares = laws.class_shares(self._settings.law, after)
 
     def prepare(self, price: float) -> None:
@@ -98,6 +106,15 @@ class OpeningLaw:
     def reach(self) -> FloatArray:
         """float64[40], log-distance before liquidation within which positions may stop out."""
         return 0.5 * self.distance
+
+    def wandering(self, days: float) -> FloatArray:
+        """float64[2, 40]: by how much (sd of log price) levels of cross classes wander in so long.
+
+        Collateral of 1 / L of the entry's notional moves by `cross_noise`, and the level as much.
+        """
+        level = np.where(np.isfinite(self.table), np.exp(self.table), 1.0).mean(axis=2)
+        spread = self._settings.cross_noise * math.sqrt(days) / (laws.CLASS_LEVERAGE * level)
+        return np.where(laws.IS_CROSS, spread, 0.0)
 
     def standing(self, turnover: float, variance: float) -> FloatArray:
         """float64[40], shares of what stands; turnover in OI a day, variance of log price a day."""
@@ -129,7 +146,8 @@ class OpeningLaw:
         if self._told is not None or not self._settings.fit_law:
             return None, None
         s, prior = self._settings, self.prior(turnover, variance)
-        fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta)
+        worth = min(s.score_s / (3600.0 * INDEPENDENT_H), 1.0)
+        fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta, worth)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
         elif self._cross is None:
@@ -139,16 +157,18 @@ class OpeningLaw:
         self.shares = shares
         return np.clip(ratio, 1.0 / RATIO_BOUND, RATIO_BOUND), fit
 
-    def doubt(self, near: FloatArray, fit: LawFit | None = None) -> None:
-        """How unsure the law is of what stands near the mark, by band; near: coins [40]."""
+    def doubt(self, masses: FloatArray, near: FloatArray, fit: LawFit | None = None) -> None:
+        """How unsure the law is of what stands near the mark, by band.
+
+        masses: all that stands, near: what stands near the mark, coins [40].
+        """
         if self._told is not None:
             return
-        if fit is None:
-            prior = prior_covariance(self._settings.forced_log_sd)
-            covariance = share_covariance(prior, self.shares)
-        else:
-            covariance = fit.covariance
+        free = prior_covariance(self._settings.forced_log_sd) if fit is None else fit.covariance
+        covariance = mass_covariance(free, masses)
         self.bands = band_covariance(covariance, near)
+        part = near / max(float(near.sum()), 1e-300)
+        self.near_sd = math.sqrt(max(float(part @ covariance @ part), 0.0))
 
     # ---- out ----------------------------------------------------------------------------------
 
@@ -158,17 +178,34 @@ class OpeningLaw:
             "shares": self.shares.tobytes(),
             "kappa": self.kappa,
             "log_sd": self.log_sd,
+            "near_sd": self.near_sd,
             "bands": self.bands.tobytes(),
             "theta": b"" if self._theta is None else self._theta.tobytes(),
             "cross": None if self._cross is None else [self._cross[0].tobytes(), self._cross[1]],
             "tiers": msgspec.to_builtins(self.tiers),
         }
 
+    def learn(self, data: dict[str, object]) -> None:
+        """Take over an earlier run's law (its `dump`), with the tiers of now.
+
+        Raises ValueError or msgspec.ValidationError, and changes nothing, for what is no law.
+        """
+        kept = msgspec.convert(data, _Kept)
+        sizes = len(kept.shares), len(kept.theta), len(kept.bands)
+        if sizes != (8 * laws.CLASSES, 8 * (laws.CLASSES + 3), 72):
+            raise ValueError(f"law of other classes: {sizes}")
+        shares = np.frombuffer(kept.shares)
+        if not (np.isfinite(shares).all() and (shares >= 0.0).all() and shares.sum() > 0.0):
+            raise ValueError("shares that are no shares")
+        tiers = self.tiers
+        self.load(data)
+        self.tiers = tiers
+
     def load(self, data: dict[str, object]) -> None:
         """The inverse of `dump`; `prepare` makes the tables again."""
         kept = msgspec.convert(data, _Kept)
         self.shares = np.frombuffer(kept.shares).copy()
-        self.kappa, self.log_sd = kept.kappa, kept.log_sd
+        self.kappa, self.log_sd, self.near_sd = kept.kappa, kept.log_sd, kept.near_sd
         self.bands = np.frombuffer(kept.bands).reshape(3, 3).copy()
         self._theta = np.frombuffer(kept.theta).copy() if kept.theta else None
         self._cross = None
@@ -181,6 +218,7 @@ class _Kept(msgspec.Struct):
     shares: bytes
     kappa: float
     log_sd: float
+    near_sd: float
     bands: bytes
     theta: bytes
     cross: tuple[bytes, float] | None

@@ -27,9 +27,9 @@ class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
     isolated_exit      ... times this for isolated positions
     """
 
-    isolated_share: float = 0.07
-    isolated_median: float = 20.0
-    isolated_sigma: float = 0.9
+    isolated_share: float = 0.1
+    isolated_median: float = 30.0
+    isolated_sigma: float = 1.3
     cross_median: float = 2.0
     cross_sigma: float = 0.72
     taker_tilt: float = 0.2
@@ -43,6 +43,8 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     churn_volume       positions replaced per unit of traded volume (coins per coin)
     churn_move         positions replaced per unit of |5-minute log return|, as a share of OI
     stop_exponent      ln of the share that leaves between half of the margin and liquidation
+    cross_noise        log sd a day of the collateral behind cross positions: their levels wander
+    wander_h           how often they do, hours
     forced_share       prior share of the swept notional that is force-closed (stop-outs are before)
     forced_log_sd      width of that prior, natural log; wide where venues differ in scope
     forced_most    largest forced share; above 1 only where prints cover more than the venue's OI
@@ -59,6 +61,8 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     churn_volume: float = 0.08
     churn_move: float = 0.5
     stop_exponent: float = 0.35
+    cross_noise: float = 0.12
+    wander_h: float = 3.0
     forced_share: float = 0.75
     forced_log_sd: float = 0.3
     forced_most: float = 1.0
@@ -68,7 +72,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     size_sigma: float = 1.8
     entry_spread: float = 0.03
     lump_usd: float = 60e3
-    spread: float = 0.85
+    spread: float = 0.6
     fit_law: bool = True
     refit_h: float = 12.0
     score_s: float = 300.0

@@ -184,6 +184,30 @@ class DensityState:
         self.pending[side] += left
         return left
 
+    def wander(self, spread: FloatArray) -> None:
+        """Random walk of levels by spread[2, classes] (sd of log price); 0 leaves a class alone.
+
+        Levels that come to lie beyond the mark stand there until the next sweep.
+        """
+        row = np.empty(self.grid.count, dtype=np.float32)
+        furthest = [0, 0]
+        for side, c in np.argwhere((spread > 0.0) & (self.sums > 0.0)).tolist():
+            stride = kernels.wander(
+                self.raw,  # type: ignore[arg-type]
+                self.birth,  # type: ignore[arg-type]
+                self.sums,
+                self.out,
+                self.scale,
+                side,
+                c,
+                float(spread[side, c]) / self.grid.width,
+                row,  # type: ignore[arg-type]
+            )
+            furthest[side] = max(furthest[side], stride)
+        self.top[0] = min(self.top[0] + furthest[0], self.grid.count - 1)
+        self.top[1] = max(self.top[1] - furthest[1], 0)
+        kernels.find_spans(self.raw, self.span)  # type: ignore[arg-type]
+
     def rescale(self, factor: float) -> None:
         """Multiply every quantity (a change of units)."""
         self.scale *= factor

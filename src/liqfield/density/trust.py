@@ -11,6 +11,7 @@ from liqfield.model.events import Gap
 
 MINUTE_NS = 60_000_000_000
 FADE_NS = 6 * 60 * MINUTE_NS  # an incident stops counting after some hours
+VAGUE = 0.4  # log error of the total beyond which it is said
 DATA_KINDS = frozenset({"Trade", "MarkPrice", "OpenInterest"})
 
 
@@ -62,8 +63,13 @@ class Trust:
     def _note(self, key: str, now_ns: int, reason: str, cost: float) -> None:
         self._incidents[key] = Incident(now_ns, reason, cost)
 
-    def judge(self, now_ns: int, prints: int, mark_ns: int) -> tuple[Confidence, float]:
-        """(confidence, extra relative standard deviation of the map)."""
+    def judge(
+        self, now_ns: int, prints: int, mark_ns: int, law_sd: float = 0.0
+    ) -> tuple[Confidence, float]:
+        """(confidence, extra relative standard deviation of the map).
+
+        law_sd: error of the log of all that stands near the mark; it is in the map's intervals.
+        """
         score, reasons, widen = 1.0, list[str](), 0.0
         for incident in self._incidents.values():
             fade = math.exp(-(now_ns - incident.at_ns) / FADE_NS)
@@ -88,6 +94,10 @@ class Trust:
         if prints == 0:
             score *= 0.8
             reasons.append("no liquidation print seen: level is the prior's")
+        if law_sd > VAGUE:
+            score *= max(1.0 - 0.5 * (law_sd - VAGUE), 0.6)
+            factor = math.exp(law_sd)
+            reasons.append(f"total near the mark known within a factor of {factor:.1f}")
         if not self.has_tiers:
             score *= 0.95
             reasons.append("margin tiers are the prior's")

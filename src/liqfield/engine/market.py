@@ -460,7 +460,7 @@ class MarketEngine:
         self.tape.append(event)
         state.density.update(event)
         self.analytics.on_liquidation(event)
-        self._truth.print(event)
+        self._truth.print(event, state.density.trigger_of(event))
         return [Liquidated(self.base, event)]
 
     def _on_candle(self, state: InstrumentState, event: MarketEvent) -> list[Output]:

@@ -76,13 +76,15 @@ class TruthKeeper:
         if kept is not None and price > 0.0 and abs(math.log(price / kept.open)) < PRINT_PRICE_BAND:
             kept.low, kept.high = min(kept.low, price), max(kept.high, price)
 
-    def print(self, event: Liquidation) -> None:
-        """A liquidation; counted at the mark where its own price is absurd."""
+    def print(self, event: Liquidation, trigger_price: float | None = None) -> None:
+        """A liquidation at the mark that forced it, USD (its own price where that is not known);
+        counted at the interval's first mark where the price is absurd."""
         kept = self._maps.get(event.instrument_id)
         if kept is None:
             return
-        off = abs(event.price / kept.open - 1.0)
-        price = event.price if off < PRINT_PRICE_BAND else kept.open
+        price = event.price if trigger_price is None else trigger_price
+        if not abs(price / kept.open - 1.0) < PRINT_PRICE_BAND:
+            price = kept.open
         side = 0 if event.position_side is PositionSide.LONG else 1
         self._realised[side] += price * event.quantity
         venue = event.instrument_id.partition(":")[0]
@@ -171,10 +173,10 @@ class TruthKeepers:
         for keeper in self._of(instrument_id):
             keeper.mark(instrument_id, price)
 
-    def print(self, event: Liquidation) -> None:
-        """A liquidation."""
+    def print(self, event: Liquidation, trigger_price: float | None = None) -> None:
+        """As TruthKeeper.print."""
         for keeper in self._of(event.instrument_id):
-            keeper.print(event)
+            keeper.print(event, trigger_price)
 
     def roll(self, now_ns: int, reference: str, densities: Sequence[LiquidationDensity]) -> None:
         """As TruthKeeper.roll; a venue without a map ends its interval and begins none."""

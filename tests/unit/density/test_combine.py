@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from liqfield.app.verification import trigger_of
 from liqfield.density.combine import COMMON, combine
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.settings import PRIOR_TIERS
+from liqfield.density.triggers import trigger_of
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.events import Liquidation
 from liqfield.model.grid import PriceGrid

@@ -72,18 +72,23 @@ def test_the_standing_law_is_thin_where_lives_are_short() -> None:
     assert standing[19] < 0.1 * standing[0]
 
 
+LIVES = (3.0 / laws.CLASS_LEVERAGE) ** 0.5  # what stands for each unit of what is opened
+
+
 def evidence(
-    shares: np.ndarray, forced: float, kappa: float, random: np.random.Generator, n: int = 800
-) -> list[Evidence]:
+    shares: np.ndarray, forced: float, kappa: float, random: np.random.Generator, n: int = 800,
+    reached: np.ndarray | float = 1.0,
+) -> list[Evidence]:  # fmt: skip
     """Intervals whose sweeps differ by class; prints by the model, lumpy."""
     out = []
     for i in range(n):
         swept = random.gamma(0.3, 3e6, laws.CLASSES) * (random.random(laws.CLASSES) < 0.3)
+        swept = swept * reached
         exposure = random.exponential(0.7, laws.CLASSES)
         faded = kappa * np.exp(-(kappa - 1.0) * exposure)
-        mean = forced * float((swept * faded) @ shares)
+        mean = forced * float((swept * faded) @ shares) / float(LIVES @ shares)
         seen = float(random.poisson(mean / 2e4) * 2e4)
-        out.append(Evidence(i % 2, swept, exposure, 1.0, seen))
+        out.append(Evidence(i % 2, swept, LIVES, exposure, 1.0, seen))
     return out
 
 
@@ -97,10 +102,38 @@ def test_prints_teach_the_level_of_the_isolated_law_and_the_churn() -> None:
     before = np.abs(np.log(prior[isolated].sum() / truth[isolated].sum()))
     after = np.abs(np.log(fit.shares[isolated].sum() / truth[isolated].sum()))
     assert after < 0.4 * before
-    assert 1.15 < fit.kappa < 1.7
+    assert 1.05 < fit.kappa < 1.7
     assert fit.log_sd < 0.2
     again = fit_law(evidence(truth, 0.75, 1.4, random), prior, 0.75, 0.1, fit.theta)
     assert again is not None
+
+
+def test_intervals_that_are_not_independent_teach_less() -> None:
+    """Worth a twelfth each, they move the law less far from its prior and leave it less sure."""
+    random = np.random.default_rng(6)
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    truth = laws.class_shares(LeverageLaw(isolated_share=0.3), 125.0)
+    rows = evidence(truth, 0.75, 1.0, random)
+    sure, unsure = (fit_law(rows, prior, 0.75, 0.1, worth=worth) for worth in (1.0, 1.0 / 12.0))
+    assert sure is not None
+    assert unsure is not None
+    moved = [float(np.abs(np.log(fit.shares / prior))[:20].max()) for fit in (sure, unsure)]
+    assert moved[1] < moved[0]
+    assert 1.5 * sure.log_sd < unsure.log_sd
+    assert (np.diag(unsure.covariance) >= np.diag(sure.covariance)).all()
+
+
+def test_the_level_is_not_bought_with_mass_that_nobody_swept() -> None:
+    """The open interest is given: a law that moves mass to where no mark came thins the rest."""
+    random = np.random.default_rng(7)
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    rows = evidence(prior, 0.2 * 0.75, 1.0, random, reached=np.where(laws.IS_CROSS, 0.0, 1.0))
+    fit = fit_law(rows, prior, 0.75, 0.1)
+    assert fit is not None
+    stands = LIVES * fit.shares / (LIVES @ fit.shares)
+    before = LIVES * prior / (LIVES @ prior)
+    assert stands[:20].sum() < 0.5 * before[:20].sum(), "few prints: little isolated interest"
+    assert all(0.3 < forced < 1.0 for forced in fit.forced), "and the forced share stays a share"
 
 
 def test_what_was_never_swept_keeps_to_its_neighbours() -> None:
@@ -110,12 +143,14 @@ def test_what_was_never_swept_keeps_to_its_neighbours() -> None:
     for one in evidence(prior, 0.75, 1.0, random):
         swept = one.swept.copy()
         swept[20:] = 0.0  # cross never
-        rows.append(Evidence(one.side, swept, one.exposure, 1.0, 3.0 * one.seen))
+        rows.append(Evidence(one.side, swept, LIVES, one.exposure, 1.0, 3.0 * one.seen))
     fit = fit_law(rows, prior, 0.75, 0.1)
     assert fit is not None
     ratio = fit.shares / np.maximum(prior, 1e-12)
     cross = ratio[20:][prior[20:] > 1e-4]
-    assert cross.max() / cross.min() < 1.05, "the shape of what was not swept is the prior's"
+    steps = cross[1:] / cross[:-1]
+    assert steps.min() > 0.8, "what was not swept gives way as one"
+    assert steps.max() < 1.25
     assert ratio[10] > 1.5 * ratio[25]
 
 

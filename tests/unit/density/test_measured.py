@@ -9,7 +9,7 @@ import pytest
 
 from liqfield.density import law as laws
 from liqfield.density.estimator import DensityEstimator
-from liqfield.density.fit import band_covariance, prior_covariance, share_covariance
+from liqfield.density.fit import band_covariance, mass_covariance, prior_covariance
 from liqfield.density.measured import MOST_WEIGHT, STALE_NS, MeasuredBook, implied_leverage
 from liqfield.density.settings import DensitySettings, LeverageLaw
 from liqfield.engine.engine import Engine
@@ -161,8 +161,8 @@ def test_a_measured_law_survives_a_restart() -> None:
 def test_law_error_is_common_to_a_band_and_wider_where_nothing_was_swept() -> None:
     """Mass of one band errs as one; the shares' sum does not err at all."""
     shares = laws.class_shares(LeverageLaw(), 125.0)
-    covariance = share_covariance(prior_covariance(0.3), shares)
-    assert abs(float(shares @ covariance @ shares)) < 1e-12, "shares sum to one"
+    covariance = mass_covariance(prior_covariance(0.3), shares)
+    assert abs(float(shares @ covariance @ shares)) < 1e-12, "open interest is given"
     bands = band_covariance(covariance, shares)
     mass = np.zeros((2, 3, 4))
     mass[0, 0], mass[1, 2] = 1.0, 1.0

@@ -174,3 +174,12 @@ def test_the_venues_are_scored_alone_and_add_up_to_the_pool() -> None:
     assert len(report.rows) == 1
     assert keepers.running("okx") is None
     assert keepers.running("all") is not None
+
+
+def test_a_bankruptcy_price_counts_at_the_mark_that_forced_it() -> None:
+    keeper = TruthKeeper()
+    keeper.roll(START, ID, [density()])  # type: ignore[list-item]
+    beyond = a_print(2.0, PositionSide.LONG, 0.994 * MARK)
+    keeper.print(beyond, 0.998 * MARK)
+    hour(keeper, 0, 0.003, 0.001, 0.0)
+    assert keeper.rows[0].realised_usd[0] == pytest.approx(2.0 * 0.998 * MARK)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
-from liqfield.density.fit import prior_covariance, share_covariance
+from liqfield.density.fit import mass_covariance, prior_covariance
 from liqfield.density.settings import DensitySettings
 from liqfield.model.errors import SettingError
 from liqfield.model.events import FloatArray
@@ -74,7 +74,7 @@ def study_positions(folder: Path) -> PositionsReport:
     )
     tail = laws.IS_CROSS & (laws.CLASS_LEVERAGE > TAIL)
     part = np.where(tail, shares, 0.0) / shares[tail].sum()
-    covariance = share_covariance(prior_covariance(settings.forced_log_sd), shares)
+    covariance = mass_covariance(prior_covariance(settings.forced_log_sd), shares)
     beyond = [float(w[leverage > TAIL].sum() / w.sum()) for w in weights]
     return PositionsReport(
         accounts=len(usd),

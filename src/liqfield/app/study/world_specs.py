@@ -198,6 +198,7 @@ def drawn(number: int, role: Role) -> WorldSpec:
 
 WORLDS: tuple[WorldSpec, ...] = (
     *CHOSEN,
-    *(drawn(number, Role.TUNING) for number in (1, 2, 3)),
-    *(drawn(number, Role.HELD_OUT) for number in (101, 102, 103, 104)),
+    *(drawn(number, Role.TUNING) for number in range(1, 9)),
+    *(drawn(number, Role.SEEN) for number in range(101, 105)),
+    *(drawn(number, Role.HELD_OUT) for number in range(105, 110)),
 )
