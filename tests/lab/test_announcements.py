@@ -75,3 +75,17 @@ def test_planned_work_is_shown_before_while_and_not_after(venue: str) -> None:
             ), row.detail
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("stamp", ["99999999999999999", "9" * 30, "-" + "9" * 25, "soon"])
+def test_a_time_that_cannot_be_is_a_malformed_message(stamp: str) -> None:
+    for venue, path, frame in (
+        ("okx", "/api/v5/system/status", '{"code":"0","data":[%s]}'),
+        ("bybit", "/v5/system/status", '{"retCode":0,"result":{"list":[%s]}}'),
+    ):
+        for begin, end in ((stamp, "1"), ("1", stamp)):
+            row = f'{{"state":"ongoing","begin":"{begin}","end":"{end}"}}'
+            with pytest.raises(DecodeError):
+                registry.VENUES[venue]().decode(
+                    Frame(venue, f"rest:{path}", 1, (frame % row).encode()), {}
+                )

@@ -292,7 +292,7 @@ class _InsuranceList(msgspec.Struct):
 class _StatusRow(msgspec.Struct):
     state: str
     begin: int
-    end: int = 0
+    end: str = ""
     title: str = ""
     product: list[int] = []  # 1 futures
     maintainType: int | str = 1  # noqa: N815 - 1 planned, 2 sudden, 3 an incident
@@ -693,7 +693,7 @@ class Bybit:
         """Work on the futures; interruptions below 10 s are not announced."""
         del at, query, known
         rows = [
-            (r.title, r.state, r.begin, r.end, str(r.maintainType) == "1")
+            (r.title, r.state, r.begin, int(r.end or 0), str(r.maintainType) == "1")
             for r in self._reader.read(bytes(raw), _StatusList, "system status").rows
             if str(r.env) == "1" and (not r.product or 1 in r.product)
         ]

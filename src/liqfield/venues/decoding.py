@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TypeAlias, TypeVar
 from urllib.parse import parse_qsl
@@ -31,6 +31,7 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.margin import MarginTier, deductions
 from liqfield.model.sides import CandleOf, ContractKind
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MS = 1_000_000
 T = TypeVar("T")
 Found: TypeAlias = Instrument | Unknown
@@ -146,10 +147,10 @@ def announcements(
     for title, state, begin_ms, end_ms, is_planned in rows:
         if state not in ("scheduled", "ongoing", "pre_open"):
             continue
-        begin = datetime.fromtimestamp(begin_ms / 1e3, UTC)
+        begin = EPOCH + timedelta(milliseconds=begin_ms)
         words = f"{'planned maintenance' if is_planned else 'trouble'} from {begin:%Y-%m-%d %H:%M}"
         if end_ms:
-            end = datetime.fromtimestamp(end_ms / 1e3, UTC)
+            end = EPOCH + timedelta(milliseconds=end_ms)
             words += f" to {end:%H:%M}" if end.date() == begin.date() else f" to {end:%m-%d %H:%M}"
         kind = "planned" if state == "scheduled" else "maintenance"
         events.append(Notice(venue, received_ns, kind, f"{words} UTC: {title[:100]}"))
