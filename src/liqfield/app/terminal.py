@@ -42,7 +42,7 @@ from liqfield.server.sources import ServerSettings
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.frames import RecordWriter
 from liqfield.store.map_history import MapHistory
-from liqfield.store.upkeep import BACKFILL, TIERS
+from liqfield.store.upkeep import BACKFILL, LEARNT, TIERS
 from liqfield.venues import registry
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ class Terminal:
         self._bases: tuple[str, ...] | None = None  # what the choice has come to
         self.tiers = TierCache(folder / TIERS if folder is not None else None)
         self.replies = BackfillCache(folder / BACKFILL if folder is not None else None)
-        self.learnt = LearntLaws(folder / "learnt" if folder is not None else None)
+        self.learnt = LearntLaws(folder / LEARNT if folder is not None else None)
         self._held = HeldClock()
         self.hub = Hub()
         self.maps = MapHistory(folder / "map" if folder else None)

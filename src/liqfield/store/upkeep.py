@@ -1,12 +1,14 @@
 """The store looked after: sizes, packing of finished segments, retention, verification.
 
 Folder of the program's data: frames/ (recording), map/ (slabs), candles/, history/ (imports),
+learnt/ (what prints taught the estimators),
 backfill/ and tiers/ (replies that the next start need not ask for again), cot/ (dropped reports).
 Everything here may run while the terminal records: the running segment is never touched.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -28,8 +30,8 @@ from liqfield.store.slab import decode_slab
 from liqfield.store.table import quoted
 
 FRAMES, MAPS, CANDLES, HISTORY = "frames", "map", "candles", "history"
-BACKFILL, TIERS, COT = "backfill", "tiers", "cot"
-KINDS = (FRAMES, MAPS, CANDLES, HISTORY, BACKFILL, TIERS, COT)
+BACKFILL, TIERS, COT, LEARNT = "backfill", "tiers", "cot", "learnt"
+KINDS = (FRAMES, MAPS, CANDLES, HISTORY, BACKFILL, TIERS, COT, LEARNT)
 QUIET_S = 7_200.0  # the writer leaves a segment for a new one after an hour
 GROUP_BYTES = 64 << 20
 
@@ -201,6 +203,7 @@ def prune(
 
 _UNSOUND = (
     StoreError, OSError, ValueError, zstandard.ZstdError, duckdb.Error, msgspec.MsgspecError,
+    zlib.error,
 )  # fmt: skip
 
 # ---- verification -----------------------------------------------------------------------------
@@ -270,10 +273,16 @@ def _reply(path: Path) -> int:
     return 1
 
 
+def _law(path: Path) -> int:
+    msgspec.msgpack.decode(zlib.decompress(path.read_bytes()), type=dict)
+    return 1
+
+
 _CHECKS = {
     MAPS: _slab, CANDLES: _candles, HISTORY: _parquet, BACKFILL: _reply, TIERS: _reply,
+    LEARNT: _law,
 }  # fmt: skip
 _PATTERNS = {
     MAPS: "*.slab", CANDLES: "*.candles", HISTORY: "*.parquet", BACKFILL: "*.reply",
-    TIERS: "*.tiers",
+    TIERS: "*.tiers", LEARNT: "*.law",
 }  # fmt: skip
