@@ -42,7 +42,8 @@ async def lab_process(settings: Settings, seed: int) -> AsyncIterator[Process]:
     finally:
         process.stdin.close()
         with contextlib.suppress(ProcessLookupError, TimeoutError):
-            await asyncio.wait_for(process.wait(), 5.0)
+            async with asyncio.timeout(5.0):
+                await process.wait()
         if process.returncode is None:
             process.kill()
             await process.wait()
@@ -52,7 +53,8 @@ async def feed_demo(terminal: Terminal, lab: Process) -> None:
     """Feed the terminal from the market until cancelled."""
     terminal.progress = "starting the built-in market: one day of its past is being simulated"
     assert lab.stdout is not None
-    line = await asyncio.wait_for(lab.stdout.readline(), START_S)
+    async with asyncio.timeout(START_S):
+        line = await lab.stdout.readline()
     if not line:
         raise LiqfieldError("the built-in market ended before it began: see its message above")
     # venue -> (rest_url, ws_url)

@@ -205,7 +205,8 @@ class Terminal:
             self._all_listed.set()
         if self.choice.needs_lists:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_listed.wait(), LISTED_S)
+                async with asyncio.timeout(LISTED_S):
+                    await self._all_listed.wait()
         if self._bases is None and (self.choice.needs_lists or self._all_listed.is_set()):
             self._bases, problems = resolve(self.choice, self.pipeline.engine)
             self.problems += problems

@@ -150,9 +150,9 @@ async def _open_aiohttp(
 ) -> Socket:
     closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     try:
-        ws = await asyncio.wait_for(
-            session.ws_connect(url, max_msg_size=MAX_MESSAGE, autoping=True), timeout_s
-        )
+        # `wait_for` would lose a cancellation that comes as the socket opens (before Python 3.12).
+        async with asyncio.timeout(timeout_s):
+            ws = await session.ws_connect(url, max_msg_size=MAX_MESSAGE, autoping=True)
     except aiohttp.WSServerHandshakeError as error:
         headers = dict((error.headers or {}).items())
         raise refusal(venue, error.status, headers, b"") from error
