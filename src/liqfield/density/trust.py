@@ -31,7 +31,7 @@ class Trust:
         self.has_tiers = False
         self.turned = 0.0  # OI replaced since the start
         self._begun_ns = 0
-        self._borrowed_ns = 0
+        self.borrowed_ns = 0  # when the mark was last taken from trades
         self._incidents: dict[str, Incident] = {}
 
     def begun(self, now_ns: int) -> None:
@@ -56,9 +56,6 @@ class Trust:
     def oi_jump(self, now_ns: int, ratio: float) -> None:
         cost = min(0.3 + 0.05 * abs(math.log(ratio)), 0.6)
         self._note("oi", now_ns, f"open interest jumped {ratio:.3g}-fold: rescaled", cost)
-
-    def borrowed_mark(self, now_ns: int) -> None:
-        self._borrowed_ns = now_ns
 
     def _note(self, key: str, now_ns: int, reason: str, cost: float) -> None:
         self._incidents[key] = Incident(now_ns, reason, cost)
@@ -88,7 +85,7 @@ class Trust:
                 score *= math.exp(-minutes / 360.0)
                 widen += min(minutes / 360.0, 2.0)
                 reasons.append(f"no {what} for {minutes:.0f} minutes")
-        if self._borrowed_ns and now_ns - self._borrowed_ns < FADE_NS // 6:
+        if self.borrowed_ns and now_ns - self.borrowed_ns < FADE_NS // 6:
             score *= 0.9
             reasons.append("mark price taken from trades")
         if prints == 0:
@@ -106,7 +103,7 @@ class Trust:
     def dump(self) -> dict[str, object]:
         """Everything as plain data."""
         return {
-            "plain": [self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self._borrowed_ns],
+            "plain": [self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self.borrowed_ns],
             "incidents": {k: [i.at_ns, i.reason, i.cost] for k, i in self._incidents.items()},
         }
 
@@ -116,5 +113,5 @@ class Trust:
             (data["plain"], data["incidents"]),
             tuple[tuple[int, bool, float, int, int], dict[str, tuple[int, str, float]]],
         )
-        self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self._borrowed_ns = plain
+        self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self.borrowed_ns = plain
         self._incidents = {key: Incident(*value) for key, value in incidents.items()}
