@@ -155,8 +155,7 @@ class Attribution:
 
     def delta(self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float) -> Changes:
         """Fold a book message: the touched levels, and what became of trades at watched ones."""
-        n = len(levels.price_ticks)
-        changes = self.changes
+        first, n, changes = levels.first, len(levels), self.changes
         if n > len(changes.touched):
             changes.touched = np.empty((2 * n, 6))
         self.at_ns = max(at_ns, self.at_ns)
@@ -165,9 +164,9 @@ class Attribution:
             levels.bid_count,
             at_ns,
             mid_tick,
-            levels.price_ticks,
+            levels.all_ticks[first : first + n],
             before,
-            levels.quantity,
+            levels.all_quantity[first : first + n],
             changes.touched,
             *self._tables,
         )

@@ -49,7 +49,7 @@ class Ladder:
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
         self.applied: BookLevels | None = None  # the newest levels
-        self._apply_levels = apply_levels
+        self._apply_levels, self._best_levels = apply_levels, best_levels
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
@@ -125,9 +125,10 @@ class Ladder:
     def best_levels(self, ticks: IntArray, coins: FloatArray) -> None:
         """Fill ticks int64[2, n] and coins float64[2, n] with the best bids and asks, best first.
 
-        A level that does not exist has no coins and a tick worse than any.
+        A level that does not exist has no coins and a tick worse than any. Both as numpy lays
+        them out by itself (C order).
         """
-        missing = best_levels(self._size, self._base, self._best, ticks, coins)
+        missing = self._best_levels(self._size, self._base, self._best, ticks, coins)
         if missing and self._best[TAKEN]:
             for side in (BID, ASK):
                 found, quantity = self.top(side, ticks.shape[1])
@@ -135,7 +136,7 @@ class Ladder:
 
     def levels(self, side: int) -> tuple[IntArray, FloatArray]:
         """Every level, ascending by tick."""
-        columns, quantity = collect(self._size, side, 0, WINDOW)
+        columns, quantity = collect(self._size, side, *self._columns(side, 0, WINDOW))
         ticks = columns + self._base
         far, coins = self._far(side)
         if len(far):
@@ -149,7 +150,7 @@ class Ladder:
         """Levels with low <= tick < high, in no stated order."""
         first = min(max(low - self._base, 0), WINDOW)
         last = min(max(high - self._base, first), WINDOW)
-        columns, quantity = collect(self._size, side, first, last)
+        columns, quantity = collect(self._size, side, *self._columns(side, first, last))
         ticks = columns + self._base
         if low < self._base or high > self._base + WINDOW:
             far, coins = self._far(side)
@@ -175,6 +176,13 @@ class Ladder:
             sha.update(quantity.tobytes())
         return sha.digest()
 
+    def _columns(self, side: int, first: int, last: int) -> tuple[int, int]:
+        """The part of [first, last) in which a side can have levels: none is beyond its best."""
+        best = int(self._best[side]) - self._base
+        if side == BID:
+            return first, min(last, max(best + 1, first))
+        return max(first, min(best, last)), last
+
     def _far(self, side: int) -> tuple[IntArray, FloatArray]:
         """Ticks and sizes of the levels outside the window, in no stated order."""
         live = np.flatnonzero(self._far_sizes)
@@ -192,6 +200,8 @@ class Ladder:
         # Levels may be a column of a table: `strided` stands for any layout.
         strided = np.empty((2, 2), np.int64)[:, 0], np.empty((2, 2))[:, 0]
         self._apply_levels = direct(apply_levels, *strided, 0, 0, 0, self._best)
+        best = np.empty((2, 1), np.int64), np.empty((2, 1))
+        self._best_levels = direct(best_levels, self._size, 0, self._best, *best)
         return True
 
     def _set_base(self, base: int) -> None:
