@@ -77,7 +77,7 @@ class Pipeline:
         self.is_in_past = False
         self.venues = venues
         self._last = "", ""  # venue and source of the last frame, often those of the next one
-        self._label = ""
+        self._label, self._is_past = "", False
         self._recorder = recorder
         self._on_events = on_events
         self._on_malformed = on_malformed
@@ -123,12 +123,13 @@ class Pipeline:
         if (frame.venue, frame.source) != self._last:
             self._last = frame.venue, frame.source
             self._label = f"{frame.venue} {frame.source.partition('?')[0]}"
+            self._is_past = is_past(frame)
         self.frames[self._label] += 1
         if venue is None:
             self.engine.unknown[f"venue {frame.venue}"] += 1
             return ()
         try:
-            if is_past(frame):
+            if self._is_past:
                 return (read_past(frame),)
             return venue.decode(frame, self.engine.instruments)
         except DecodeError as error:

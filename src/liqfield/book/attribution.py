@@ -102,6 +102,9 @@ class Attribution:
         self._losses_left = np.empty(LOSSES)
         # Trades since the last message, folded with the next one: keys and times, coins.
         self._fresh, self._fresh_coins = np.empty((2, PENDING), np.int64), np.empty(PENDING)
+        # The same memory: setting an element of it costs half of numpy's own.
+        self._fresh_keys, self._fresh_times = (memoryview(row) for row in self._fresh)
+        self._fresh_left = memoryview(self._fresh_coins)
         self._fresh_count = 0
         self._tables = (
             self.changes.told,
@@ -147,8 +150,8 @@ class Attribution:
         """A trade at a resting level; it is judged with the next book message."""
         count = self._fresh_count
         if count < PENDING and self.at_ns >= 0:
-            self._fresh[KEY, count], self._fresh[TIME, count] = tick * 2 + is_ask, at_ns
-            self._fresh_coins[count] = quantity
+            self._fresh_keys[count], self._fresh_times[count] = tick * 2 + is_ask, at_ns
+            self._fresh_left[count] = quantity
             self._fresh_count = count + 1
         else:
             self._head[DROPPED] += 1

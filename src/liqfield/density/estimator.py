@@ -24,7 +24,7 @@ from liqfield.density.openings import OpeningLaw, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
-from liqfield.density.trust import Trust
+from liqfield.density.trust import SILENCE_NS, Trust
 from liqfield.model.errors import StoreError
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
@@ -144,7 +144,7 @@ class DensityEstimator:
         if received_ns > 0:
             event_ns = min(event_ns, received_ns + AHEAD_NS)
         if event_ns > self.clock_ns:
-            if self.clock_ns:
+            if event_ns - self.clock_ns > SILENCE_NS and self.clock_ns:
                 self.trust.silence(event_ns, event_ns - self.clock_ns)
             self.clock_ns = event_ns
 

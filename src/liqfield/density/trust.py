@@ -10,6 +10,7 @@ from liqfield.model.estimates import Confidence
 from liqfield.model.events import Gap
 
 MINUTE_NS = 60_000_000_000
+SILENCE_NS = 15 * MINUTE_NS
 FADE_NS = 6 * 60 * MINUTE_NS  # an incident stops counting after some hours
 VAGUE = 0.4  # log error of the total beyond which it is said
 DATA_KINDS = frozenset({"Trade", "MarkPrice", "OpenInterest"})
@@ -45,7 +46,7 @@ class Trust:
             self._note("gap", now_ns, f"a stream was lost ({gap.reason})", 0.1)
 
     def silence(self, now_ns: int, length_ns: int) -> None:
-        if length_ns > 15 * MINUTE_NS and self._begun_ns:
+        if length_ns > SILENCE_NS and self._begun_ns:
             minutes = length_ns / MINUTE_NS
             cost = min(0.15 + minutes / 1440.0, 0.7)
             self._note("silence", now_ns, f"no data for {minutes:.0f} minutes", cost)

@@ -146,6 +146,7 @@ class MarketEngine:
         self.cot: Sequence[CotReport] = ()  # what the user dropped in: read only, never folded
         self._rules = rules
         self._history = HistoryBuffer()
+        self.has_past = False  # some waits, or is being folded
         self._folding: Iterator[list[Output]] | None = None
         self._joined_ns = 0  # the imported past ends here: its columns are drawn elsewhere
         self._column_ns = 0
@@ -200,6 +201,7 @@ class MarketEngine:
             assert isinstance(event, ImportedPast)
             for past in event.events:
                 self._history.add(past)
+            self.has_past |= bool(self._history)
             self._joined_ns = max(self._joined_ns, event.event_ns)
             return []
         handler = self._handlers.get(kind)
@@ -209,9 +211,9 @@ class MarketEngine:
             getattr(event, "is_history", False) or getattr(event, "is_settled", False)
         ):
             self._history.add(event)
+            self.has_past |= bool(self._history)
             return []
-        past = self.past(event)
-        outputs = list(chain.from_iterable(past)) if past else []
+        outputs = list(chain.from_iterable(self.past(event))) if self.has_past else []
         at_ns, believed_ns = event.event_ns, event.received_ns + MAX_AHEAD_NS
         if at_ns > believed_ns:
             at_ns = believed_ns
@@ -231,7 +233,7 @@ class MarketEngine:
         It is folded while this is read, five minutes of it a piece; `step` begins with what was not
         read. Between pieces the caller may look, but fold nothing else.
         """
-        return self._read_past(event) if self._history or self._folding is not None else ()
+        return self._read_past(event) if self.has_past else ()
 
     def _read_past(self, event: MarketEvent) -> Iterator[list[Output]]:
         if self._folding is None:
@@ -242,6 +244,7 @@ class MarketEngine:
         for piece in self._folding:  # noqa: UP028 - a reader that leaves must not close it
             yield piece
         self._folding = None
+        self.has_past = bool(self._history)
 
     def gap(self, gap: Gap) -> list[Output]:
         """A loss on a stream: the books and densities it fed are told."""
