@@ -211,6 +211,21 @@ def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArra
 
 
 @kernel
+def collect_far(
+    keys: IntArray, sizes: FloatArray, side: int, low: int, high: int
+) -> tuple[IntArray, FloatArray]:
+    """Ticks in [low, high) and sizes of a side's far levels, in the order of the table."""
+    ticks = np.empty(len(keys), np.int64)
+    coins = np.empty(len(keys), np.float64)
+    at = 0
+    for i in range(len(keys)):
+        tick = keys[i] >> 1
+        ticks[at], coins[at] = tick, sizes[i]
+        at += (sizes[i] > 0.0) & (keys[i] & 1 == side) & (low <= tick) & (tick < high)
+    return ticks[:at].copy(), coins[:at].copy()
+
+
+@kernel
 def sum_columns(size: FloatArray, side: int, first: int, last: int) -> float:
     """Coins resting at columns in [first, last)."""
     total = 0.0
