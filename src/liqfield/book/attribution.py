@@ -21,10 +21,8 @@ from liqfield.book.attribution_kernels import (
     AT,
     DROPPED,
     HIGH,
-    KEY,
     LOST,
     LOW,
-    TIME,
     TOLERANCE,
     WAITING,
     fold_message,
@@ -103,8 +101,8 @@ class Attribution:
         # Trades since the last message, folded with the next one: keys and times, coins.
         self._fresh, self._fresh_coins = np.empty((2, PENDING), np.int64), np.empty(PENDING)
         # The same memory: setting an element of it costs half of numpy's own.
-        self._fresh_keys, self._fresh_times = (memoryview(row) for row in self._fresh)
-        self._fresh_left = memoryview(self._fresh_coins)
+        self._fresh_keys, self._fresh_times = (row.data for row in self._fresh)
+        self._fresh_left = cast("memoryview[float]", self._fresh_coins.data)
         self._fresh_count = 0
         self._tables = (
             self.changes.told,
