@@ -76,6 +76,8 @@ class Pipeline:
         self.step_ns: deque[int] = deque(maxlen=4096)  # per frame: decode and step together
         self.is_in_past = False
         self.venues = venues
+        self._last = "", ""  # venue and source of the last frame, often those of the next one
+        self._label, self._is_past = "", False
         self._recorder = recorder
         self._on_events = on_events
         self._on_malformed = on_malformed
@@ -118,12 +120,16 @@ class Pipeline:
     def decode(self, frame: Frame) -> Sequence[Event]:
         """Events of a frame; none, counted, where the venue is unknown or the frame malformed."""
         venue = self.venues.get(frame.venue)
-        self.frames[f"{frame.venue} {frame.source.partition('?')[0]}"] += 1
+        if (frame.venue, frame.source) != self._last:
+            self._last = frame.venue, frame.source
+            self._label = f"{frame.venue} {frame.source.partition('?')[0]}"
+            self._is_past = is_past(frame)
+        self.frames[self._label] += 1
         if venue is None:
             self.engine.unknown[f"venue {frame.venue}"] += 1
             return ()
         try:
-            if is_past(frame):
+            if self._is_past:
                 return (read_past(frame),)
             return venue.decode(frame, self.engine.instruments)
         except DecodeError as error:

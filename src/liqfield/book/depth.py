@@ -68,9 +68,6 @@ def side_depth(
         ticks, quantity = ladder.between(ASK, 0, math.ceil(middle * (1.0 + reach)) + 1)
     else:
         ticks, quantity = ladder.between(BID, math.floor(middle * (1.0 - reach)), 1 << 60)
-    if (ticks[1:] < ticks[:-1]).any():  # some lie outside the ladder's window
-        order = np.argsort(ticks)
-        ticks, quantity = ticks[order], quantity[order]
     if not is_ask:
         ticks, quantity = ticks[::-1], np.ascontiguousarray(quantity[::-1])
     price = ticks.astype(np.float64) * unit_usd

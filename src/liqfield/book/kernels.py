@@ -198,19 +198,31 @@ def best_levels(
 @kernel
 def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArray, FloatArray]:
     """Columns in [first, last) with something resting, ascending."""
-    count = 0
-    for column in range(first, last):
-        if size[side, column] > 0.0:
-            count += 1
-    columns = np.empty(count, np.int64)
-    quantity = np.empty(count, np.float64)
+    columns = np.empty(last - first, np.int64)
+    quantity = np.empty(last - first, np.float64)
     at = 0
     for column in range(first, last):
-        if size[side, column] > 0.0:
-            columns[at] = column
-            quantity[at] = size[side, column]
-            at += 1
-    return columns, quantity
+        # Written over by the next one unless it is kept: no branch to guess wrong.
+        coins = size[side, column]
+        columns[at] = column
+        quantity[at] = coins
+        at += coins > 0.0
+    return columns[:at].copy(), quantity[:at].copy()
+
+
+@kernel
+def collect_far(
+    keys: IntArray, sizes: FloatArray, side: int, low: int, high: int
+) -> tuple[IntArray, FloatArray]:
+    """Ticks in [low, high) and sizes of a side's far levels, in the order of the table."""
+    ticks = np.empty(len(keys), np.int64)
+    coins = np.empty(len(keys), np.float64)
+    at = 0
+    for i in range(len(keys)):
+        tick = keys[i] >> 1
+        ticks[at], coins[at] = tick, sizes[i]
+        at += (sizes[i] > 0.0) & (keys[i] & 1 == side) & (low <= tick) & (tick < high)
+    return ticks[:at].copy(), coins[:at].copy()
 
 
 @kernel

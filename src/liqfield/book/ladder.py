@@ -20,6 +20,7 @@ from liqfield.book.kernels import (
     best_levels,
     best_ticks,
     collect,
+    collect_far,
     fill,
     fill_far,
     read_far,
@@ -49,7 +50,7 @@ class Ladder:
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
         self.applied: BookLevels | None = None  # the newest levels
-        self._apply_levels = apply_levels
+        self._apply_levels, self._best_levels = apply_levels, best_levels
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
@@ -125,9 +126,10 @@ class Ladder:
     def best_levels(self, ticks: IntArray, coins: FloatArray) -> None:
         """Fill ticks int64[2, n] and coins float64[2, n] with the best bids and asks, best first.
 
-        A level that does not exist has no coins and a tick worse than any.
+        A level that does not exist has no coins and a tick worse than any. Both as numpy lays
+        them out by itself (C order).
         """
-        missing = best_levels(self._size, self._base, self._best, ticks, coins)
+        missing = self._best_levels(self._size, self._base, self._best, ticks, coins)
         if missing and self._best[TAKEN]:
             for side in (BID, ASK):
                 found, quantity = self.top(side, ticks.shape[1])
@@ -135,27 +137,22 @@ class Ladder:
 
     def levels(self, side: int) -> tuple[IntArray, FloatArray]:
         """Every level, ascending by tick."""
-        columns, quantity = collect(self._size, side, 0, WINDOW)
-        ticks = columns + self._base
-        far, coins = self._far(side)
-        if len(far):
-            ticks = np.concatenate((ticks, far))
-            quantity = np.concatenate((quantity, coins))
-            order = np.argsort(ticks)
-            ticks, quantity = ticks[order], quantity[order]
-        return ticks, quantity
+        return self.between(side, -NO_ASK, NO_ASK)
 
     def between(self, side: int, low: int, high: int) -> tuple[IntArray, FloatArray]:
-        """Levels with low <= tick < high, in no stated order."""
+        """Levels with low <= tick < high, ascending by tick."""
         first = min(max(low - self._base, 0), WINDOW)
         last = min(max(high - self._base, first), WINDOW)
-        columns, quantity = collect(self._size, side, first, last)
+        columns, quantity = collect(self._size, side, *self._columns(side, first, last))
         ticks = columns + self._base
         if low < self._base or high > self._base + WINDOW:
-            far, coins = self._far(side)
-            inside = (far >= low) & (far < high)
-            ticks = np.concatenate((ticks, far[inside]))
-            quantity = np.concatenate((quantity, coins[inside]))
+            far, coins = self._far(side, low, high)
+            if len(far):  # all of them are below the window or above it
+                order = np.argsort(far)
+                far, coins = far[order], coins[order]
+                at = int(np.searchsorted(far, self._base))
+                ticks = np.concatenate((far[:at], ticks, far[at:]))
+                quantity = np.concatenate((coins[:at], quantity, coins[at:]))
         return ticks, quantity
 
     def resting(self, side: int, low: int, high: int) -> float:
@@ -175,12 +172,20 @@ class Ladder:
             sha.update(quantity.tobytes())
         return sha.digest()
 
-    def _far(self, side: int) -> tuple[IntArray, FloatArray]:
-        """Ticks and sizes of the levels outside the window, in no stated order."""
-        live = np.flatnonzero(self._far_sizes)
-        keys = self._far_keys[live]
-        of_side = keys & 1 == side
-        return keys[of_side] >> 1, self._far_sizes[live[of_side]]
+    def _columns(self, side: int, first: int, last: int) -> tuple[int, int]:
+        """The part of [first, last) in which a side can have levels: none is beyond its best."""
+        best = int(self._best[side]) - self._base
+        if side == BID:
+            return first, min(last, max(best + 1, first))
+        return max(first, min(best, last)), last
+
+    def _far(
+        self, side: int, low: int = -NO_ASK, high: int = NO_ASK
+    ) -> tuple[IntArray, FloatArray]:
+        """Ticks and sizes of the levels outside the window, low <= tick < high, in no order."""
+        if not self._best[TAKEN]:
+            return np.empty(0, np.int64), np.empty(0)
+        return collect_far(self._far_keys, self._far_sizes, side, low, high)
 
     def _begin(self, levels: BookLevels) -> bool:
         """Lay the window around the first levels; False if there are none."""
@@ -192,6 +197,8 @@ class Ladder:
         # Levels may be a column of a table: `strided` stands for any layout.
         strided = np.empty((2, 2), np.int64)[:, 0], np.empty((2, 2))[:, 0]
         self._apply_levels = direct(apply_levels, *strided, 0, 0, 0, self._best)
+        best = np.empty((2, 1), np.int64), np.empty((2, 1))
+        self._best_levels = direct(best_levels, self._size, 0, self._best, *best)
         return True
 
     def _set_base(self, base: int) -> None:

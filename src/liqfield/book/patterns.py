@@ -26,6 +26,9 @@ class PulledPatterns:
     def aggress(self, is_buy: int, quantity: float, at_ns: int) -> None:
         """Volume by aggressor and second, for flips."""
         second = at_ns // SECOND_NS
+        if second == self._second:  # most often
+            self._aggression[is_buy][second % AGGRESSION_S] += quantity
+            return
         if second > self._second:  # what was there a minute ago is over
             for gone in range(self._second + 1, min(second, self._second + AGGRESSION_S) + 1):
                 for flow in self._aggression:

@@ -82,7 +82,8 @@ class BookReader:
         ladder = self.sync.ladder
         was_live, self._was_live = self._was_live, ladder is not None
         if ladder is None:
-            self._restart(event.event_ns)
+            if was_live:
+                self._restart(event.event_ns)
             return
         bid, ask = ladder.best_bid, ladder.best_ask
         if bid is None or ask is None:

@@ -24,7 +24,7 @@ from liqfield.density.openings import OpeningLaw, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
-from liqfield.density.trust import Trust
+from liqfield.density.trust import SILENCE_NS, Trust
 from liqfield.model.errors import StoreError
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
@@ -53,6 +53,7 @@ LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor 
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
 MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
+_BUY, _MARKET = Aggressor.BUY, TradeKind.MARKET  # two look-ups a trade each, else
 
 
 class DensityEstimator:
@@ -78,6 +79,7 @@ class DensityEstimator:
             self.settings.forced_most,
         )
         self.trust = Trust()
+        self._pace_ns = self.settings.step_s * 1e9
         self._counts_usd = instrument.kind is ContractKind.INVERSE
         self._flow = FlowBuffer(self.settings.bin_width)
         self._path = MovePath()
@@ -142,25 +144,30 @@ class DensityEstimator:
         if received_ns > 0:
             event_ns = min(event_ns, received_ns + AHEAD_NS)
         if event_ns > self.clock_ns:
-            if self.clock_ns:
+            if event_ns - self.clock_ns > SILENCE_NS and self.clock_ns:
                 self.trust.silence(event_ns, event_ns - self.clock_ns)
             self.clock_ns = event_ns
 
     def _on_trade(self, event: Trade) -> None:
-        if event.kind is not TradeKind.MARKET or not is_finite_positive(
-            event.price, event.quantity
-        ):
+        # The most frequent fact by far: what others do in calls is written out here.
+        price, quantity, event_ns = event.price, event.quantity, event.event_ns
+        if event.kind is not _MARKET or not (0.0 < price < math.inf and 0.0 < quantity < math.inf):
             return
-        self._advance(event.event_ns, event.received_ns)
-        if self._marks.believes(event.price):
-            units = self._units(event.quantity, event.price)
-            self._flow.trade(event.price, units, event.aggressor is Aggressor.BUY)
+        if event_ns > self.clock_ns:
+            self._advance(event_ns, event.received_ns)
+        now_ns, marks = self.clock_ns, self._marks
+        if marks.believes(price):
+            self._flow.trade(
+                price, quantity * price if self._counts_usd else quantity, event.aggressor is _BUY
+            )
         else:
-            self.trust.outlier(self.clock_ns, "trade price")
-        if self.clock_ns - self._mark_ns > MARK_STALE_NS:
-            self._take_mark(event.price, event.price, event.price)
-            self.trust.borrowed_mark(self.clock_ns)
-        self._tick()
+            self.trust.outlier(now_ns, "trade price")
+        if now_ns - self._mark_ns > MARK_STALE_NS:
+            if not marks.follow(price):  # else it was swept up to there since the last step
+                self._take_mark(price, price, price)
+            self.trust.borrowed_ns = now_ns
+        if self.state is not None and now_ns - self._step_ns >= self._pace_ns:
+            self._step(self.open_interest)
 
     def _on_mark(self, event: MarkPrice) -> None:
         if not is_finite_positive(event.price):
@@ -187,7 +194,7 @@ class DensityEstimator:
             return
         if self.clock_ns - self._mark_ns > MARK_STALE_NS:
             self._take_mark(low, high, event.close)
-            self.trust.borrowed_mark(self.clock_ns)
+            self.trust.borrowed_ns = self.clock_ns
         if event.volume > 0.0 and math.isfinite(event.volume):
             buy = event.taker_buy_volume
             buy = buy if 0.0 <= buy <= event.volume else 0.5 * event.volume
@@ -305,7 +312,7 @@ class DensityEstimator:
     def _tick(self) -> None:
         if self.state is None:
             return
-        if self.clock_ns - self._step_ns >= self.settings.step_s * 1e9:
+        if self.clock_ns - self._step_ns >= self._pace_ns:
             self._step(self.open_interest)
 
     def _begin(self, quantity: float) -> None:

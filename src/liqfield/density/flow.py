@@ -16,6 +16,7 @@ MOVE_NS = 300_000_000_000  # churn is tied to moves over five minutes
 LEAST_VOLUME = 1e-200  # below it shares of the volume cannot be told in floating point
 MAX_POINTS = 24
 WAY_POINTS = 9
+_floor, _log = math.floor, math.log  # called with every trade
 
 
 class FlowBuffer:
@@ -28,11 +29,11 @@ class FlowBuffer:
 
     def trade(self, price: float, quantity: float, is_buy: bool) -> None:
         """One execution, coins."""
-        key = math.floor(math.log(price) / self._width)
+        key = _floor(_log(price) / self._width)
         pair = self._bins.get(key)
         if pair is None:
             pair = self._bins[key] = [0.0, 0.0]
-        pair[0 if is_buy else 1] += quantity
+        pair[not is_buy] += quantity
         self.volume += quantity
 
     def candle(self, low: float, high: float, buy: float, sell: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
+_NEAR = math.exp(-MARK_JUMP)
 CONFIRMED = 3  # so many marks near the jumped one are not an error any more
 
 
@@ -37,9 +38,19 @@ class MarkGuard:
         self.high = max(self.high, high)
         return low, high
 
+    def follow(self, price: float) -> bool:
+        """`take` of a price on the way that was gone since the last step; False for any other."""
+        if not self.low <= price <= self.high or self._doubt[1] or self.low <= 0.0:
+            return False
+        if not _NEAR * self.mark <= price <= self.mark / _NEAR:
+            return False
+        self.mark = price
+        return True
+
     def believes(self, price: float) -> bool:
         """Whether a traded price is near enough to the mark; any is before the first mark."""
-        return not self.mark or abs(math.log(price / self.mark)) <= MARK_JUMP
+        mark = self.mark
+        return not mark or _NEAR * mark <= price <= mark / _NEAR
 
     def rest(self) -> None:
         """A step has used the way so far."""

@@ -10,6 +10,7 @@ from liqfield.model.estimates import Confidence
 from liqfield.model.events import Gap
 
 MINUTE_NS = 60_000_000_000
+SILENCE_NS = 15 * MINUTE_NS
 FADE_NS = 6 * 60 * MINUTE_NS  # an incident stops counting after some hours
 VAGUE = 0.4  # log error of the total beyond which it is said
 DATA_KINDS = frozenset({"Trade", "MarkPrice", "OpenInterest"})
@@ -31,7 +32,7 @@ class Trust:
         self.has_tiers = False
         self.turned = 0.0  # OI replaced since the start
         self._begun_ns = 0
-        self._borrowed_ns = 0
+        self.borrowed_ns = 0  # when the mark was last taken from trades
         self._incidents: dict[str, Incident] = {}
 
     def begun(self, now_ns: int) -> None:
@@ -45,7 +46,7 @@ class Trust:
             self._note("gap", now_ns, f"a stream was lost ({gap.reason})", 0.1)
 
     def silence(self, now_ns: int, length_ns: int) -> None:
-        if length_ns > 15 * MINUTE_NS and self._begun_ns:
+        if length_ns > SILENCE_NS and self._begun_ns:
             minutes = length_ns / MINUTE_NS
             cost = min(0.15 + minutes / 1440.0, 0.7)
             self._note("silence", now_ns, f"no data for {minutes:.0f} minutes", cost)
@@ -56,9 +57,6 @@ class Trust:
     def oi_jump(self, now_ns: int, ratio: float) -> None:
         cost = min(0.3 + 0.05 * abs(math.log(ratio)), 0.6)
         self._note("oi", now_ns, f"open interest jumped {ratio:.3g}-fold: rescaled", cost)
-
-    def borrowed_mark(self, now_ns: int) -> None:
-        self._borrowed_ns = now_ns
 
     def _note(self, key: str, now_ns: int, reason: str, cost: float) -> None:
         self._incidents[key] = Incident(now_ns, reason, cost)
@@ -88,7 +86,7 @@ class Trust:
                 score *= math.exp(-minutes / 360.0)
                 widen += min(minutes / 360.0, 2.0)
                 reasons.append(f"no {what} for {minutes:.0f} minutes")
-        if self._borrowed_ns and now_ns - self._borrowed_ns < FADE_NS // 6:
+        if self.borrowed_ns and now_ns - self.borrowed_ns < FADE_NS // 6:
             score *= 0.9
             reasons.append("mark price taken from trades")
         if prints == 0:
@@ -106,7 +104,7 @@ class Trust:
     def dump(self) -> dict[str, object]:
         """Everything as plain data."""
         return {
-            "plain": [self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self._borrowed_ns],
+            "plain": [self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self.borrowed_ns],
             "incidents": {k: [i.at_ns, i.reason, i.cost] for k, i in self._incidents.items()},
         }
 
@@ -116,5 +114,5 @@ class Trust:
             (data["plain"], data["incidents"]),
             tuple[tuple[int, bool, float, int, int], dict[str, tuple[int, str, float]]],
         )
-        self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self._borrowed_ns = plain
+        self.oi_ns, self.has_tiers, self.turned, self._begun_ns, self.borrowed_ns = plain
         self._incidents = {key: Incident(*value) for key, value in incidents.items()}

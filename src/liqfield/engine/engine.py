@@ -80,7 +80,7 @@ class Engine:
     def past(self, event: Event) -> Iterable[list[Output]]:
         """What must be folded before this event, in small pieces; `step` does it all at once."""
         market = self._market_of.get(getattr(event, "instrument_id", ""))
-        return market.past(event) if market is not None else ()  # type: ignore[arg-type]
+        return market.past(event) if market is not None and market.has_past else ()  # type: ignore[arg-type]
 
     def list(self, instrument: Instrument) -> None:
         """Add an instrument to the catalogue, and follow it if its base asset is followed."""

@@ -118,18 +118,19 @@ class FlowReadings:
         if self._cold:
             for flow in self.of.values():
                 flow.settle()
-        of, delta, footprint, mid = self.of, self.delta, self.footprint, self._mid
+        of, mid, buy = self.of, self._mid, Aggressor.BUY
+        update, print_ = self.delta.update, self.footprint.update
         for trade in trades:
             flow = of[trade.instrument_id]
             at_ns, price, quantity = trade.event_ns, trade.price, trade.quantity
-            signed = quantity if trade.aggressor is Aggressor.BUY else -quantity
+            signed = quantity if trade.aggressor is buy else -quantity
             flow.net += signed
             flow.gross += quantity
             flow.window_net += signed
             # One venue's mid, so that the line does not swing between venues a tick apart.
-            delta.update(flow.instrument.venue, at_ns, mid or price, signed)
+            update(flow.instrument.venue, at_ns, mid or price, signed)
             flow.absorption.on_trade(price, signed)
-            bar = footprint.update(at_ns, price, signed)
+            bar = print_(at_ns, price, signed)
             if bar is not None:
                 self._events.extend(stacked_events(bar))
         if self._cold:

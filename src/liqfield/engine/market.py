@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import msgspec
@@ -60,6 +60,7 @@ from liqfield.model.events import (
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import BookRule, CandleOf, ContractKind, PositionSide, TradeKind
 
+SECOND_NS = 1_000_000_000
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
 LIVE_COLUMN_NS = 10_000_000_000
@@ -145,10 +146,11 @@ class MarketEngine:
         self.cot: Sequence[CotReport] = ()  # what the user dropped in: read only, never folded
         self._rules = rules
         self._history = HistoryBuffer()
+        self.has_past = False  # some waits, or is being folded
         self._folding: Iterator[list[Output]] | None = None
         self._joined_ns = 0  # the imported past ends here: its columns are drawn elsewhere
         self._column_ns = 0
-        self._learn_ns = 0
+        self._learn_ns = self._due_ns = 0
         self._truth = TruthKeepers()
         self._handlers: dict[type, Callable[[InstrumentState, MarketEvent], list[Output]]] = {
             Trade: self._on_trade,
@@ -199,6 +201,7 @@ class MarketEngine:
             assert isinstance(event, ImportedPast)
             for past in event.events:
                 self._history.add(past)
+            self.has_past |= bool(self._history)
             self._joined_ns = max(self._joined_ns, event.event_ns)
             return []
         handler = self._handlers.get(kind)
@@ -208,31 +211,31 @@ class MarketEngine:
             getattr(event, "is_history", False) or getattr(event, "is_settled", False)
         ):
             self._history.add(event)
+            self.has_past |= bool(self._history)
             return []
-        outputs = list(chain.from_iterable(self.past(event))) if self._has_past() else []
+        outputs = list(chain.from_iterable(self.past(event))) if self.has_past else []
         at_ns, believed_ns = event.event_ns, event.received_ns + MAX_AHEAD_NS
         if at_ns > believed_ns:
             at_ns = believed_ns
         if at_ns > self.clock_ns:
             self.clock_ns = at_ns
             self.analytics.on_clock(at_ns)
-            if self._truth.due(at_ns):
-                lead = self.reference()
-                self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
-            if at_ns >= self._learn_ns:
-                self._learn()
-            if at_ns >= self._column_ns:
-                outputs += self._column(LIVE_COLUMN_NS)
+            if at_ns >= self._due_ns:
+                outputs += self._due(at_ns)
         if at_ns > state.old_units_ns or kind not in COUNTED:
-            outputs += handler(state, event)
+            due = handler(state, event)
+            return outputs + due if outputs else due
         return outputs
 
-    def past(self, event: MarketEvent) -> Iterator[list[Output]]:
+    def past(self, event: MarketEvent) -> Iterable[list[Output]]:
         """The waiting past where `event` is the live one that ends it, else nothing.
 
         It is folded while this is read, five minutes of it a piece; `step` begins with what was not
         read. Between pieces the caller may look, but fold nothing else.
         """
+        return self._read_past(event) if self.has_past else ()
+
+    def _read_past(self, event: MarketEvent) -> Iterator[list[Output]]:
         if self._folding is None:
             is_live = type(event) in LIVE_KINDS and event.instrument_id in self.instruments
             if not (self._history and is_live):
@@ -241,9 +244,7 @@ class MarketEngine:
         for piece in self._folding:  # noqa: UP028 - a reader that leaves must not close it
             yield piece
         self._folding = None
-
-    def _has_past(self) -> bool:
-        return bool(self._history) or self._folding is not None
+        self.has_past = bool(self._history)
 
     def gap(self, gap: Gap) -> list[Output]:
         """A loss on a stream: the books and densities it fed are told."""
@@ -479,6 +480,17 @@ class MarketEngine:
         return []
 
     # ---- time ---------------------------------------------------------------------------------
+
+    def _due(self, at_ns: int) -> list[Output]:
+        """What begins with the clock at a whole second, or an hour after it was last learnt."""
+        if self._truth.due(at_ns):
+            lead = self.reference()
+            self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
+        if at_ns >= self._learn_ns:
+            self._learn()
+        outputs = self._column(LIVE_COLUMN_NS) if at_ns >= self._column_ns else []
+        self._due_ns = min(at_ns - at_ns % SECOND_NS + SECOND_NS, self._learn_ns)
+        return outputs
 
     def _column(self, column_ns: int) -> list[Output]:
         """Columns are stamped with their end; the first one only starts the clock."""

@@ -72,9 +72,9 @@ class InstrumentFlow:
         ladder.best_levels(ticks, coins)
         self.levels.update(ticks, coins)
         if now_ns - self.quoted_ns > QUOTES_GONE_NS:
-            bid_coins, ask_coins = coins[:, 0].tolist()
+            bid_coins, ask_coins = coins.item(0), coins.item(LEVELS)
             if bid_coins and ask_coins:
-                bid, ask = ticks[:, 0].tolist()
+                bid, ask = ticks.item(0), ticks.item(LEVELS)
                 unit = self.instrument.tick_usd
                 self.top((bid * unit, bid_coins, ask * unit, ask_coins))
 

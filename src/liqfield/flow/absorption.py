@@ -80,6 +80,7 @@ class AbsorptionDetector:
         self._row_usd = 0.0
         self._seconds: deque[Second] = deque(maxlen=self.settings.window_s)
         self._now = Second()
+        self._price, self._row = 0.0, 0  # of the last trade
         self._touch = [0.0, 0.0]  # best bid, best ask
         self._touch_rows = [-1, -1]  # where they are; -1 = not looked up yet
         memory = self.settings.memory_s
@@ -98,9 +99,15 @@ class AbsorptionDetector:
         if self._row_usd <= 0.0:
             self._row_usd = max(self._tick_usd, self.settings.row_share * price)
         now = self._now
-        row = math.floor(price / self._row_usd + 1e-9)
-        hit = now.hit[signed > 0.0]
-        hit[row] = hit.get(row, 0.0) + abs(signed)
+        if price != self._price:  # most trades are at the price of the one before
+            self._price, self._row = price, math.floor(price / self._row_usd + 1e-9)
+        row = self._row
+        if signed > 0.0:
+            hit = now.hit[1]
+            hit[row] = hit.get(row, 0.0) + signed
+        else:
+            hit = now.hit[0]
+            hit[row] = hit.get(row, 0.0) - signed
         if price < now.low:
             now.low = price
         if price > now.high:

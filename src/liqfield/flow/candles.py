@@ -5,6 +5,8 @@ from __future__ import annotations
 from liqfield.model.events import Candle, Trade
 from liqfield.model.sides import Aggressor, CandleOf
 
+_BUY = Aggressor.BUY
+
 
 class CandleBuilder:
     """One running candle; `update` hands out the closed one when a trade opens the next.
@@ -16,28 +18,29 @@ class CandleBuilder:
         self._id = instrument_id
         self._interval_ns = interval_ns
         self._start_ns = -1
+        self._next_ns = 0
         self._open = self._high = self._low = self._close = 0.0
         self._volume = self._buy = 0.0
         self._received_ns = 0
 
     def update(self, trade: Trade) -> Candle | None:
-        start_ns = trade.event_ns - trade.event_ns % self._interval_ns
         closed: Candle | None = None
-        if start_ns > self._start_ns:
+        price, quantity = trade.price, trade.quantity
+        if trade.event_ns >= self._next_ns:
             closed = self.get(is_closed=True)
-            self._start_ns = start_ns
-            self._open = self._high = self._low = trade.price
+            self._start_ns = trade.event_ns - trade.event_ns % self._interval_ns
+            self._next_ns = self._start_ns + self._interval_ns
+            self._open = self._high = self._low = price
             self._volume = self._buy = 0.0
         # A trade that arrives after its minute closed still counts, in the running one.
-        price = trade.price
         if price > self._high:
             self._high = price
-        if price < self._low:
+        elif price < self._low:
             self._low = price
         self._close = price
-        self._volume += trade.quantity
-        if trade.aggressor is Aggressor.BUY:
-            self._buy += trade.quantity
+        self._volume += quantity
+        if trade.aggressor is _BUY:
+            self._buy += quantity
         self._received_ns = trade.received_ns
         return closed
 

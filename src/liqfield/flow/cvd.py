@@ -37,18 +37,23 @@ class DayDelta:
         self.late = 0
         self._size = DAY_NS // bucket_ns
         self._day = -1
+        self._bucket, self._bucket_at_ns = 0, -(1 << 62)
         self._signed: dict[str, array[float]] = {}
         self._price = array("d", bytes(8 * self._size))
 
     def update(self, venue: str, at_ns: int, price: float, signed: float) -> None:
         """One trade; signed: base coins, bought > 0."""
-        day, into = divmod(at_ns, DAY_NS)
-        if day != self._day:
-            if day < self._day:
-                self.late += 1
-                return
-            self._begin(day)
-        bucket = into // self.bucket_ns
+        since_ns = at_ns - self._bucket_at_ns
+        if not 0 <= since_ns < self.bucket_ns:  # not in the bucket of the trade before
+            day, into = divmod(at_ns, DAY_NS)
+            if day != self._day:
+                if day < self._day:
+                    self.late += 1
+                    return
+                self._begin(day)
+            self._bucket = into // self.bucket_ns
+            self._bucket_at_ns = at_ns - into % self.bucket_ns
+        bucket = self._bucket
         self._price[bucket] = price
         try:
             self._signed[venue][bucket] += signed

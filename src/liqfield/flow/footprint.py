@@ -52,6 +52,8 @@ class FootprintBuilder:
         self._settings = settings or FootprintSettings()
         self.bars: deque[FootprintBar] = deque(maxlen=keep)
         self._start_ns = -1
+        self._end_ns = -(1 << 62)
+        self._price, self._row = 0.0, 0  # of the last trade
         self._step = 0.0
         self._sold: dict[int, float] = {}
         self._bought: dict[int, float] = {}
@@ -63,12 +65,14 @@ class FootprintBuilder:
     def update(self, at_ns: int, price: float, signed: float) -> FootprintBar | None:
         """One trade (signed base coins, bought > 0); returns the bar that it closed."""
         done: FootprintBar | None = None
-        if at_ns >= self._start_ns + self._bar_ns or self._start_ns < 0:
+        if at_ns >= self._end_ns:
             done = self.get()
             if done is not None:
                 self.bars.append(done)
             self._open(at_ns - at_ns % self._bar_ns, price)
-        row = math.floor(price / self._step + 1e-9)
+        if price != self._price:  # most trades are at the price of the one before
+            self._price, self._row = price, math.floor(price / self._step + 1e-9)
+        row = self._row
         if signed > 0.0:
             self._bought[row] = self._bought.get(row, 0.0) + signed
         else:
@@ -79,7 +83,7 @@ class FootprintBuilder:
         step = row_step(price, self._tick_usd, self._settings.row_share)
         if not 0.5 <= self._step / step <= 2.0:
             self._step = step
-        self._start_ns = start_ns
+        self._start_ns, self._end_ns, self._price = start_ns, start_ns + self._bar_ns, 0.0
         self._sold, self._bought = {}, {}
 
     def get(self) -> FootprintBar | None:

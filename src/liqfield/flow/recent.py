@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from liqfield.model.events import FloatArray, Trade
+from liqfield.model.events import FloatArray, IntArray, Trade
 from liqfield.model.sides import Aggressor
 
 
@@ -20,6 +20,7 @@ class RecentVolume:
         self._signed = np.zeros(capacity)
         self._venue = np.zeros(capacity, np.int16)
         self._venues: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}  # of instruments: their venue's
         self._count = 0
         self._fresh: list[Trade] = []
         self._batch = min(capacity, 256)
@@ -31,16 +32,20 @@ class RecentVolume:
 
     def _settle(self) -> None:
         fresh = self._fresh
-        at = np.arange(self._count, self._count + len(fresh)) % len(self._at_ns)
+        count, capacity, buy, numbers = len(fresh), len(self._at_ns), Aggressor.BUY, self._numbers
+        for key in {t.instrument_id for t in fresh}.difference(numbers):
+            venue = key.partition(":")[0]
+            numbers[key] = self._venues.setdefault(venue, len(self._venues))
+        first = self._count % capacity
+        if first + count <= capacity:
+            at: slice | IntArray = slice(first, first + count)
+        else:
+            at = np.arange(first, first + count) % capacity
         self._at_ns[at] = [t.event_ns for t in fresh]
         self._price[at] = [t.price for t in fresh]
-        self._signed[at] = [
-            t.quantity if t.aggressor is Aggressor.BUY else -t.quantity for t in fresh
-        ]
-        for trade in fresh:
-            self._venues.setdefault(trade.instrument_id.partition(":")[0], len(self._venues))
-        self._venue[at] = [self._venues[t.instrument_id.partition(":")[0]] for t in fresh]
-        self._count += len(fresh)
+        self._signed[at] = [t.quantity if t.aggressor is buy else -t.quantity for t in fresh]
+        self._venue[at] = [numbers[t.instrument_id] for t in fresh]
+        self._count += count
         fresh.clear()
 
     def rows(

@@ -105,3 +105,27 @@ def test_crossed_is_seen() -> None:
     assert not ladder.is_crossed
     ladder.apply(levels([(101, 1.0)], []))
     assert ladder.is_crossed
+
+
+@given(
+    st.lists(st.integers(-2 * WINDOW, 2 * WINDOW), min_size=1, max_size=30, unique=True),
+    st.integers(-3 * WINDOW, 3 * WINDOW),
+    st.integers(0, 3 * WINDOW),
+)
+def test_between_is_in_order_in_and_outside_the_window(
+    away: list[int], low: int, span: int
+) -> None:
+    centre = 10_000_000
+    bids = [(centre - abs(t) - 1, 1.0 + abs(t)) for t in away]
+    asks = [(centre + abs(t), 2.0 + abs(t)) for t in away]
+    fast, slow = Ladder(), DictBook()
+    message = levels([(centre - 1, 1.0), *bids], asks)
+    fast.replace(message)
+    slow.apply(message)
+    for side in (BID, ASK):
+        ticks, quantity = fast.between(side, centre + low, centre + low + span)
+        want = sorted(
+            (t, q) for t, q in slow.sides[side].items() if centre + low <= t < centre + low + span
+        )
+        assert list(zip(ticks.tolist(), quantity.tolist(), strict=True)) == want
+        assert fast.resting(side, centre + low, centre + low + span) == sum(q for _, q in want)
