@@ -184,15 +184,17 @@ def quote(
     )
 
 
-def past_candle(
+def candle(
     of: Instrument,
     frame: Frame,
     kind: CandleOf,
     span: tuple[int, int],
     ohlc: tuple[float, float, float, float],
     volume: float,
+    is_closed: bool | None = None,
+    is_history: bool = True,
 ) -> Candle:
-    """A candle of a history reply; span = (end ns, length ns), volume in base coins."""
+    """span = (end ns, length ns), volume in base coins; is_closed None = once its end is past."""
     end_ns, interval_ns = span
     for price in ohlc:
         positive(price)
@@ -209,8 +211,8 @@ def past_candle(
         ohlc[3] * p,
         not_negative(volume),
         -1.0,
-        end_ns <= frame.received_ns,
-        is_history=True,
+        end_ns <= frame.received_ns if is_closed is None else is_closed,
+        is_history,
     )
 
 
