@@ -363,13 +363,24 @@ class VenueFeed:
             supervisor.rotate_soon("a book was lost again and again")
 
     async def _poll(self, poll: Poll) -> None:
+        tiers = self._tiers if "TierTable" in poll.kinds else None
+        has_tiers = any(done.source == poll.request.source for done in self._prepared)
         await asyncio.sleep(self._rng.uniform(0.0, min(poll.every_s, 2.0)))
         while True:
-            wait_s = 0.0
+            wait_s, frame = 0.0, None
             try:
-                self._sink(await self.rest.fetch(poll.request))
+                frame = await self.rest.fetch(poll.request)
+                self._sink(frame)
             except VenueRefusal as refusal:
                 wait_s = refusal.retry_after_s or poll.every_s
             except OSError:
                 pass
+            if tiers is not None:
+                # Some venues refuse with status 200: that replaces no tiers.
+                if frame is not None and any(kind == "TierTable" for _, kind in self._probe(frame)):
+                    has_tiers = True
+                    tiers.store(frame)
+                elif not has_tiers and (kept := tiers.load(poll.request)) is not None:
+                    has_tiers = True
+                    self._sink(kept)
             await asyncio.sleep(max(wait_s, poll.every_s) * self._rng.uniform(0.9, 1.1))

@@ -45,6 +45,7 @@ from liqfield.venues.contract import (
 from liqfield.venues.decoding import (
     MS,
     base_and_factor,
+    candle,
     coins,
     ladder,
     levels,
@@ -53,7 +54,6 @@ from liqfield.venues.decoding import (
     not_negative,
     number,
     open_interest,
-    past_candle,
     positive,
     quote,
     settled_funding,
@@ -378,7 +378,7 @@ def _candles(m: Message) -> None:
     for of, r in m.of_subject(m.rows(list[float])):
         span = (int(r[0]) * MS + span_ns, span_ns)
         volume = coins(of, r[5], positive(r[4])) if kind is CandleOf.LAST else 0.0
-        m.add(past_candle(of, m.frame, kind, span, (r[1], r[2], r[3], r[4]), volume))
+        m.add(candle(of, m.frame, kind, span, (r[1], r[2], r[3], r[4]), volume))
 
 
 def _tiers(m: Message) -> None:

@@ -43,6 +43,7 @@ from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync
 from liqfield.venues.decoding import (
     MS,
     base_and_factor,
+    candle,
     coins,
     finite,
     ladder,
@@ -50,7 +51,6 @@ from liqfield.venues.decoding import (
     listing,
     market_state,
     not_negative,
-    past_candle,
     positive,
     quote,
     settled_funding,
@@ -356,7 +356,7 @@ def _candles(m: Message) -> None:
             continue
         volume = coins(of, r.volume or 0.0, usd(of, r.close))
         span, ohlc = (_ns(r.timestamp), span_ns), (r.open, r.high, r.low, r.close)
-        m.add(past_candle(of, m.frame, CandleOf.LAST, span, ohlc, volume))
+        m.add(candle(of, m.frame, CandleOf.LAST, span, ohlc, volume))
 
 
 def _funding(m: Message) -> None:

@@ -7,23 +7,18 @@ means unchanged. Rules and sources: docs/venues/bybit.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from liqfield.model.events import (
-    BestQuote,
     BookDelta,
     BookLevels,
     BookSnapshot,
-    Candle,
     Event,
     Frame,
-    FundingRate,
-    IndexPrice,
     InsuranceFund,
     Liquidation,
-    MarkPrice,
     Notice,
     PositioningRatio,
     TierTable,
@@ -55,66 +50,75 @@ from liqfield.venues.contract import (
 )
 from liqfield.venues.decoding import (
     MS,
-    Reader,
     announcements,
     base_and_factor,
+    candle,
+    coins,
     finite,
     ladder,
     levels,
     listing,
+    market_state,
     not_negative,
+    number,
     open_interest,
     positive,
-    request_of,
+    quote,
+    settled_funding,
+    usd,
 )
-from liqfield.venues.routing import leave_and_join
+from liqfield.venues.routing import Envelope, Message, Routed, batches, leave_and_join, pages
 from liqfield.venues.scan import Build, Found, Scanner
 
 NAME = "bybit"
+_API = "/v5/market"
 Pair = tuple[float, float]
 _BOOK_HEAD = b'{"topic":"orderbook.200.'
 _TAKER = {"Buy": Aggressor.BUY, "Sell": Aggressor.SELL}
 # Here S names the POSITION that was closed, unlike on Binance and OKX.
 _CLOSED = {"Buy": PositionSide.LONG, "Sell": PositionSide.SHORT}
 _INTERVAL_NS = {"D": 86_400_000 * MS, "W": 604_800_000 * MS}
+_DEPTHS = tuple(f"orderbook.{depth}" for depth in (50, 200, 500, 1000))
+_KLINES = tuple(f"kline.{t}" for t in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720, "D", "W", "M"))
+_SPECS: dict[str, tuple[str, tuple[str, ...], float]] = {
+    "orderbook.200": ("book", ("BookDelta", "BookSnapshot"), 3.0),
+    "tickers": ("mark", ("MarkPrice",), 10.0),
+    "publicTrade": ("trades", ("Trade",), 60.0),
+    "allLiquidation": ("liquidations", ("Liquidation",), 0.0),
+}
 
 
-class _Head(msgspec.Struct):
-    """The routing look at any WebSocket message."""
+class _Message(msgspec.Struct):
+    """What any stream message is wrapped in."""
 
     topic: str = ""
+    type: str = ""
+    ts: int = 0
+    cts: int = 0  # of books: when the orders matched
+    data: msgspec.Raw = msgspec.Raw(b"null")
     op: str = ""
     success: bool | None = None
     ret_msg: str = ""
 
 
-class _Book(msgspec.Struct):
-    s: str
+class _Row(msgspec.Struct):
+    symbol: str = msgspec.field(name="s")
+
+
+class _Book(_Row):
     b: list[Pair]
     a: list[Pair]
     u: int
     seq: int = 0
 
 
-class _BookMessage(msgspec.Struct):
-    type: str
-    ts: int
-    data: _Book
-    cts: int = 0
-
-
-class _TradeRow(msgspec.Struct):
+class _TradeRow(_Row):
     T: int
-    s: str
     S: str
     v: float
     p: float
     i: str
     BT: bool = False
-
-
-class _Trades(msgspec.Struct):
-    data: list[_TradeRow]
 
 
 class _Ticker(msgspec.Struct):
@@ -135,21 +139,11 @@ class _Ticker(msgspec.Struct):
     turnover24h: str = ""
 
 
-class _TickerMessage(msgspec.Struct):
-    ts: int
-    data: _Ticker
-
-
-class _LiquidationRow(msgspec.Struct):
+class _LiquidationRow(_Row):
     T: int
-    s: str
     S: str
     v: float
     p: float
-
-
-class _Liquidations(msgspec.Struct):
-    data: list[_LiquidationRow]
 
 
 class _KlineRow(msgspec.Struct):
@@ -164,19 +158,10 @@ class _KlineRow(msgspec.Struct):
     confirm: bool
 
 
-class _Klines(msgspec.Struct):
-    data: list[_KlineRow]
-
-
 class _Pool(msgspec.Struct):
     coin: str
     balance: float
     updateTime: int = 0  # noqa: N815
-
-
-class _Pools(msgspec.Struct):
-    ts: int
-    data: list[_Pool]
 
 
 class _PriceFilter(msgspec.Struct):
@@ -303,18 +288,14 @@ class _StatusList(msgspec.Struct):
     rows: list[_StatusRow] = msgspec.field(name="list", default_factory=list)
 
 
-class _Raw(msgspec.Struct):
+class _Reply(msgspec.Struct):
     result: msgspec.Raw
     retCode: int = 0  # noqa: N815
     retMsg: str = ""  # noqa: N815
     time: int = 0
 
 
-Instruments = Mapping[str, Instrument]
-RestHandler = Callable[[msgspec.Raw, int, Frame, dict[str, str], Instruments], list[Event]]
-
-
-class Bybit:
+class Bybit(Routed):
     """The venue; see venues.contract.Venue."""
 
     name = NAME
@@ -324,511 +305,156 @@ class Bybit:
     category = "linear"
     settle = "USDT"  # how the likely symbol of a base ends
     budgets = (Budget("ip", 600.0, 5.0),)
+    pool = "ip"
+    heartbeat = Heartbeat(20.0, b'{"op":"ping"}')
 
     def __init__(self) -> None:
-        self._reader = Reader(self.name)
+        self.socket_path = f"/v5/public/{self.category}"
+        super().__init__(
+            streams={
+                "orderbook.1": _quotes,
+                **dict.fromkeys(_DEPTHS, _books),
+                "publicTrade": _trades,
+                "tickers": _ticker,
+                "allLiquidation": _liquidations,
+                **dict.fromkeys(_KLINES, _klines),
+                "insurance": _pools,
+            },
+            replies={
+                f"{_API}/instruments-info": _contracts,
+                f"{_API}/orderbook": _top,
+                f"{_API}/tickers": _tickers,
+                f"{_API}/open-interest": _past_interest,
+                f"{_API}/account-ratio": _ratios,
+                f"{_API}/funding/history": _past_funding,
+                f"{_API}/kline": _past_klines,
+                f"{_API}/mark-price-kline": _past_klines,
+                f"{_API}/index-price-kline": _past_klines,
+                f"{_API}/recent-trade": _past_trades,
+                f"{_API}/risk-limit": _tiers,
+                f"{_API}/insurance": _insurance,
+                "/v5/system/status": _status,
+            },
+        )
         self._scanner = Scanner(self.name, _scanned_shapes())
-        self._head = msgspec.json.Decoder(_Head)
-        self._topics: dict[str, Callable[[str, Frame, Instruments], list[Event]]] = {
-            "orderbook": self._on_book,
-            "publicTrade": self._on_trades,
-            "tickers": self._on_ticker,
-            "allLiquidation": self._on_liquidations,
-            "kline": self._on_klines,
-            "insurance": self._on_insurance,
-        }
-        self._rest: dict[str, RestHandler] = {
-            "/v5/market/instruments-info": self._instruments,
-            "/v5/market/orderbook": self._rest_book,
-            "/v5/market/tickers": self._rest_tickers,
-            "/v5/market/open-interest": self._oi_history,
-            "/v5/market/account-ratio": self._ratios,
-            "/v5/market/funding/history": self._funding_history,
-            "/v5/market/kline": self._rest_klines,
-            "/v5/market/mark-price-kline": self._rest_klines,
-            "/v5/market/index-price-kline": self._rest_klines,
-            "/v5/market/recent-trade": self._rest_trades,
-            "/v5/market/risk-limit": self._risk_limits,
-            "/v5/market/insurance": self._rest_insurance,
-            "/v5/system/status": self._status,
-        }
 
-    # ---- decode -------------------------------------------------------------------------------
-
-    def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
-        """Bytes to events. Raises DecodeError on malformed messages."""
+    def decode(self, frame: Frame, instruments: Mapping[str, Instrument]) -> Sequence[Event]:
+        """Books from their bytes where the scanner can; see Routed."""
         is_contract = "/linear" in frame.source or "/inverse" in frame.source
         if is_contract and frame.payload.startswith(_BOOK_HEAD):
             events = self._scanner.scan(frame, instruments)
             if events is not None:
                 return events
-        path, query, _ = request_of(frame.source)
-        if frame.source.startswith("rest:"):
-            return self._decode_rest(path, query, frame, instruments)
-        try:
-            head = self._head.decode(frame.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._reader.error(frame, "stream", str(error)) from error
-        if not head.topic:
-            return self._control(head, frame)
-        if "/spot" in path or "/option" in path:
-            return [Unknown(self.name, frame.received_ns, f"spot {head.topic.partition('.')[0]}")]
-        kind, _, rest = head.topic.partition(".")
-        handler = self._topics.get(kind)
-        if handler is None or rest.startswith(("rpi", "full")):
-            return [Unknown(self.name, frame.received_ns, f"{kind}.{rest}" if handler else kind)]
-        return self._reader.guard(
-            frame, head.topic, lambda: handler(head.topic, frame, instruments)
-        )
+        return super().decode(frame, instruments)
 
-    def _control(self, head: _Head, frame: Frame) -> list[Event]:
-        if head.op in ("ping", "pong") or head.ret_msg == "pong":
-            return [Notice(self.name, frame.received_ns, "pong")]
-        if head.op in ("subscribe", "unsubscribe"):
-            kind = "error" if head.success is False else "ack"
-            return [Notice(self.name, frame.received_ns, kind, head.ret_msg)]
-        if head.op:
-            return [Unknown(self.name, frame.received_ns, f"op {head.op}")]
+    def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
+        """Topics end with what they are about."""
+        m = self._reader.read(frame.payload, _Message, "stream")
+        if not m.topic:
+            return self._control(m, frame)
+        channel, _, symbol = m.topic.rpartition(".")
+        channel = channel or m.topic
+        if "/spot" in frame.source or "/option" in frame.source:
+            return Unknown(self.name, frame.received_ns, f"spot {channel}")
+        return Envelope(channel, bytes(m.data), symbol, m.type, (m.cts or m.ts) * MS)
+
+    def _control(self, m: _Message, frame: Frame) -> Notice | Unknown:
+        if m.op in ("ping", "pong") or m.ret_msg == "pong":
+            return self.notice(frame, "pong")
+        if m.op in ("subscribe", "unsubscribe"):
+            return self.notice(frame, "error" if m.success is False else "ack", m.ret_msg)
+        if m.op:
+            return Unknown(self.name, frame.received_ns, f"op {m.op}")
         raise self._reader.error(frame, "stream", "neither a topic nor an operation")
 
-    def _decode_rest(
-        self, path: str, query: dict[str, str], frame: Frame, instruments: Instruments
-    ) -> list[Event]:
-        envelope = self._reader.read(frame.payload, _Raw, path)
-        if envelope.retCode != 0:
-            why = f"{envelope.retCode} {envelope.retMsg}"
-            return [Notice(self.name, frame.received_ns, "error", why)]
-        handler = self._rest.get(path)
-        if handler is None:
-            return [Unknown(self.name, frame.received_ns, f"rest {path}")]
-        at_ns = envelope.time * MS or frame.received_ns
-        return self._reader.guard(
-            frame, path, lambda: handler(envelope.result, at_ns, frame, query, instruments)
-        )
-
-    def _find(self, symbol: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
-        found = instruments.get(f"{self.name}:{symbol}")
-        return found or Unknown(self.name, frame.received_ns, f"instrument {symbol}")
-
-    def _on_book(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
-        m = self._reader.read(frame.payload, _BookMessage, topic)
-        of = self._find(m.data.s, frame, instruments)
-        if isinstance(of, Unknown):
-            return [of]
-        at, got = (m.cts or m.ts) * MS, frame.received_ns
-        book = m.data
-        if topic.startswith("orderbook.1."):
-            return [_quote(of, at, got, book)] if book.b and book.a else []
-        made = levels(book.b, book.a, of)
-        # u = 1 is a restart of the venue's service: the message is the whole book.
-        if m.type == "snapshot" or book.u == 1:
-            return [BookSnapshot(of.id, at, got, book.u, made)]
-        return [BookDelta(of.id, at, got, book.u, book.u, -1, made)]
-
-    def _on_trades(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
-        rows = self._reader.read(frame.payload, _Trades, topic).data
-        events: list[Event] = []
-        got = frame.received_ns
-        for r in rows:
-            of = self._find(r.s, frame, instruments)
-            if isinstance(of, Unknown):
-                return [of]
-            price = positive(r.p) * of.price_factor
-            quantity = of.quantity_base(not_negative(r.v), price)
-            kind = TradeKind.BLOCK if r.BT else TradeKind.MARKET
-            events.append(Trade(of.id, r.T * MS, got, price, quantity, _TAKER[r.S], r.i, kind))
-        return events
-
-    def _on_ticker(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
-        m = self._reader.read(frame.payload, _TickerMessage, topic)
-        return self._ticker(m.data, m.ts * MS, frame, instruments)
-
-    def _ticker(self, t: _Ticker, at: int, frame: Frame, instruments: Instruments) -> list[Event]:
-        of = self._find(t.symbol, frame, instruments)
-        if isinstance(of, Unknown):
-            return [of]
-        got, p = frame.received_ns, of.price_factor
-        events: list[Event] = []
-        mark = 0.0
-        if t.markPrice:
-            mark = positive(float(t.markPrice)) * p
-            events.append(MarkPrice(of.id, at, got, mark))
-        if t.indexPrice:
-            events.append(IndexPrice(of.id, at, got, positive(float(t.indexPrice)) * p))
-        one_side = _one_side(t.openInterest, t.singleOpenInterest)
-        if one_side is not None:
-            events.append(open_interest(of, at, got, one_side, mark))
-        if t.turnover24h and frame.source.startswith("rest:"):
-            traded = not_negative(float(t.turnover24h))  # the settling coin: USDT, or the base
-            usd = traded if of.kind is ContractKind.LINEAR else traded * mark
-            events.append(Turnover(of.id, at, got, not_negative(usd)))
-        if t.fundingRate:
-            hours = of.funding_interval_h
-            if t.fundingIntervalHour:
-                hours = positive(float(t.fundingIntervalHour))
-            due = int(t.nextFundingTime) * MS if t.nextFundingTime else 0
-            events.append(FundingRate(of.id, at, got, finite(float(t.fundingRate)), hours, due))
-        quote = (t.bid1Price, t.bid1Size, t.ask1Price, t.ask1Size)
-        if all(quote):
-            bid, bid_size, ask, ask_size = (not_negative(float(x)) for x in quote)
-            if bid > 0.0 and ask > 0.0:
-                book = _Book(t.symbol, [(bid, bid_size)], [(ask, ask_size)], 0)
-                events.append(_quote(of, at, got, book))
-        return events
-
-    def _on_liquidations(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
-        events: list[Event] = []
-        for r in self._reader.read(frame.payload, _Liquidations, topic).data:
-            of = self._find(r.s, frame, instruments)
-            if isinstance(of, Unknown):
-                return [of]
-            price = positive(r.p) * of.price_factor
-            events.append(
-                Liquidation(
-                    of.id,
-                    r.T * MS,
-                    frame.received_ns,
-                    _CLOSED[r.S],
-                    of.quantity_base(not_negative(r.v), price),
-                    price,
-                    PriceKind.BANKRUPTCY,
-                    Coverage.COMPLETE,
-                )
-            )
-        return events
-
-    def _on_klines(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
-        of = self._find(topic.rpartition(".")[2], frame, instruments)
-        rows = self._reader.read(frame.payload, _Klines, topic).data
-        if isinstance(of, Unknown):
-            return [of]
-        return [
-            _candle(
-                of,
-                frame,
-                CandleOf.LAST,
-                r.start,
-                (r.end + 1 - r.start) * MS,
-                (r.open, r.high, r.low, r.close, r.volume),
-                is_closed=r.confirm,
-            )
-            for r in rows
-        ]
-
-    def _on_insurance(self, topic: str, frame: Frame, instruments: Instruments) -> list[Event]:
-        del instruments
-        m = self._reader.read(frame.payload, _Pools, topic)
-        return [
-            InsuranceFund(
-                "",
-                (r.updateTime or m.ts) * MS,
-                frame.received_ns,
-                self.name,
-                r.coin,
-                finite(r.balance),
-            )
-            for r in m.data
-        ]
-
-    # ---- REST ---------------------------------------------------------------------------------
-
-    def _instruments(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query, known
-        body = self._reader.read(bytes(raw), _ContractList, "instruments-info")
-        if body.category not in ("linear", "inverse"):
-            return [Notice(self.name, frame.received_ns, "unused", f"instruments {body.category}")]
-        got = frame.received_ns
-        return [listing(_instrument(self.name, c), at, got) for c in body.rows]
-
-    def _rest_book(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query, at
-        body = self._reader.read(bytes(raw), _Book, "orderbook")
-        of = self._find(body.s, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        if not body.b or not body.a:
-            return []
-        # An audit of the top only: the stream brings its own snapshots.
-        return [_quote(of, frame.received_ns, frame.received_ns, body)]
-
-    def _rest_tickers(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query
-        events: list[Event] = []
-        for row in self._reader.read(bytes(raw), _TickerList, "tickers").rows:
-            events += self._ticker(row, at, frame, known)
-        return events
-
-    def _oi_history(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query, at
-        body = self._reader.read(bytes(raw), _OiList, "open-interest")
-        of = self._find(body.symbol, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        got = frame.received_ns
-        return [
-            open_interest(
-                of,
-                r.timestamp * MS,
-                got,
-                _one_side(r.openInterest, r.singleOpenInterest) or 0.0,
-                0.0,
-                is_history=True,
-            )
-            for r in body.rows
-        ]
-
-    def _ratios(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query, at
-        events: list[Event] = []
-        for r in self._reader.read(bytes(raw), _RatioList, "account-ratio").rows:
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            long, short = not_negative(r.buyRatio), not_negative(r.sellRatio)
-            at_ns = r.timestamp * MS
-            events.append(
-                PositioningRatio(of.id, at_ns, frame.received_ns, "accounts", long, short)
-            )
-        return events
-
-    def _funding_history(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query, at
-        events: list[Event] = []
-        for r in self._reader.read(bytes(raw), _FundingList, "funding").rows:
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            paid, hours = r.fundingRateTimestamp * MS, of.funding_interval_h
-            rate, got = finite(r.fundingRate), frame.received_ns
-            events.append(FundingRate(of.id, paid, got, rate, hours, paid, is_settled=True))
-        return events
-
-    def _rest_klines(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del at
-        body = self._reader.read(bytes(raw), _KlineList, "kline")
-        of = self._find(body.symbol, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        path, _, _ = request_of(frame.source)
-        kind = CandleOf.LAST
-        if "mark-price" in path:
-            kind = CandleOf.MARK
-        elif "index-price" in path:
-            kind = CandleOf.INDEX
-        interval = query.get("interval", "1")
-        span_ns = _INTERVAL_NS.get(interval) or int(interval) * 60_000 * MS
-        events: list[Event] = []
-        for r in body.rows:
-            start = int(r[0])
-            row = (r[1], r[2], r[3], r[4], r[5] if len(r) > 5 else 0.0)
-            closed = start * MS + span_ns <= frame.received_ns
-            events.append(
-                _candle(of, frame, kind, start, span_ns, row, is_closed=closed, is_history=True)
-            )
-        return events
-
-    def _rest_trades(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query, at
-        body = self._reader.read(bytes(raw), _TradeList, "recent-trade")
-        if body.category == "spot":
-            return [Unknown(self.name, frame.received_ns, "spot recent-trade")]
-        events: list[Event] = []
-        for r in body.rows:
-            of = self._find(r.symbol, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            price = positive(r.price) * of.price_factor
-            quantity = of.quantity_base(not_negative(r.size), price)
-            kind = TradeKind.BLOCK if r.isBlockTrade else TradeKind.MARKET
-            got = frame.received_ns
-            events.append(
-                Trade(of.id, r.time * MS, got, price, quantity, _TAKER[r.side], r.execId, kind)
-            )
-        return events
-
-    def _risk_limits(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query
-        rows: dict[str, list[_RiskRow]] = {}
-        for r in self._reader.read(bytes(raw), _RiskList, "risk-limit").rows:
-            rows.setdefault(r.symbol, []).append(r)
-        events: list[Event] = []
-        for symbol, group in rows.items():
-            of = self._find(symbol, frame, known)
-            if isinstance(of, Instrument):
-                events.append(TierTable(of.id, at, frame.received_ns, _tiers(group)))
-        return events or [Notice(self.name, frame.received_ns, "unused", "risk limits of others")]
-
-    def _rest_insurance(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        del query, known
-        body = self._reader.read(bytes(raw), _InsuranceList, "insurance")
-        stamp = body.updatedTime * MS or at
-        return [
-            InsuranceFund("", stamp, frame.received_ns, self.name, r.coin, finite(r.balance))
-            for r in body.rows
-        ]
-
-    def _status(
-        self, raw: msgspec.Raw, at: int, frame: Frame, query: dict[str, str], known: Instruments
-    ) -> list[Event]:
-        """Work on the futures; interruptions below 10 s are not announced."""
-        del at, query, known
-        rows = [
-            (r.title, r.state, r.begin, int(r.end or 0), str(r.maintainType) == "1")
-            for r in self._reader.read(bytes(raw), _StatusList, "system status").rows
-            if str(r.env) == "1" and (not r.product or 1 in r.product)
-        ]
-        return announcements(self.name, rows, frame.received_ns)
+    def open_reply(self, frame: Frame, path: str) -> Envelope | Notice | Unknown:
+        m = self._reader.read(frame.payload, _Reply, path)
+        if m.retCode != 0:
+            return self.notice(frame, "error", f"{m.retCode} {m.retMsg}")
+        return Envelope(path, bytes(m.result), at_ns=m.time * MS)
 
     # ---- what to ask for ----------------------------------------------------------------------
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         """The instrument list, then the tiers of the likely symbols."""
-        path = f"/v5/market/instruments-info?category={self.category}&limit=1000"
-        requests = [HttpRequest(self.name, path, pool="ip")]
-        requests += [self._tiers_of(f"{base}{self.settle}") for base in bases]
-        return requests
+        paths = [f"{_API}/instruments-info?category={self.category}&limit=1000"]
+        paths += [self._tiers_of(f"{base}{self.settle}") for base in bases]
+        return [self.get(path) for path in paths]
 
-    def _tiers_of(self, symbol: str, instrument_id: str = "") -> HttpRequest:
-        path = f"/v5/market/risk-limit?category={self.category}&symbol={symbol}"
-        return HttpRequest(self.name, path, pool="ip", instrument_id=instrument_id)
+    def _tiers_of(self, symbol: str) -> str:
+        return f"{_API}/risk-limit?category={self.category}&symbol={symbol}"
 
     def ranking(self) -> Sequence[HttpRequest]:
-        path = f"/v5/market/tickers?category={self.category}"
-        return (HttpRequest(self.name, path, pool="ip"),)
+        return (self.get(f"{_API}/tickers?category={self.category}"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Books with tickers, trades, liquidations: a storm of books delays nothing else."""
-        return tuple(
-            _connection(self.name, self.category, name, topics, instruments)
-            for name, topics in (
-                ("books", ("orderbook.200", "tickers")),
-                ("trades", ("publicTrade",)),
-                ("force", ("allLiquidation",)),
-            )
-        )
+        out = []
+        for name, topics in (
+            ("books", ("orderbook.200", "tickers")),
+            ("trades", ("publicTrade",)),
+            ("force", ("allLiquidation",)),
+        ):
+            args = [f"{topic}.{of.symbol}" for topic in topics for of in instruments]
+            streams = [
+                StreamSpec(f"{_SPECS[topic][0]} {of.symbol}", _SPECS[topic][1], of.id, expect_s)
+                for topic in topics
+                for expect_s in _SPECS[topic][2:]
+                for of in instruments
+            ]
+            send = [
+                _ask("subscribe", part, f"{name}{i}") for i, part in enumerate(batches(args, 50))
+            ]
+            if name == "force":
+                # Liquidations may be silent for hours: trades prove that the connection lives.
+                for of in instruments[:1]:
+                    send.append(_ask("subscribe", [f"publicTrade.{of.symbol}"]))
+                    canary = f"canary {of.symbol}"
+                    streams.append(StreamSpec(canary, ("Trade",), of.id, 60.0, is_canary=True))
+            out.append(self.connection(name, send, streams))
+        return out
 
     def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
         """Ratios and the state of the venue every five minutes; tiers; the isolated funds every
         minute, all in one answer."""
-        if not instruments:
-            return ()
-        ratios = tuple(
-            Poll(
-                HttpRequest(
-                    self.name,
-                    f"/v5/market/account-ratio?category={self.category}&symbol={of.symbol}"
-                    "&period=5min&limit=1",
-                    pool="ip",
-                    instrument_id=of.id,
-                ),
-                300.0,
-                ("PositioningRatio",),
-            )
-            for of in instruments
-        )
-        tiers = tuple(
-            Poll(self._tiers_of(of.symbol, of.id), TIERS_S, ("TierTable",)) for of in instruments
-        )
-        status = HttpRequest(self.name, "/v5/system/status", pool="ip")
-        ratios += (*tiers, Poll(status, 300.0, ("Notice",)))
-        if self.category != "linear":
-            return ratios
-        fund = HttpRequest(self.name, "/v5/market/insurance?coin=USDT", pool="ip")
-        return (*ratios, Poll(fund, 60.0, ("InsuranceFund",)))
+        polls = []
+        for of in instruments:
+            ratio = f"{_API}/account-ratio?category={self.category}&symbol={of.symbol}"
+            ratio += "&period=5min&limit=1"
+            polls.append(Poll(self.get(ratio, of.id), 300.0, ("PositioningRatio",)))
+            polls.append(Poll(self.get(self._tiers_of(of.symbol), of.id), TIERS_S, ("TierTable",)))
+        if instruments:
+            polls.append(Poll(self.get("/v5/system/status"), 300.0, ("Notice",)))
+        if instruments and self.category == "linear":
+            polls.append(Poll(self.get(f"{_API}/insurance?coin=USDT"), 60.0, ("InsuranceFund",)))
+        return polls
 
     def backfill(self, instrument: Instrument, start_ns: int, end_ns: int) -> Sequence[HttpRequest]:
         """1-minute candles, 5-minute marks (1000 rows) and open interest (200 rows), funding."""
-        s, out = f"category={self.category}&symbol={instrument.symbol}", []
+        s = f"category={self.category}&symbol={instrument.symbol}"
         begin, end = start_ns // MS, end_ns // MS
-        for path, keys, rows in (
-            ("/v5/market/mark-price-kline", ("start", "end", "interval=5"), 1000),
-            ("/v5/market/kline", ("start", "end", "interval=1"), 1000),
-            ("/v5/market/open-interest", ("startTime", "endTime", "intervalTime=5min"), 200),
-        ):
-            at = begin
-            unit_ms = 60_000 if keys[2] == "interval=1" else 300_000
-            while at < end:
-                upto = min(at + rows * unit_ms, end)
-                query = f"{path}?{s}&{keys[0]}={at}&{keys[1]}={upto}&{keys[2]}&limit={rows}"
-                out.append(HttpRequest(self.name, query, "", 1.0, "ip", instrument.id))
-                at = upto
-        query = f"/v5/market/funding/history?{s}&startTime={begin}&endTime={end}&limit=200"
-        out.append(HttpRequest(self.name, query, "", 1.0, "ip", instrument.id))
-        return out
+        paths = [
+            f"{_API}/{path}?{s}&{since}={at}&{until}={upto}&{unit}&limit={rows}"
+            for path, since, until, unit, unit_ms, rows in (
+                ("mark-price-kline", "start", "end", "interval=5", 300_000, 1000),
+                ("kline", "start", "end", "interval=1", 60_000, 1000),
+                ("open-interest", "startTime", "endTime", "intervalTime=5min", 300_000, 200),
+            )
+            for at, upto in pages(begin, end, rows * unit_ms)
+        ]
+        paths.append(f"{_API}/funding/history?{s}&startTime={begin}&endTime={end}&limit=200")
+        return [self.get(path, instrument.id) for path in paths]
 
     def resync(self, instrument: Instrument) -> Resync:
-        args = [f"orderbook.200.{instrument.symbol}"]
-        return leave_and_join(lambda op: msgspec.json.encode({"op": op, "args": args}))
-
-    def infer_instrument(self, frame: Frame) -> Instrument | None:
-        """Recordings of this venue carry their instrument lists."""
-        del frame
-        return None
+        return leave_and_join(lambda op: _ask(op, [f"orderbook.200.{instrument.symbol}"]))
 
 
-_SPECS: dict[str, tuple[str, tuple[str, ...], float]] = {
-    "orderbook.200": ("book", ("BookDelta", "BookSnapshot"), 3.0),
-    "tickers": ("mark", ("MarkPrice",), 10.0),
-    "publicTrade": ("trades", ("Trade",), 60.0),
-    "allLiquidation": ("liquidations", ("Liquidation",), 0.0),
-}
+def _ask(op: str, args: Sequence[str], request_id: str = "") -> bytes:
+    body = {"op": op, "args": args}
+    return msgspec.json.encode({**body, "req_id": request_id} if request_id else body)
 
 
-def _connection(
-    venue: str,
-    category: str,
-    name: str,
-    topics: Sequence[str],
-    instruments: Sequence[Instrument],
-) -> Connection:
-    args = [f"{topic}.{of.symbol}" for topic in topics for of in instruments]
-    send = tuple(
-        msgspec.json.encode({"op": "subscribe", "args": args[i : i + 50], "req_id": f"{name}{i}"})
-        for i in range(0, len(args), 50)
-    )
-    streams = tuple(
-        StreamSpec(f"{_SPECS[topic][0]} {of.symbol}", _SPECS[topic][1], of.id, _SPECS[topic][2])
-        for topic in topics
-        for of in instruments
-    )
-    if topics == ("allLiquidation",) and instruments:
-        # Liquidations may be silent for hours: trades prove that the connection lives.
-        of = instruments[0]
-        send += (msgspec.json.encode({"op": "subscribe", "args": [f"publicTrade.{of.symbol}"]}),)
-        canary = StreamSpec(f"canary {of.symbol}", ("Trade",), of.id, 60.0, is_canary=True)
-        streams += (canary,)
-    path = f"/v5/public/{category}"
-    ping = Heartbeat(20.0, b'{"op":"ping"}')
-    return Connection(venue, name, path, f"ws:{path}#{name}", send, streams, ping)
-
-
-def _one_side(both: str, single: str) -> float | None:
-    """Open interest of one side, venue units; None where the message says nothing."""
-    if single:
-        return not_negative(float(single))
-    if both:
-        return not_negative(float(both)) / 2.0
-    return None
+# ---- books as the scanner reads them ------------------------------------------------------------
 
 
 def _scanned_shapes() -> dict[str, Build]:
@@ -841,34 +467,201 @@ def _scanned_shapes() -> dict[str, Build]:
 
 
 def _scanned_delta(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    """As `_on_book`."""
+    """As `_books`."""
     sent, u, matched = found[6:9]
     if u == 1:
         return _scanned_book(of, got, made, found)
-    return [BookDelta(of.id, (matched or sent) * MS, got, u, u, -1, made)]
+    return [BookDelta(of.id, (matched or sent) * MS or got, got, u, u, -1, made)]
 
 
 def _scanned_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
     sent, u, matched = found[6:9]
-    return [BookSnapshot(of.id, (matched or sent) * MS, got, u, made)]
+    return [BookSnapshot(of.id, (matched or sent) * MS or got, got, u, made)]
 
 
-def _quote(of: Instrument, at: int, got: int, book: _Book) -> BestQuote:
-    (bid, bid_size), (ask, ask_size) = book.b[0], book.a[0]
-    bid, ask = positive(bid) * of.price_factor, positive(ask) * of.price_factor
-    return BestQuote(
-        of.id,
-        at,
-        got,
-        bid,
-        of.quantity_base(not_negative(bid_size), bid),
-        ask,
-        of.quantity_base(not_negative(ask_size), ask),
-        book.u,
+# ---- messages to facts --------------------------------------------------------------------------
+
+
+def _books(m: Message) -> None:
+    for of, r in m.listed([m.row(_Book)]):
+        made = levels(r.b, r.a, of)
+        # u = 1 is a restart of the venue's service: the message is the whole book.
+        if m.action == "snapshot" or r.u == 1:
+            m.add(BookSnapshot(of.id, m.at_ns, m.got_ns, r.u, made))
+        elif m.action == "delta":
+            m.add(BookDelta(of.id, m.at_ns, m.got_ns, r.u, r.u, -1, made))
+        else:
+            raise ValueError(f"type {m.action!r}")
+
+
+def _quotes(m: Message) -> None:
+    for of, r in m.listed([m.row(_Book)]):
+        if r.b and r.a:
+            m.add(quote(of, m.at_ns, m.got_ns, r.b[0], r.a[0], r.u))
+
+
+def _top(m: Message) -> None:
+    """An audit of the top only, at our time: the stream brings its own snapshots."""
+    for of, r in m.listed([m.row(_Book)]):
+        if r.b and r.a:
+            m.add(quote(of, m.got_ns, m.got_ns, r.b[0], r.a[0], r.u))
+
+
+def _trades(m: Message) -> None:
+    for of, r in m.listed(m.rows(_TradeRow)):
+        price = usd(of, r.p)
+        kind = TradeKind.BLOCK if r.BT else TradeKind.MARKET
+        quantity, taker = coins(of, r.v, price), _TAKER[r.S]
+        m.add(Trade(of.id, r.T * MS, m.got_ns, price, quantity, taker, r.i, kind))
+
+
+def _past_trades(m: Message) -> None:
+    body = m.row(_TradeList)
+    if body.category == "spot":
+        m.add(Unknown(m.venue, m.got_ns, "spot recent-trade"))
+        return
+    for of, r in m.listed(body.rows):
+        price = usd(of, r.price)
+        kind = TradeKind.BLOCK if r.isBlockTrade else TradeKind.MARKET
+        quantity, taker = coins(of, r.size, price), _TAKER[r.side]
+        m.add(Trade(of.id, r.time * MS, m.got_ns, price, quantity, taker, r.execId, kind))
+
+
+def _ticker(m: Message) -> None:
+    for of, r in m.listed([m.row(_Ticker)]):
+        m.add(*_state(of, r, m))
+
+
+def _tickers(m: Message) -> None:
+    for of, r in m.listed(m.row(_TickerList).rows):
+        m.add(*_state(of, r, m))
+        if r.turnover24h:
+            traded = not_negative(float(r.turnover24h))  # the settling coin: USDT, or the base
+            if of.kind is ContractKind.INVERSE:
+                traded *= usd(of, float(r.markPrice)) if r.markPrice else 0.0
+            m.add(Turnover(of.id, m.at_ns, m.got_ns, not_negative(traded)))
+
+
+def _state(of: Instrument, t: _Ticker, m: Message) -> list[Event]:
+    events = market_state(
+        of,
+        m.at_ns,
+        m.got_ns,
+        mark=number(t.markPrice),
+        index=number(t.indexPrice),
+        interest=_one_side(t.openInterest, t.singleOpenInterest),
+        funding=number(t.fundingRate),
+        funding_h=positive(float(t.fundingIntervalHour)) if t.fundingIntervalHour else 0.0,
+        next_funding_ns=int(t.nextFundingTime or 0) * MS,
     )
+    best = (t.bid1Price, t.bid1Size, t.ask1Price, t.ask1Size)
+    if all(best):
+        bid, bid_size, ask, ask_size = (not_negative(float(text)) for text in best)
+        if bid > 0.0 and ask > 0.0:
+            events.append(quote(of, m.at_ns, m.got_ns, (bid, bid_size), (ask, ask_size)))
+    return events
 
 
-def _tiers(rows: Sequence[_RiskRow]) -> tuple[MarginTier, ...]:
+def _liquidations(m: Message) -> None:
+    for of, r in m.listed(m.rows(_LiquidationRow)):
+        price, closed = usd(of, r.p), _CLOSED[r.S]
+        quantity, stated = coins(of, r.v, price), PriceKind.BANKRUPTCY
+        at_ns, whole = r.T * MS, Coverage.COMPLETE
+        m.add(Liquidation(of.id, at_ns, m.got_ns, closed, quantity, price, stated, whole))
+
+
+def _klines(m: Message) -> None:
+    for of, r in m.of_subject(m.rows(_KlineRow)):
+        span = ((r.end + 1) * MS, (r.end + 1 - r.start) * MS)
+        prices, volume = (r.open, r.high, r.low, r.close), coins(of, r.volume, usd(of, r.close))
+        m.add(candle(of, m.frame, CandleOf.LAST, span, prices, volume, r.confirm, is_history=False))
+
+
+def _past_klines(m: Message) -> None:
+    """[start, open, high, low, close, volume, turnover]; of marks and indices without the last."""
+    kind = CandleOf.LAST
+    if "mark-price" in m.channel:
+        kind = CandleOf.MARK
+    elif "index-price" in m.channel:
+        kind = CandleOf.INDEX
+    interval = m.query.get("interval", "1")
+    span_ns = _INTERVAL_NS.get(interval) or int(interval) * 60_000 * MS
+    body = m.row(_KlineList)
+    for of, r in m.of_subject(body.rows, body.symbol):
+        span = (int(r[0]) * MS + span_ns, span_ns)
+        volume = coins(of, r[5], usd(of, r[4])) if len(r) > 5 else 0.0
+        m.add(candle(of, m.frame, kind, span, (r[1], r[2], r[3], r[4]), volume))
+
+
+def _pools(m: Message) -> None:
+    for r in m.rows(_Pool):
+        at_ns = r.updateTime * MS or m.at_ns
+        m.add(InsuranceFund("", at_ns, m.got_ns, m.venue, r.coin, finite(r.balance)))
+
+
+def _insurance(m: Message) -> None:
+    body = m.row(_InsuranceList)
+    at_ns = body.updatedTime * MS or m.at_ns
+    for r in body.rows:
+        m.add(InsuranceFund("", at_ns, m.got_ns, m.venue, r.coin, finite(r.balance)))
+
+
+def _contracts(m: Message) -> None:
+    body = m.row(_ContractList)
+    if body.category in ("linear", "inverse"):
+        m.add(*(listing(_instrument(m.venue, c), m.at_ns, m.got_ns) for c in body.rows))
+    else:
+        m.note("unused", f"instruments {body.category}")
+
+
+def _past_interest(m: Message) -> None:
+    body = m.row(_OiList)
+    for of, r in m.of_subject(body.rows, body.symbol):
+        stated = _one_side(r.openInterest, r.singleOpenInterest) or 0.0
+        m.add(open_interest(of, r.timestamp * MS, m.got_ns, stated, 0.0, is_history=True))
+
+
+def _ratios(m: Message) -> None:
+    for of, r in m.listed(m.row(_RatioList).rows):
+        long, short = not_negative(r.buyRatio), not_negative(r.sellRatio)
+        m.add(PositioningRatio(of.id, r.timestamp * MS, m.got_ns, "accounts", long, short))
+
+
+def _past_funding(m: Message) -> None:
+    for of, r in m.listed(m.row(_FundingList).rows):
+        m.add(settled_funding(of, r.fundingRateTimestamp * MS, m.got_ns, r.fundingRate))
+
+
+def _tiers(m: Message) -> None:
+    rows: dict[str, list[_RiskRow]] = {}
+    for of, r in m.listed(m.row(_RiskList).rows, quietly=True):
+        rows.setdefault(of.id, []).append(r)
+    for of_id, group in rows.items():
+        m.add(TierTable(of_id, m.at_ns, m.got_ns, _ladder(group)))
+    if not rows:
+        m.note("unused", "risk limits of others")
+
+
+def _status(m: Message) -> None:
+    """Work on the futures; interruptions below 10 s are not announced."""
+    rows = [
+        (r.title, r.state, r.begin, int(r.end or 0), str(r.maintainType) == "1")
+        for r in m.row(_StatusList).rows
+        if str(r.env) == "1" and (not r.product or 1 in r.product)
+    ]
+    m.add(*announcements(m.venue, rows, m.got_ns))
+
+
+def _one_side(both: str, single: str) -> float | None:
+    """Open interest of one side, venue units; None where the message says nothing."""
+    if single:
+        return not_negative(float(single))
+    if both:
+        return not_negative(float(both)) / 2.0
+    return None
+
+
+def _ladder(rows: Sequence[_RiskRow]) -> tuple[MarginTier, ...]:
     """Rates come as fractions or percent: a maintenance rate of 0.1 and more is percent.
 
     Detected on the lowest tier, whose rate is below 10 % everywhere; a missing deduction is
@@ -906,34 +699,4 @@ def _instrument(venue: str, c: _Contract) -> Instrument:
         funding_interval_h=c.fundingInterval / 60.0 or 8.0,
         is_trading=c.status == "Trading",
         is_perpetual=c.contractType.endswith("Perpetual"),
-    )
-
-
-def _candle(
-    of: Instrument,
-    frame: Frame,
-    kind: CandleOf,
-    start_ms: int,
-    span_ns: int,
-    row: tuple[float, float, float, float, float],
-    *,
-    is_closed: bool,
-    is_history: bool = False,
-) -> Candle:
-    p = of.price_factor
-    close = positive(row[3]) * p
-    return Candle(
-        of.id,
-        start_ms * MS + span_ns,
-        frame.received_ns,
-        kind,
-        span_ns,
-        positive(row[0]) * p,
-        positive(row[1]) * p,
-        positive(row[2]) * p,
-        close,
-        of.quantity_base(not_negative(row[4]), close),
-        -1.0,
-        is_closed,
-        is_history,
     )

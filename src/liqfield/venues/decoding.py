@@ -184,15 +184,17 @@ def quote(
     )
 
 
-def past_candle(
+def candle(
     of: Instrument,
     frame: Frame,
     kind: CandleOf,
     span: tuple[int, int],
     ohlc: tuple[float, float, float, float],
     volume: float,
+    is_closed: bool | None = None,
+    is_history: bool = True,
 ) -> Candle:
-    """A candle of a history reply; span = (end ns, length ns), volume in base coins."""
+    """span = (end ns, length ns), volume in base coins; is_closed None = once its end is past."""
     end_ns, interval_ns = span
     for price in ohlc:
         positive(price)
@@ -209,8 +211,8 @@ def past_candle(
         ohlc[3] * p,
         not_negative(volume),
         -1.0,
-        end_ns <= frame.received_ns,
-        is_history=True,
+        end_ns <= frame.received_ns if is_closed is None else is_closed,
+        is_history,
     )
 
 
@@ -310,22 +312,36 @@ class Reader:
 
     def __init__(self, venue: str) -> None:
         self.venue = venue
-        self._decoders: dict[object, msgspec.json.Decoder[object]] = {}
+        self._values: dict[object, msgspec.json.Decoder[object]] = {}
+        self._rows: dict[object, msgspec.json.Decoder[object]] = {}
 
     def read(self, payload: bytes, kind: type[T], channel: str) -> T:
-        decoder = self._decoders.get(kind)
+        decoder = self._values.get(kind)
         if decoder is None:
-            decoder = self._decoders[kind] = msgspec.json.Decoder(kind, strict=False)
-        try:
-            return decoder.decode(payload)  # type: ignore[return-value]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise DecodeError(self.venue, channel, payload, str(error)) from error
+            decoder = self._values[kind] = msgspec.json.Decoder(kind, strict=False)
+        return self._decoded(decoder, payload, channel)  # type: ignore[return-value]
+
+    def read_rows(self, payload: bytes, kind: type[T], channel: str) -> list[T]:
+        """An array of `kind`."""
+        decoder = self._rows.get(kind)  # to make and hash list[kind] takes longer than a row
+        if decoder is None:
+            whole = list[kind]  # type: ignore[valid-type]
+            decoder = self._rows[kind] = msgspec.json.Decoder(whole, strict=False)
+        return self._decoded(decoder, payload, channel)  # type: ignore[return-value]
 
     def read_many(self, payload: bytes, kind: type[T], channel: str) -> list[T]:
         """An array of `kind`, or one alone."""
         if payload.lstrip().startswith(b"["):
-            return self.read(payload, list[kind], channel)  # type: ignore[valid-type]
+            return self.read_rows(payload, kind, channel)
         return [self.read(payload, kind, channel)]
+
+    def _decoded(
+        self, decoder: msgspec.json.Decoder[object], payload: bytes, channel: str
+    ) -> object:
+        try:
+            return decoder.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(self.venue, channel, payload, str(error)) from error
 
     def error(self, frame: Frame, channel: str, why: str) -> DecodeError:
         return DecodeError(self.venue, channel, frame.payload, why)

@@ -37,12 +37,12 @@ from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync
 from liqfield.venues.decoding import (
     MS,
     base_and_factor,
+    candle,
     coins,
     levels,
     listing,
     market_state,
     not_negative,
-    past_candle,
     positive,
     quote,
     settled_funding,
@@ -335,7 +335,7 @@ def _candles(m: Message) -> None:
     columns = (chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume)
     for of, (t, o, h, low, c, volume) in m.of_subject(zip(*columns, strict=True)):
         span = (t * MS + span_ns, span_ns)
-        m.add(past_candle(of, m.frame, CandleOf.LAST, span, (o, h, low, c), volume))
+        m.add(candle(of, m.frame, CandleOf.LAST, span, (o, h, low, c), volume))
 
 
 def _funding(m: Message) -> None:

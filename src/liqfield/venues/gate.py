@@ -49,6 +49,7 @@ from liqfield.venues.contract import (
 from liqfield.venues.decoding import (
     MS,
     base_and_factor,
+    candle,
     coins,
     finite,
     implied_price,
@@ -59,7 +60,6 @@ from liqfield.venues.decoding import (
     not_negative,
     number,
     open_interest,
-    past_candle,
     positive,
     quote,
     settled_funding,
@@ -483,7 +483,7 @@ def _candles(m: Message) -> None:
     for of, r in m.of_subject(m.rows(_Candle), symbol):
         volume = coins(of, r.v, usd(of, r.c)) if r.v else 0.0
         span = (r.t * _S + span_ns, span_ns)
-        m.add(past_candle(of, m.frame, kind, span, (r.o, r.h, r.l, r.c), volume))
+        m.add(candle(of, m.frame, kind, span, (r.o, r.h, r.l, r.c), volume))
 
 
 def _funding(m: Message) -> None:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 Row = TypeVar("Row", bound=Named)
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What a message is wrapped in. symbol "" = the rows name it; at_ns 0 = ours stands."""
 
     channel: str
@@ -42,6 +42,22 @@ class Envelope(msgspec.Struct, frozen=True):
 class Message:
     """One message on its way to facts. at_ns: the envelope's time, or ours."""
 
+    __slots__ = (
+        "_known",
+        "_reader",
+        "_unlisted",
+        "action",
+        "at_ns",
+        "body",
+        "channel",
+        "events",
+        "frame",
+        "got_ns",
+        "query",
+        "symbol",
+        "venue",
+    )
+
     def __init__(
         self,
         reader: Reader,
@@ -50,6 +66,7 @@ class Message:
         envelope: Envelope,
         query: Mapping[str, str],
     ) -> None:
+        self.venue = reader.venue
         self.body, self.action = envelope.body, envelope.action
         self.channel, self.symbol = envelope.channel, envelope.symbol
         self.got_ns = frame.received_ns
@@ -57,7 +74,7 @@ class Message:
         self.frame, self.query = frame, query
         self.events: list[Event] = []
         self._reader, self._known = reader, known
-        self._unlisted: set[str] = set()
+        self._unlisted: tuple[str, ...] = ()
 
     @property
     def is_reply(self) -> bool:
@@ -69,15 +86,15 @@ class Message:
 
     def rows(self, kind: type[T]) -> list[T]:
         """The body as rows."""
-        return self._reader.read(self.body, list[kind], self.channel)  # type: ignore[valid-type]
+        return self._reader.read_rows(self.body, kind, self.channel)
 
     def find(self, symbol: str) -> Instrument | None:
         """The instrument; one that is not listed is told as an event, once a message."""
-        found = find(self._reader.venue, symbol, self.frame, self._known)
+        found = find(self.venue, symbol, self.frame, self._known)
         if isinstance(found, Instrument):
             return found
         if symbol not in self._unlisted:
-            self._unlisted.add(symbol)
+            self._unlisted += (symbol,)
             self.events.append(found)
         return None
 
@@ -91,7 +108,7 @@ class Message:
                 yield of, row
 
     def knows(self, symbol: str) -> bool:
-        return f"{self._reader.venue}:{symbol}" in self._known
+        return f"{self.venue}:{symbol}" in self._known
 
     def of_subject(
         self, rows: Iterable[T], symbol: str | None = None
@@ -104,7 +121,7 @@ class Message:
         self.events += events
 
     def note(self, kind: str, detail: str = "") -> None:
-        self.events.append(Notice(self._reader.venue, self.got_ns, kind, detail))
+        self.events.append(Notice(self.venue, self.got_ns, kind, detail))
 
 
 Builder: TypeAlias = Callable[[Message], None]
