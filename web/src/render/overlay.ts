@@ -172,10 +172,10 @@ function axes(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly numb
   c.fillStyle = s.theme.dim;
   c.textBaseline = "middle";
   c.textAlign = "right";
-  const mark = yOf(s.view, map, s.mark);
+  const taken = [s.mark, s.outlook?.stopPrice ?? s.mark].map((p) => yOf(s.view, map, p));
   for (const p of ticks) {
     const y = yOf(s.view, map, p);
-    if (y > 8 && y < map.height - 8 && Math.abs(y - mark) > 15) c.fillText(axisPrice(p), box.width - 5, y);
+    if (y > 8 && y < map.height - 8 && taken.every((other) => Math.abs(y - other) > 15)) c.fillText(axisPrice(p), box.width - 5, y);
   }
   c.textAlign = "center";
   const foot = map.height + axisHeight / 2;
