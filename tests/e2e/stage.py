@@ -16,6 +16,7 @@ import numpy as np
 
 from liqfield.app.truth import truth_message
 from liqfield.model.analytics import (
+    CascadeOutlook,
     CascadeState,
     CascadeView,
     Confluence,
@@ -53,6 +54,7 @@ from tests.unit.server.support import SECOND, T0, Running, running
 HOUR = 3600
 MARK = 85_000.0
 HOURS = 24
+OUTLOOK = CascadeOutlook(83_620.0, 84_480.0, 82_190.0, (9e6, 41e6, 120e6), 12)
 
 
 def density(at_s: float) -> LiquidationDensity:
@@ -160,7 +162,7 @@ def flow(at_s: float) -> Flow:
     )  # fmt: skip
     cascade = CascadeView(
         CascadeState.RUNNING, PositionSide.LONG, int((at_s - 40) * SECOND), 14e6, 9e6, 12e6, 0.62,
-        -0.013, 1.7, 0.45, 61e6, -0.012, ("$9M a minute against $0.4M usual",),
+        -0.013, 1.7, 0.45, 61e6, -0.012, ("$9M a minute against $0.4M usual",), OUTLOOK,
     )  # fmt: skip
     view = FlowView(
         "BTC", int(at_s * SECOND), 10 * SECOND, start, price,
@@ -230,11 +232,12 @@ def fill(server: Running) -> float:
 def beat(server: Running, at_s: float, number: int) -> None:
     """One moment of the market."""
     now = density(at_s)
-    server.hub.publish("map:BTC:all", live_tile("BTC", "all", now, number))
+    if number % 5 == 0:  # once a second, as the product does
+        server.hub.publish("map:BTC:all", live_tile("BTC", "all", now, number))
     server.hub.publish(
         "market:BTC",
         Market("BTC", at_s * 1e3, MARK + number % 7, MARK, 0.0132, 14e9, 1.1e-4, "gap",
-               "no book of bybit", "running", "long"),
+               "no book of bybit", "running", "long", encode_flow.outlook_row(OUTLOOK)),
     )  # fmt: skip
     clusters(server, at_s)
     ladder(server, at_s, number)

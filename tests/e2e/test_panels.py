@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from liqfield.server.assets import STATIC
-from tests.e2e.stage import HOUR, Stage, stage
+from tests.e2e.stage import HOUR, OUTLOOK, Stage, stage
 
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--no-first-run"]
 AXE = Path(__file__).resolve().parents[2] / "web/node_modules/axe-core/axe.min.js"
@@ -26,6 +26,18 @@ SMALL = """() => [...document.querySelectorAll('button, select, [role=tab], summ
  .map(e => [e.textContent.trim().slice(0, 20), e.getBoundingClientRect()])
  .filter(([, r]) => r.width > 0 && (r.height < 39.5 || r.width < 31.5))
  .map(([name, r]) => `${name} ${r.width.toFixed(0)}x${r.height.toFixed(0)}`)"""
+# Where the accent stands on the left edge of the price axis, as prices; and inside the axis.
+AXIS = """([stop, axis, foot]) => {
+ const c = document.querySelectorAll('[data-testid=map] canvas')[1];
+ const r = c.width / c.clientWidth, h = c.clientHeight - foot, v = __liqfield.view;
+ const x = c.getContext('2d', {willReadFrequently: true});
+ const is = (px, y) => { const d = x.getImageData(px * r, y * r, 1, 1).data;
+  return d[0] > 200 && d[1] > 150 && d[2] < 110 && d[3] > 200; };
+ const left = c.clientWidth - axis + 1, rows = [];
+ for (let y = 0; y < h; y++) if (is(left, y)) rows.push(y);
+ const price = y => Math.exp(v.y1 - (y / h) * (v.y1 - v.y0));
+ const at = (v.y1 - Math.log(stop)) / (v.y1 - v.y0) * h;
+ return {price: [price(rows.at(-1) + 1), price(rows[0])], tag: is(left + 6, at - 7)}; }"""
 TABS = ("Map", "Ladder", "Flow", "Truth")
 
 
@@ -275,6 +287,30 @@ def test_the_ladder_names_what_is_missing_and_explains_a_row(phone: Page) -> Non
     phone.get_by_role("button", name="depth").click()
     expect(phone.get_by_text("ask in view")).to_be_visible()
     phone.get_by_role("button", name="depth").click()
+
+
+def test_where_the_cascade_may_stop_is_told_with_its_fan_and_source(phone: Page) -> None:
+    go(phone, "Map")
+    alarm = phone.get_by_role("button", name="Cascade running · longs")
+    expect(alarm).to_contain_text("may stop at 83,620")
+    alarm.click()
+    told = phone.get_by_test_id("outlook")
+    expect(told).to_contain_text("may stop at 83,620")
+    expect(told).to_contain_text("80 %: 82,190–84,480")
+    expect(told).to_contain_text("$41.0M more forced")
+    expect(told).to_contain_text("80 %: $9.00M–$120M")
+    expect(told).to_contain_text("12 earlier moves of this market went, and a prior")
+
+
+def test_the_axis_carries_the_stop_and_its_fan(phone: Page) -> None:
+    """The accent's pixels at the axis' edge lie between the prices of the fan, and only there."""
+    go(phone, "Map")
+    wait_for_map(phone)
+    found = phone.evaluate(AXIS, [OUTLOOK.stop_price, 54, 22])
+    low, high = found["price"][0], found["price"][1]
+    assert low == pytest.approx(OUTLOOK.stop_price_far, rel=2e-3)
+    assert high == pytest.approx(OUTLOOK.stop_price_near, rel=2e-3)
+    assert found["tag"], "no box at the median"
 
 
 def test_flow_shows_cascade_events_footprint_and_tape(phone: Page) -> None:

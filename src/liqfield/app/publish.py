@@ -297,6 +297,7 @@ class Publisher:
                 cascade_side=(
                     None if cascade.position_side is None else cascade.position_side.value
                 ),
+                outlook=encode_flow.outlook_row(cascade.outlook),
             ),
         )
 

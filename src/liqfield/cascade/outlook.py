@@ -25,7 +25,6 @@ import numpy as np
 from liqfield.cascade.tracker import CascadeTracker
 from liqfield.model.analytics import CascadeOutlook, CascadeState
 from liqfield.model.events import FloatArray
-from liqfield.model.words import percent_words, usd_words
 
 _GRID: FloatArray = np.append(0.0, np.geomspace(1e-4, 1.0, 160))
 _erf = np.vectorize(math.erf, otypes=[float])
@@ -239,19 +238,6 @@ class Outlook:
         path = seen.path.usd.tobytes() if seen is not None and seen.path is not None else b""
         facts = (seen.side, seen.begun_ns, seen.price, seen.done, seen.recent) if seen else ()
         return self.moves.digest() + repr(facts).encode() + path
-
-
-def outlook_words(of: CascadeOutlook, price: float) -> str:
-    """One line of evidence."""
-    near, middle, far = (
-        percent_words(abs(stop / price - 1.0))
-        for stop in (of.stop_price_near, of.stop_price, of.stop_price_far)
-    )
-    line = f"moves that came this far went {middle} on at the median, 80 % {near} to {far}"
-    if of.forced_usd is not None:
-        low, mid, high = (usd_words(usd) for usd in of.forced_usd)
-        line += f"; {mid} more forced, {low} to {high}"
-    return f"{line} ({of.moves} moves of this market and a prior)"
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from liqfield.book.path import path_views
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
 from liqfield.book.views import flow_event, wall_views
-from liqfield.cascade.outlook import Outlook, outlook_words
+from liqfield.cascade.outlook import Outlook
 from liqfield.density.combine import combine
 from liqfield.engine.flow import FlowReadings, FlowSettings
 from liqfield.engine.project import forced_ahead
@@ -195,10 +195,7 @@ class MarketAnalytics:
         """State of the cascade tracker, and how far it may go."""
         view = self.flow.cascade()
         outlook = self.outlook.view(self.flow.tracker, self.flow.price)
-        if outlook is None:
-            return view
-        evidence = (*view.evidence, outlook_words(outlook, self.flow.price))
-        return msgspec.structs.replace(view, outlook=outlook, evidence=evidence)
+        return view if outlook is None else msgspec.structs.replace(view, outlook=outlook)
 
     def _look_ahead(self) -> None:
         tracker, price = self.flow.tracker, self.flow.price

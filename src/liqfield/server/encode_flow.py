@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from liqfield.model.analytics import (
+    CascadeOutlook,
     CascadeView,
     ContextView,
     FlowEvent,
@@ -28,6 +29,7 @@ from liqfield.server.wire import (
     FlowEventRow,
     FootprintRow,
     FundingRow,
+    OutlookRow,
     PathRow,
     ProjectionReply,
     ThinWindow,
@@ -101,6 +103,22 @@ def cascade_row(view: CascadeView) -> CascadeRow:
         fuel_usd=known(view.fuel_usd),
         fuel_distance=known(view.fuel_distance),
         evidence=view.evidence,
+        outlook=outlook_row(view.outlook),
+    )
+
+
+def outlook_row(outlook: CascadeOutlook | None) -> OutlookRow | None:
+    if outlook is None:
+        return None
+    forced = outlook.forced_usd
+    return OutlookRow(
+        stop_price=float(outlook.stop_price),
+        stop_price_near=float(outlook.stop_price_near),
+        stop_price_far=float(outlook.stop_price_far),
+        forced_usd=None
+        if forced is None
+        else (_whole(forced[0]), _whole(forced[1]), _whole(forced[2])),
+        moves=outlook.moves,
     )
 
 

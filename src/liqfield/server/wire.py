@@ -70,11 +70,25 @@ class Hello(WireStruct, frozen=True, tag="hello"):
     dataset: str  # tiles asked for with ?dataset=<this> may be cached for ever
 
 
+class OutlookRow(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a cascade that runs may stop, by how far earlier moves went (cascade/outlook.py).
+
+    Half of such moves stop before stop_price, 80 % between near and far. forced_usd: what may still
+    be forced, [10 %, 50 %, 90 %], null without a map. moves: of this market, beside a prior.
+    """
+
+    stop_price: float
+    stop_price_near: float
+    stop_price_far: float
+    forced_usd: tuple[float, float, float] | None
+    moves: int
+
+
 class Market(WireStruct, frozen=True, tag="market"):
     """Top bar. state: live, stale, gap, down; funding_8h is OI-weighted, a fraction per 8 h.
 
     cascade: calm, approaching, running, absorbing, exhausted; None while nothing tracks it.
-    cascade_side: the position side that is being liquidated.
+    cascade_side: the position side that is being liquidated. outlook: while forced orders run.
     """
 
     base: str
@@ -88,6 +102,7 @@ class Market(WireStruct, frozen=True, tag="market"):
     detail: str
     cascade: str | None = None
     cascade_side: str | None = None
+    outlook: OutlookRow | None = None
 
 
 class First(msgspec.Struct, frozen=True, rename="camel"):
@@ -257,6 +272,7 @@ class CascadeRow(msgspec.Struct, frozen=True, rename="camel"):
     fuel_usd: float | None
     fuel_distance: float | None
     evidence: tuple[str, ...]
+    outlook: OutlookRow | None
 
 
 class FootprintRow(msgspec.Struct, frozen=True, rename="camel"):

@@ -13,6 +13,7 @@ from liqfield.app.thin import thin_windows
 from liqfield.cascade.projection import project
 from liqfield.context.sessions import thin_reasons
 from liqfield.model.analytics import (
+    CascadeOutlook,
     CascadeState,
     CascadeView,
     FlowEvent,
@@ -69,6 +70,18 @@ def test_not_a_number_is_not_known() -> None:
     assert message.cascade is not None
     assert message.cascade.efficiency is None
     assert msgspec.json.decode(msgspec.json.encode(message))["cascade"]["efficiency"] is None
+
+
+def test_an_outlook_is_told_while_there_is_one_and_forced_dollars_only_with_a_map() -> None:
+    assert encode_flow.cascade_row(CALM).outlook is None
+    seen = CascadeOutlook(58_120.4, 58_500.0, 57_700.0, (9e6 + 0.4, 41e6, 120e6), 12)
+    row = encode_flow.cascade_row(msgspec.structs.replace(CALM, outlook=seen)).outlook
+    assert row is not None
+    assert (row.stop_price, row.stop_price_near, row.stop_price_far) == (58_120.4, 58_500, 57_700)
+    assert row.forced_usd == (9e6, 41e6, 120e6)
+    assert row.moves == 12
+    blind = encode_flow.outlook_row(msgspec.structs.replace(seen, forced_usd=None))
+    assert msgspec.json.decode(msgspec.json.encode(blind))["forcedUsd"] is None
 
 
 def test_a_tall_bar_is_cut_around_its_point_of_control() -> None:

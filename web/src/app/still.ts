@@ -54,7 +54,7 @@ async function draw(): Promise<void> {
   surface.draw(view, picture.candleS, 0, market.atMs, market.atMs);
   drawOverlay(lines, {
     view, layout, candles: picture.candles, candleMs: picture.candleS * 1000, mark: market.mark, tape: [],
-    clusters: first.clusters?.clusters ?? [], thin: [], asOf: 0, picked: null, cross: null, utc: kept.utc, theme,
+    clusters: first.clusters?.clusters ?? [], thin: [], asOf: 0, picked: null, outlook: market.outlook, cross: null, utc: kept.utc, theme,
   });
   drawProfile(lines, now, planesOf([true, true], [true, true, true]), view, layout, market.mark, theme);
   performance.mark("map");

@@ -67,8 +67,9 @@ export function drawDepth(c: CanvasRenderingContext2D, l: Ladder, clusters: read
       c.fillStyle = theme.dim;
       c.font = FONT;
       c.textAlign = side ? "left" : "right";
-      c.textBaseline = "bottom";
-      c.fillText("book ends", x(end) + (side ? 5 : -5), height - foot - 6);
+      // Beside the book's last step: at the foot the forced curves would run through it.
+      c.textBaseline = "top";
+      c.fillText("book ends", x(end) + (side ? 5 : -5), y(w.resting[w.visible - 1] ?? 0));
     }
     curve(c, w.price, w.forced, x, y, side ? theme.short : theme.long, null, l, height - foot);
     if (w.crossing !== null) crossing(c, x(w.crossing), headroom, height - foot, w, side === 1, theme);

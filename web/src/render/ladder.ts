@@ -175,6 +175,11 @@ function spreadLine({ c, l, s, f, col }: Paint): void {
   c.fillText(spread >= 0 ? `spread ${money(spread, s.decimals)}` : `venues ${money(-spread, s.decimals)} apart`, col.priceEnd + 6, middle + 0.5);
   if (l.microprice === null) return;
   c.textAlign = "right";
+  if (spread < 0) {
+    // The middle of books that cross is no price to be ahead of: the microprice stands alone.
+    c.fillText(`micro ${money(l.microprice, s.decimals)}`, col.bidEnd - 14, middle + 0.5);
+    return;
+  }
   c.fillText("micro ", col.bidEnd - 62, middle + 0.5);
   c.font = BODY_BOLD;
   c.fillText(signed(l.microprice - mid(l), money(Math.abs(l.microprice - mid(l)), Math.max(1, s.decimals))), col.bidEnd - 14, middle + 0.5);

@@ -2,7 +2,7 @@
 import { axisPrice, clock, day, zone } from "../state/format";
 import type { MapLayout } from "../state/layout";
 import { priceOf, msOf, priceTicks, timeTicks, xOf, yOf, type Viewport } from "../state/viewport";
-import type { ClusterRow, TapeRow, ThinWindow } from "../wire/types";
+import type { ClusterRow, OutlookRow, TapeRow, ThinWindow } from "../wire/types";
 import { drawClusterLabels } from "./labels";
 import { BOLD, FONT, type Theme } from "./theme";
 
@@ -20,6 +20,8 @@ export interface OverlayState {
   /** what came after this moment is veiled; 0 = nothing is */
   readonly asOf: number;
   readonly picked: ClusterRow | null;
+  /** where the cascade that runs may stop */
+  readonly outlook: OutlookRow | null;
   readonly cross: { readonly x: number; readonly y: number } | null;
   readonly utc: boolean;
   readonly theme: Theme;
@@ -42,6 +44,7 @@ export function drawOverlay(c: CanvasRenderingContext2D, s: OverlayState): void 
   c.restore();
   markLine(c, s);
   axes(c, s, ticks);
+  stop(c, s);
   drawClusterLabels(c, s);
   cross(c, s);
 }
@@ -169,10 +172,10 @@ function axes(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly numb
   c.fillStyle = s.theme.dim;
   c.textBaseline = "middle";
   c.textAlign = "right";
-  const mark = yOf(s.view, map, s.mark);
+  const taken = [s.mark, s.outlook?.stopPrice ?? s.mark].map((p) => yOf(s.view, map, p));
   for (const p of ticks) {
     const y = yOf(s.view, map, p);
-    if (y > 8 && y < map.height - 8 && Math.abs(y - mark) > 15) c.fillText(axisPrice(p), box.width - 5, y);
+    if (y > 8 && y < map.height - 8 && taken.every((other) => Math.abs(y - other) > 15)) c.fillText(axisPrice(p), box.width - 5, y);
   }
   c.textAlign = "center";
   const foot = map.height + axisHeight / 2;
@@ -184,6 +187,28 @@ function axes(c: CanvasRenderingContext2D, s: OverlayState, ticks: readonly numb
   c.textAlign = "right";
   c.fillText(zone(s.view.t1, s.utc), box.width - 5, foot);
   tag(c, s, s.mark, s.theme.text, s.theme.ground);
+}
+
+/** Where the cascade may stop, on the axis: a bar over 80 % of such moves, its median in a box and as a line. */
+function stop(c: CanvasRenderingContext2D, s: OverlayState): void {
+  if (!s.outlook) return;
+  const { map, box, axisWidth, profileWidth } = s.layout;
+  const { stopPrice, stopPriceNear, stopPriceFar } = s.outlook;
+  const ends = [yOf(s.view, map, stopPriceNear), yOf(s.view, map, stopPriceFar)].map((y) => Math.min(map.height, Math.max(0, y)));
+  const [top, bottom] = [Math.min(...ends), Math.max(...ends)];
+  if (bottom - top < 1) return;
+  c.fillStyle = s.theme.accent;
+  c.fillRect(box.width - axisWidth, top, 3, bottom - top);
+  const y = Math.round(yOf(s.view, map, stopPrice)) + 0.5;
+  if (y < 0 || y > map.height || Math.abs(y - yOf(s.view, map, s.mark)) < 18) return;
+  c.strokeStyle = s.theme.accent;
+  c.setLineDash([2, 4]);
+  c.beginPath();
+  c.moveTo(map.width, y);
+  c.lineTo(map.width + profileWidth, y);
+  c.stroke();
+  c.setLineDash([]);
+  tag(c, s, stopPrice, s.theme.accent, s.theme.ground);
 }
 
 /** A price on the axis in a filled box. */

@@ -57,10 +57,24 @@ export interface Hello {
 }
 
 /**
+ * Where a cascade that runs may stop, by how far earlier moves went (cascade/outlook.py).
+ *
+ * Half of such moves stop before stop_price, 80 % between near and far. forced_usd: what may still
+ * be forced, [10 %, 50 %, 90 %], null without a map. moves: of this market, beside a prior.
+ */
+export interface OutlookRow {
+  readonly stopPrice: number;
+  readonly stopPriceNear: number;
+  readonly stopPriceFar: number;
+  readonly forcedUsd: readonly [number, number, number] | null;
+  readonly moves: number;
+}
+
+/**
  * Top bar. state: live, stale, gap, down; funding_8h is OI-weighted, a fraction per 8 h.
  *
  * cascade: calm, approaching, running, absorbing, exhausted; None while nothing tracks it.
- * cascade_side: the position side that is being liquidated.
+ * cascade_side: the position side that is being liquidated. outlook: while forced orders run.
  */
 export interface Market {
   readonly t: "market";
@@ -75,6 +89,7 @@ export interface Market {
   readonly detail: string;
   readonly cascade: string | null;
   readonly cascadeSide: string | null;
+  readonly outlook: OutlookRow | null;
 }
 
 /**
@@ -254,6 +269,7 @@ export interface CascadeRow {
   readonly fuelUsd: number | null;
   readonly fuelDistance: number | null;
   readonly evidence: readonly string[];
+  readonly outlook: OutlookRow | null;
 }
 
 /**
