@@ -199,6 +199,6 @@ def drawn(number: int, role: Role) -> WorldSpec:
 WORLDS: tuple[WorldSpec, ...] = (
     *CHOSEN,
     *(drawn(number, Role.TUNING) for number in range(1, 9)),
-    *(drawn(number, Role.SEEN) for number in range(101, 105)),
-    *(drawn(number, Role.HELD_OUT) for number in range(105, 110)),
+    *(drawn(number, Role.SEEN) for number in range(101, 110)),
+    *(drawn(number, Role.HELD_OUT) for number in range(110, 112)),
 )
