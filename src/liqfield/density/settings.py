@@ -65,7 +65,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     churn_move: float = 0.5
     stop_exponent: float = 0.35
     cross_noise: float = 0.12
-    wander_h: float = 6.0
+    wander_h: float = 3.0
     forced_share: float = 0.75
     forced_log_sd: float = 0.3
     forced_most: float = 1.0
