@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
+from liqfield.density.fit import LawFit
 from liqfield.density.flow import FlowBuffer, MovePath
 from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
@@ -335,7 +336,7 @@ class DensityEstimator:
                 self._hours(),
             )  # fmt: skip
         self.open_interest = quantity
-        self.law.doubt(self.state.masses().sum(axis=0), self._near())
+        self._doubt(None)
         self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = self.clock_ns
         self._marks.rest()
         self._path.step(self.clock_ns, x, 0)
@@ -451,7 +452,12 @@ class DensityEstimator:
         state.reweigh(ratio)
         if fit is not None:
             self.level.rebase(fit.forced)
-            self.law.doubt(state.masses().sum(axis=0), self._near(), fit)
+            self._doubt(fit)
+
+    def _doubt(self, fit: LawFit | None) -> None:
+        assert self.state is not None
+        masses = self.state.masses().sum(axis=0)
+        self.law.doubt(masses, self._near(), self._turnover, self._variance, fit)
 
     def _near(self) -> FloatArray:
         """float64[40], coins that stand within reach of the mark."""
@@ -485,8 +491,9 @@ class DensityEstimator:
         lump_usd = self.level.lump_usd(s.lump_usd)
         # In every bin: its own error, and the law's, which all venues and bins share in part.
         p10, p90 = price_map(
-            mass, born, state.span, unit, self._hours(), relative, self.law.bands, lump_usd
-        )
+            mass, born, state.span, unit, self._hours(), relative, self.law.bands,
+            self.law.heavier, lump_usd,
+        )  # fmt: skip
         share = self.forced_shares()
         printed = share * self.level.visible()
         return LiquidationDensity(
@@ -528,7 +535,10 @@ class DensityEstimator:
 
     def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
         now_ns = max(at_ns or 0, self.clock_ns)
-        return self.trust.judge(now_ns, self.level.prints, self._mark_ns, self.law.near_sd)
+        law = self.law
+        return self.trust.judge(
+            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier
+        )
 
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""

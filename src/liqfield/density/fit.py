@@ -89,6 +89,20 @@ def band_covariance(covariance: FloatArray, masses: FloatArray) -> FloatArray:
     return out
 
 
+def other_prior(
+    fit_covariance: FloatArray, prior_covariance: FloatArray, delta: FloatArray
+) -> FloatArray:
+    """float64[40], factors on the shares of a fit had the centre of its prior been another.
+
+    delta: float64[40], ln of the other prior's shares over the prior's. Of a move of the prior the
+    posterior follows what prints leave open, posterior x prior precision: exact for a normal law.
+    """
+    moved = np.zeros(len(prior_covariance))
+    moved[:CLASSES] = delta
+    out: FloatArray = np.exp(fit_covariance @ np.linalg.solve(prior_covariance, moved))[:CLASSES]
+    return out
+
+
 def prior_covariance(forced_log_sd: float) -> FloatArray:
     """float64[43, 43] of ln shares [40], ln forced [2], ln kappa."""
     x = np.log(CLASS_LEVERAGE)

@@ -77,16 +77,19 @@ def price_map(
     now_h: float,
     own_sd: float,
     bands: FloatArray,
+    heavier: FloatArray,
     lump_usd: float,
 ) -> FloatArray:
     """(p10, p90) float64[2, 2, bins] of a map's sum over bands. In place, mass[2, 3, bins], coins,
     becomes USD, and born[2, bins], sums of coins x birth hour, the mean age in seconds.
 
     The interval is `gamma_interval`'s with the relative sd of every bin, own_sd, and that of the
-    law: `bands` is the covariance of ln mass by leverage band, float64[3, 3].
+    law: `bands` is the covariance of ln mass by leverage band, float64[3, 3]. p90 is raised by what
+    another law would add: `heavier`, float64[3], as a share of each band (`readout.price`).
     """
     bounds = np.empty((2, *born.shape))
     readout.price(
-        mass, born, unit_usd, now_h, own_sd * own_sd, bands, lump_usd, _LOW, _HIGH, span, bounds
-    )
+        mass, born, unit_usd, now_h, own_sd * own_sd, bands, heavier, lump_usd, _LOW, _HIGH, span,
+        bounds,
+    )  # fmt: skip
     return bounds

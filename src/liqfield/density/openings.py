@@ -15,10 +15,11 @@ from liqfield.density.fit import (
     band_covariance,
     fit_law,
     mass_covariance,
+    other_prior,
     prior_covariance,
 )
 from liqfield.density.level import Evidence
-from liqfield.density.settings import DensitySettings
+from liqfield.density.settings import DensitySettings, LeverageLaw
 from liqfield.model.events import FloatArray
 from liqfield.model.margin import MarginTier
 from liqfield.model.sides import ContractKind
@@ -65,6 +66,9 @@ class OpeningLaw:
         self.log_sd = settings.spread  # error of ln mean along traversed bins
         self.bands: FloatArray = np.zeros((3, 3))  # covariance of ln mass by leverage band
         self.near_sd = 0.0  # error of ln(all that stands near the mark)
+        # float64[3], all [0]: more of a band, of all near the mark, were cross levered heavily
+        self.heavier: FloatArray = np.zeros(3)
+        self.near_heavier = 0.0
         self._theta: FloatArray | None = None
         self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
 
@@ -124,7 +128,10 @@ class OpeningLaw:
 
     def prior(self, turnover: float, variance: float) -> FloatArray:
         """Shares of openings before prints have spoken, float64[40]."""
-        prior = laws.class_shares(self._settings.law, laws.top_leverage(self.tiers))
+        return self._prior(self._settings.law, turnover, variance)
+
+    def _prior(self, law: LeverageLaw, turnover: float, variance: float) -> FloatArray:
+        prior = laws.class_shares(law, laws.top_leverage(self.tiers))
         if self._cross is None or not len(self.distance):
             return prior
         return laws.follow_cross(prior, *self._cross, self.rates, self.distance, turnover, variance)
@@ -157,18 +164,41 @@ class OpeningLaw:
         self.shares = shares
         return np.clip(ratio, 1.0 / RATIO_BOUND, RATIO_BOUND), fit
 
-    def doubt(self, masses: FloatArray, near: FloatArray, fit: LawFit | None = None) -> None:
+    def doubt(
+        self,
+        masses: FloatArray,
+        near: FloatArray,
+        turnover: float,
+        variance: float,
+        fit: LawFit | None = None,
+    ) -> None:
         """How unsure the law is of what stands near the mark, by band.
 
         masses: all that stands, near: what stands near the mark, coins [40].
         """
         if self._told is not None:
             return
-        free = prior_covariance(self._settings.forced_log_sd) if fit is None else fit.covariance
+        assumed = prior_covariance(self._settings.forced_log_sd)
+        free = assumed if fit is None else fit.covariance
         covariance = mass_covariance(free, masses)
         self.bands = band_covariance(covariance, near)
         part = near / max(float(near.sum()), 1e-300)
         self.near_sd = math.sqrt(max(float(part @ covariance @ part), 0.0))
+        # Prints do not tell whether cross positions are heavily levered (docs/estimator.md, step
+        # 7): what the same state would hold if they were is the upper end, no part of the mean.
+        law = self._settings.law
+        heavy = msgspec.structs.replace(
+            law, cross_median=law.heavy_median, cross_sigma=law.heavy_sigma
+        )
+        ours = np.maximum(self._prior(law, turnover, variance), 1e-12)
+        other = np.maximum(self._prior(heavy, turnover, variance), 1e-12)
+        factors = other_prior(free, assumed, np.log(other / ours))
+        factors *= masses.sum() / max(float(masses @ factors), 1e-300)
+        more = near * (factors - 1.0)
+        standing = np.bincount(laws.CLASS_BAND, near, 3)
+        added = np.bincount(laws.CLASS_BAND, more, 3)
+        self.heavier = np.maximum(added / np.maximum(standing, 1e-300), 0.0)
+        self.near_heavier = max(float(more.sum() / max(near.sum(), 1e-300)), 0.0)
 
     # ---- out ----------------------------------------------------------------------------------
 
@@ -180,6 +210,7 @@ class OpeningLaw:
             "log_sd": self.log_sd,
             "near_sd": self.near_sd,
             "bands": self.bands.tobytes(),
+            "heavier": [self.heavier.tolist(), self.near_heavier],
             "theta": b"" if self._theta is None else self._theta.tobytes(),
             "cross": None if self._cross is None else [self._cross[0].tobytes(), self._cross[1]],
             "tiers": msgspec.to_builtins(self.tiers),
@@ -207,6 +238,7 @@ class OpeningLaw:
         self.shares = np.frombuffer(kept.shares).copy()
         self.kappa, self.log_sd, self.near_sd = kept.kappa, kept.log_sd, kept.near_sd
         self.bands = np.frombuffer(kept.bands).reshape(3, 3).copy()
+        self.heavier, self.near_heavier = np.array(kept.heavier[0]), kept.heavier[1]
         self._theta = np.frombuffer(kept.theta).copy() if kept.theta else None
         self._cross = None
         if kept.cross is not None:
@@ -223,3 +255,5 @@ class _Kept(msgspec.Struct):
     theta: bytes
     cross: tuple[bytes, float] | None
     tiers: tuple[MarginTier, ...]
+    # of a law kept before there was one: the next fit finds it
+    heavier: tuple[tuple[float, float, float], float] = ((0.0, 0.0, 0.0), 0.0)

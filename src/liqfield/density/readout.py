@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -63,6 +65,7 @@ def price(
     now_h: float,
     own: float,
     bands: FloatArray,
+    heavier: FloatArray,
     lump_usd: float,
     low_knots: FloatArray,
     high_knots: FloatArray,
@@ -75,6 +78,8 @@ def price(
     Quantiles are those of a gamma law with relative variance `own` + the law's + lump_usd / mean;
     the law's is s' bands s with s the shares of the leverage bands. *_knots: quantiles of mean 1 at
     ln shape FIRST_KNOT, FIRST_KNOT + KNOT_STEP, ...; span: where each class may hold something.
+    heavier, float64[3]: by how much of itself each band could be more under another law. Its
+    distance above the mean and the 90 % quantile's add up in squares.
 
     In blocks and without branches, so that all but the look-up become vector instructions.
     """
@@ -94,6 +99,7 @@ def price(
             _ln(part)
             p10, p90 = bounds[0, side, start:stop], bounds[1, side, start:stop]
             _quantiles(low, mid, high, part, low_knots, high_knots, p10, p90)
+            _raise(low, mid, high, heavier, p90)
 
 
 @inner_kernel
@@ -172,6 +178,17 @@ def _quantiles(
         part = at - k
         p10[b] = usd * (low_knots[k] + part * (low_knots[k + 1] - low_knots[k]))
         p90[b] = usd * (high_knots[k] + part * (high_knots[k + 1] - high_knots[k]))
+
+
+@inner_kernel
+def _raise(
+    low: FloatArray, mid: FloatArray, high: FloatArray, heavier: FloatArray, p90: FloatArray
+) -> None:
+    h0, h1, h2 = heavier[0], heavier[1], heavier[2]
+    for b in range(len(p90)):
+        above = abs(p90[b] - (low[b] + mid[b] + high[b]))
+        more = low[b] * h0 + mid[b] * h1 + high[b] * h2
+        p90[b] += math.sqrt(above * above + more * more) - above
 
 
 @kernel

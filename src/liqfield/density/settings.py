@@ -22,6 +22,7 @@ class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
     isolated_share     share of opened notional in isolated mode, 0..1
     isolated_median, isolated_sigma   log-normal weight over the menu's points (x)
     cross_median, cross_sigma         log-normal law of effective leverage (x)
+    heavy_median, heavy_sigma         ... at the heavily levered end of what is plausible
     taker_tilt         takers draw in proportion to L**tilt, makers to L**-tilt
     exit_exponent      voluntary exits happen in proportion to (L / 3x)**exponent
     isolated_exit      ... times this for isolated positions
@@ -32,6 +33,8 @@ class LeverageLaw(msgspec.Struct, frozen=True, kw_only=True):
     isolated_sigma: float = 1.3
     cross_median: float = 2.0
     cross_sigma: float = 0.72
+    heavy_median: float = 4.5
+    heavy_sigma: float = 0.8
     taker_tilt: float = 0.2
     exit_exponent: float = 0.5
     isolated_exit: float = 1.0

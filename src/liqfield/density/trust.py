@@ -13,6 +13,7 @@ MINUTE_NS = 60_000_000_000
 SILENCE_NS = 15 * MINUTE_NS
 FADE_NS = 6 * 60 * MINUTE_NS  # an incident stops counting after some hours
 VAGUE = 0.4  # log error of the total beyond which it is said
+HEAVIER = 0.5  # what more could stand, as a share, beyond which it is said
 DATA_KINDS = frozenset({"Trade", "MarkPrice", "OpenInterest"})
 
 
@@ -62,11 +63,12 @@ class Trust:
         self._incidents[key] = Incident(now_ns, reason, cost)
 
     def judge(
-        self, now_ns: int, prints: int, mark_ns: int, law_sd: float = 0.0
+        self, now_ns: int, prints: int, mark_ns: int, law_sd: float = 0.0, heavier: float = 0.0
     ) -> tuple[Confidence, float]:
         """(confidence, extra relative standard deviation of the map).
 
-        law_sd: error of the log of all that stands near the mark; it is in the map's intervals.
+        law_sd: error of the log of all that stands near the mark; heavier: how much more of it
+        would stand there were cross positions heavily levered. Both are in the map's intervals.
         """
         score, reasons, widen = 1.0, list[str](), 0.0
         for incident in self._incidents.values():
@@ -96,6 +98,11 @@ class Trust:
             score *= max(1.0 - 0.5 * (law_sd - VAGUE), 0.6)
             factor = math.exp(law_sd)
             reasons.append(f"total near the mark known within a factor of {factor:.1f}")
+        if heavier > HEAVIER:
+            score *= max(1.0 - 0.1 * (heavier - HEAVIER), 0.8)
+            reasons.append(
+                f"near the mark {1.0 + heavier:.1f} times as much if cross leverage is high"
+            )
         if not self.has_tiers:
             score *= 0.95
             reasons.append("margin tiers are the prior's")

@@ -9,11 +9,13 @@ import pytest
 from scipy import stats
 
 from liqfield.density import law as laws
-from liqfield.density.fit import fit_law
+from liqfield.density.fit import fit_law, other_prior, prior_covariance
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.level import Evidence
-from liqfield.density.settings import PRIOR_TIERS, LeverageLaw
+from liqfield.density.openings import OpeningLaw
+from liqfield.density.settings import PRIOR_TIERS, DensitySettings, LeverageLaw
 from liqfield.density.state import DensityState
+from liqfield.density.trust import Trust
 from liqfield.model.margin import isolated_margin, liquidation_price
 from liqfield.model.sides import ContractKind, PositionSide
 
@@ -152,6 +154,50 @@ def test_what_was_never_swept_keeps_to_its_neighbours() -> None:
     assert steps.min() > 0.8, "what was not swept gives way as one"
     assert steps.max() < 1.25
     assert ratio[10] > 1.5 * ratio[25]
+
+
+def test_another_prior_is_followed_as_far_as_prints_leave_it_open() -> None:
+    """Without prints the factors are those of the two priors; with them, those of a fit that began
+    from the other prior, whose classes nobody swept stay as the prior has them."""
+    assumed = prior_covariance(0.3)
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    heavy = laws.class_shares(LeverageLaw(cross_median=2.6), 125.0)
+    delta = np.log(heavy / prior)
+    np.testing.assert_allclose(other_prior(assumed, assumed, delta), heavy / prior, rtol=1e-6)
+    rows = evidence(prior, 0.75, 1.0, np.random.default_rng(9))
+    fit, other = (fit_law(rows, p, 0.75, 0.3, worth=1.0 / 18.0) for p in (prior, heavy))
+    assert fit is not None
+    assert other is not None
+    found = np.log(other_prior(fit.covariance, assumed, delta))
+    np.testing.assert_allclose(found, other.theta[:40] - fit.theta[:40], atol=0.15)
+    assert np.abs(found[30:]).max() < 0.8 * np.abs(delta[30:]).max(), "prints speak against it"
+
+
+def test_a_heavily_levered_crowd_is_said_until_cross_positions_are_measured() -> None:
+    law = OpeningLaw(DensitySettings(), ContractKind.LINEAR, 0.0005, PRIOR_TIERS)
+    law.prepare(6e4)
+    masses = 1e4 * law.standing(0.5, 0.0009)
+    near = np.where(laws.CLASS_LEVERAGE > 5.0, 0.3 * masses, 0.0)
+    law.doubt(masses, near, 0.5, 0.0009)
+    assert law.near_heavier > 0.5
+    assert (law.heavier >= 0.0).all()
+    assert law.heavier[1] > 1.0
+    sure, _ = Trust().judge(1, 1, 0, 0.0, 0.0)
+    unsure, _ = Trust().judge(1, 1, 0, 0.0, law.near_heavier)
+    assert unsure.score < sure.score
+    assert any("cross leverage" in reason for reason in unsure.reasons)
+    again = OpeningLaw(DensitySettings(), ContractKind.LINEAR, 0.0005, PRIOR_TIERS)
+    again.load(law.dump())
+    assert again.near_heavier == law.near_heavier
+    np.testing.assert_array_equal(again.heavier, law.heavier)
+    cross = law.standing(0.5, 0.0009)[20:]
+    half = 0.0
+    for weight in (0.5, 1.0):
+        law.learn_cross(cross / cross.sum(), weight)
+        law.doubt(masses, near, 0.5, 0.0009)
+        assert law.near_heavier < again.near_heavier
+        half = half or law.near_heavier
+    assert law.near_heavier < 0.5 * half
 
 
 def test_too_little_evidence_gives_no_law() -> None:

@@ -124,7 +124,7 @@ CHOSEN: tuple[WorldSpec, ...] = (
             stop_share=0.8,
             stop_place=0.7,
         ),
-        role=Role.SEEN,
+        role=Role.TUNING,
         turnover_per_day=2.0,
         sampled_share=0.2,
         feeds=dict.fromkeys(VENUES, Coverage.SAMPLED),
@@ -145,7 +145,7 @@ CHOSEN: tuple[WorldSpec, ...] = (
             cross_noise=0.25,
             taker_share=0.7,
         ),
-        role=Role.SEEN,
+        role=Role.TUNING,
         turnover_per_day=5.0,
         daily_volatility=0.035,
     ),
@@ -198,7 +198,7 @@ def drawn(number: int, role: Role) -> WorldSpec:
 
 WORLDS: tuple[WorldSpec, ...] = (
     *CHOSEN,
-    *(drawn(number, Role.TUNING) for number in range(1, 9)),
-    *(drawn(number, Role.SEEN) for number in range(101, 105)),
-    *(drawn(number, Role.HELD_OUT) for number in range(105, 110)),
+    *(drawn(number, Role.TUNING) for number in (*range(1, 9), 203, 217)),
+    *(drawn(number, Role.SEEN) for number in range(101, 110)),
+    *(drawn(number, Role.HELD_OUT) for number in range(110, 112)),
 )
