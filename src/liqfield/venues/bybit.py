@@ -355,7 +355,7 @@ class Bybit(Routed):
         channel, _, symbol = m.topic.rpartition(".")
         channel = channel or m.topic
         if "/spot" in frame.source or "/option" in frame.source:
-            return Unknown(self.name, frame.received_ns, f"spot {channel}")
+            return Unknown(self.name, frame.received_ns, f"spot {channel.partition('.')[0]}")
         return Envelope(channel, bytes(m.data), symbol, m.type, (m.cts or m.ts) * MS)
 
     def _control(self, m: _Message, frame: Frame) -> Notice | Unknown:
