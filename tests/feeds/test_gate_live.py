@@ -102,7 +102,7 @@ async def _run() -> tuple[Terminal, GateServer]:
             await asyncio.sleep(0.02)
             market = terminal.pipeline.engine.markets.get("BTC")
             state = market.instruments.get("gate:BTC_USDT") if market else None
-            if state and gate.books == 2 and state.sync.sequence == 14 and market and market.tape:
+            if state and market and state.sync.sequence == 14 and state.mark and market.tape:
                 break
     finally:
         task.cancel()
