@@ -144,7 +144,8 @@ async def three_starts(folder: Path) -> dict[str, object]:
     market = asyncio.create_task(venue.servers.run())
     found: dict[str, object] = {}
     try:
-        await run_terminal(folder, addresses["okx"], lambda _: replies(folder) == 2)
+        # Two pages are answered, and what is asked once only: the settled funding.
+        await run_terminal(folder, addresses["okx"], lambda _: replies(folder) == 3)
         found["first"] = venue.new()
         venue.answers = 1_000
         newest = max(file.stem for file in recording_files(folder / "frames"))
