@@ -383,10 +383,8 @@ def _candles(m: Message) -> None:
 
 def _tiers(m: Message) -> None:
     rows = sorted(m.rows(_Tier), key=lambda r: r.startUnit)
-    of = m.find(m.symbol)
-    if not rows:
-        m.note("unused", "no tiers")
-    elif of is not None:
+    of = m.subject_of_tiers(rows)
+    if of is not None:
         tiers = ladder(
             [r.endUnit for r in rows],
             [r.leverage for r in rows],

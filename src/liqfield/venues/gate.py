@@ -493,10 +493,8 @@ def _funding(m: Message) -> None:
 
 def _tiers(m: Message) -> None:
     rows = sorted(m.rows(_Tier), key=lambda r: r.risk_limit)
-    of = m.find(m.symbol)
-    if not rows:
-        m.note("unused", "no tiers")
-    elif of is not None:
+    of = m.subject_of_tiers(rows)
+    if of is not None:
         tiers = ladder(
             [r.risk_limit for r in rows],
             [r.leverage_max for r in rows],

@@ -117,6 +117,14 @@ class Message:
         of = self.find(self.symbol if symbol is None else symbol)
         return iter(()) if of is None else ((of, row) for row in rows)
 
+    def subject_of_tiers(self, rows: Sequence[object]) -> Instrument | None:
+        """The contract whose tiers these are; without any there is nothing to build."""
+        of = self.find(self.symbol)
+        if rows:
+            return of
+        self.note("unused", "no tiers")
+        return None
+
     def add(self, *events: Event) -> None:
         self.events += events
 
