@@ -175,7 +175,9 @@ class Scenario:
             past_s = self.desk.now_s - end_s
             if past_s < 0.0:
                 continue
-            if self.outcome.back_s < 0.0 and self._is_live():
+            # An instrument that has ended has nothing to come back to: that its last book is shown
+            # now and then, between two silences, is no measure of how soon.
+            if self.outcome.back_s < 0.0 and not ends and self._is_live():
                 self.outcome.back_s = max(past_s, 0.0)
             if past_s > 3.0 and (self.outcome.back_s >= 0.0 or ends):
                 return
