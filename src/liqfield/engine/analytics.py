@@ -121,6 +121,10 @@ class MarketAnalytics:
         of.book.trade(trade.price, trade.quantity, trade.aggressor is Aggressor.BUY, trade.event_ns)
         self.flow.on_trade(trade)
 
+    def on_missed(self, trade: Trade) -> None:
+        """An execution of a while ago that a stream had lost."""
+        self.flow.on_missed(trade)
+
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message was folded: `sync.ladder` is the true book now, or None."""
         of = self._of[event.instrument_id]

@@ -109,6 +109,16 @@ class FlowReadings:
         if (self._cold and trade.instrument_id in self._cold) or len(self._trades) >= BATCH:
             self._settle()
 
+    def on_missed(self, trade: Trade) -> None:
+        """A trade that a stream had lost counts in the day's delta at its own time, and in the
+        running footprint bar; impact and absorption are of their own moment and do without."""
+        self._settle()
+        signed = trade.quantity if trade.aggressor is Aggressor.BUY else -trade.quantity
+        at_ns = min(trade.event_ns, self.clock_ns)
+        venue = self.of[trade.instrument_id].instrument.venue
+        self.delta.update(venue, at_ns, trade.price, signed)
+        self.footprint.update(at_ns, trade.price, signed)
+
     def _settle(self) -> None:
         """Fold the trades that wait, in their order. Quotes may overtake them or fall behind, but
         for an instrument's first trade, which lays out the rows of its absorption."""

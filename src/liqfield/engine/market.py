@@ -58,7 +58,14 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import BookRule, CandleOf, ContractKind, PositionSide, TradeKind
+from liqfield.model.sides import (
+    BookRule,
+    CandleOf,
+    ContractKind,
+    GapReason,
+    PositionSide,
+    TradeKind,
+)
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60_000_000_000
@@ -72,6 +79,8 @@ BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
 # Sizes that may be contracts; what a venue repeats of before their size changed is in the old ones.
 COUNTED = frozenset({Trade, Liquidation, BestQuote, OpenInterest})
 MAYBE_PAST = frozenset({Candle, FundingRate, OpenInterest})
+# A loss that is seen in what came after it, or told behind frames that waited in our own queue.
+TOLD_LATE = {GapReason.SEQUENCE: 600 * SECOND_NS, GapReason.CORRUPT: 5 * SECOND_NS}
 LIVE_KINDS = frozenset({Trade, MarkPrice})  # their first one ends the past
 
 
@@ -114,6 +123,10 @@ class InstrumentState:
         self.resyncs = 0
         self.gaps = 0
         self.seen_ids = RecentKeys(4_096)
+        # Where trades may be missing, by the venue's time; the newest begins when the loss is told.
+        self.holes: deque[tuple[int, int]] = deque(maxlen=16)
+        self.hole_from_ns = 0
+        self.repaired = 0  # trades that REST brought after their stream had lost them
         self.old_units_ns = 0  # the venue's time of the last message in units that hold no more
 
     def relist(self, instrument: Instrument) -> None:
@@ -127,7 +140,30 @@ class InstrumentState:
             self.sync = BookSync(instrument.id, self.sync.rule, after_ns=self.old_units_ns)
             self.sync.losses = losses
             self.quote = None
+            self.holes.clear()  # what was traded in them was counted in nobody knows which units
+            self.hole_from_ns = 0
         self.instrument = self.density.instrument = instrument
+
+    def open_hole(self, gap: Gap) -> None:
+        """Trades may be missing from the newest one on."""
+        if self.last is None or (gap.kinds and "Trade" not in gap.kinds):
+            return
+        begin_ns = self.last.event_ns - TOLD_LATE.get(gap.reason, 0)
+        self.hole_from_ns = min(self.hole_from_ns or begin_ns, begin_ns)
+        if gap.reason in TOLD_LATE:
+            self.close_hole(self.last.event_ns)
+
+    def close_hole(self, at_ns: int) -> None:
+        """The stream is heard again."""
+        if at_ns >= self.hole_from_ns:
+            self.holes.append((self.hole_from_ns, at_ns))
+            self.hole_from_ns = 0
+
+    def was_missed(self, trade: Trade) -> bool:
+        """A trade of a reply: whether the stream had lost it, and nobody has brought it since."""
+        at_ns = trade.event_ns
+        is_in_hole = any(begin_ns <= at_ns <= end_ns for begin_ns, end_ns in self.holes)
+        return is_in_hole and at_ns > self.old_units_ns and not self.seen_ids.seen(trade.trade_id)
 
 
 class MarketEngine:
@@ -257,11 +293,31 @@ class MarketEngine:
             if hit:
                 state.gaps += 1
                 state.density.update(gap)
+                state.open_hole(gap)
                 if not gap.kinds or BOOK_KINDS & set(gap.kinds):
                     need = state.sync.push(gap)
                     if need is not None:
                         outputs.append(need)
                 self.analytics.on_gap(state.instrument.id, gap)
+        return outputs
+
+    def repair(self, trades: Sequence[Trade]) -> list[Output]:
+        """Trades of a reply: those that were missed count from now on, at their own time. Prices of
+        now, and what happens in windows of now, know nothing of them."""
+        outputs: list[Output] = []
+        amended: dict[tuple[str, int], Candle] = {}
+        for trade in sorted(trades, key=lambda trade: trade.event_ns):
+            state = self.instruments.get(trade.instrument_id)
+            if state is None or trade.kind is not TradeKind.MARKET or not state.was_missed(trade):
+                continue
+            state.repaired += 1
+            state.density.update(trade)
+            self.recent.update(trade)
+            self.analytics.on_missed(trade)
+            candle = state.candles.amend(trade)
+            if candle is not None:
+                amended[trade.instrument_id, candle.event_ns] = candle
+        outputs += [CandleClosed(self.base, candle) for candle in amended.values()]
         return outputs
 
     def measure(self, snapshot: PositionSnapshot) -> None:
@@ -409,6 +465,8 @@ class MarketEngine:
         if event.kind is not TradeKind.MARKET or state.seen_ids.seen(event.trade_id):
             return []
         state.last = event
+        if state.hole_from_ns:
+            state.close_hole(event.event_ns)
         state.density.update(event)
         self.recent.update(event)
         self.analytics.on_trade(event)

@@ -15,6 +15,7 @@ from liqfield.feeds.backfill_cache import BackfillCache, Stretch
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.connection import ConnectionSupervisor
 from liqfield.feeds.door import Door
+from liqfield.feeds.missed_trades import MissedTrades
 from liqfield.feeds.relist import InstrumentList
 from liqfield.feeds.rest import RestClient
 from liqfield.feeds.resync import Resynchroniser
@@ -74,7 +75,7 @@ class VenueFeed:
         self._pools = pools or Pools(self._clock.now_s)
         self._transport = transport
         self.rest = RestClient(venue, transport, self._pools, base_url=rest_url, clock=self._clock)
-        self._sink = sink
+        self._sink = self._told(sink)
         self._ws_url = ws_url or venue.ws_url
         self._other_ws = () if ws_url else allowance(venue.name).other_ws
         self._rng = random.Random(f"{venue.name} {seed}")
@@ -91,6 +92,14 @@ class VenueFeed:
         # What is looked at before its turn is read with a decoder of its own, because the
         # pipeline's may keep state.
         self._second: Venue | None = None
+        self.missed = MissedTrades(
+            venue.missed_trades,
+            self.rest,
+            sink,
+            self._decoded,
+            lambda: self._instruments,
+            counts_ids=allowance(venue.name).counts_trades,
+        )
         self.list = InstrumentList(
             venue.bootstrap(())[0],
             self.rest,
@@ -212,6 +221,7 @@ class VenueFeed:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._resync.run())
             group.create_task(self.accounts.run())
+            group.create_task(self.missed.run())
             for connection in self.connections:
                 group.create_task(connection.run())
             for poll in self.venue.polls(list(self._instruments.values())):
@@ -238,7 +248,7 @@ class VenueFeed:
             instrument_id = getattr(event, "instrument_id", "")
             if connection is not None:
                 connection.seen(instrument_id, type(event).__name__, frame.received_ns)
-            if isinstance(event, Trade):
+            if isinstance(event, Trade) and connection is not None:
                 self._lags_ns.append(frame.received_ns - event.event_ns)
                 self._on_trade(frame, event)
             elif isinstance(event, BookSnapshot):
@@ -305,7 +315,8 @@ class VenueFeed:
             self._replies.store(*wanted, frame)
 
     def _on_trade(self, frame: Frame, trade: Trade) -> None:
-        missing = self._chain.push(trade)
+        last, missing = self.missed.last(trade.instrument_id), self._chain.push(trade)
+        was_told = self.missed.heard(trade)
         if missing:
             self._sink(
                 Gap(
@@ -318,11 +329,15 @@ class VenueFeed:
                     ("Trade",),
                 )
             )
+            if last is not None and not was_told:
+                self.missed.hole(last, trade)
 
     def _relisted(self, instrument: Instrument) -> None:
         """A list that was asked for again: a followed instrument may have ended."""
         if instrument.id not in self._instruments:
             return
+        if instrument.quantity_factor != self._instruments[instrument.id].quantity_factor:
+            self.missed.forget(instrument.id)
         self._instruments[instrument.id] = instrument
         if instrument.is_trading:
             return
@@ -331,13 +346,25 @@ class VenueFeed:
 
     def _probe(self, frame: Frame) -> list[tuple[str, str]]:
         """(instrument id, kind) of what a frame holds, ahead of the pipeline."""
+        return [(getattr(e, "instrument_id", ""), type(e).__name__) for e in self._decoded(frame)]
+
+    def _decoded(self, frame: Frame) -> Sequence[Event]:
         if self._second is None:
             self._second = registry.make((self.venue.name,))[self.venue.name]
         try:
-            events = self._second.decode(frame, self._instruments)
+            return self._second.decode(frame, self._instruments)
         except DecodeError:
-            return []
-        return [(getattr(e, "instrument_id", ""), type(e).__name__) for e in events]
+            return ()
+
+    def _told(self, sink: Callable[[Record], None]) -> Callable[[Record], None]:
+        """Losses that connections tell begin holes in the trades."""
+
+        def tell(record: Record) -> None:
+            if isinstance(record, Gap):
+                self.missed.lost(record)
+            sink(record)
+
+        return tell
 
     def _is_list(self, reply: Frame) -> bool:
         return any(kind == "Listing" for _, kind in self._probe(reply))

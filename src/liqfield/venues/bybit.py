@@ -445,6 +445,15 @@ class Bybit(Routed):
         paths.append(f"{_API}/funding/history?{s}&startTime={begin}&endTime={end}&limit=200")
         return [self.get(path, instrument.id) for path in paths]
 
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """The newest thousand: there is no deeper history by REST."""
+        del before, after
+        s = f"category={self.category}&symbol={instrument.symbol}"
+        path = f"{_API}/recent-trade?{s}&limit=1000"
+        return None if page else self.get(path, instrument.id)
+
     def resync(self, instrument: Instrument) -> Resync:
         return leave_and_join(lambda op: _ask(op, [f"orderbook.200.{instrument.symbol}"]))
 

@@ -388,6 +388,17 @@ class Okx(Routed):
         requests.append(self.get(f"{_PUBLIC}/funding-rate-history?{s}&limit=100", of_id))
         return requests
 
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """The newest 500, then backwards a hundred at a time (three months are there)."""
+        del before
+        s = f"instId={instrument.symbol}"
+        if page == 0:
+            return self.get(f"{_MARKET}/trades?{s}&limit=500", instrument.id, "market")
+        path = f"{_MARKET}/history-trades?{s}&after={after.trade_id}&limit=100"
+        return self.get(path, instrument.id, "market")
+
     def resync(self, instrument: Instrument) -> Resync:
         args = [{"channel": "books", "instId": instrument.symbol}]
         return leave_and_join(lambda op: _ask(op, args))
