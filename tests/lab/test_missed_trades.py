@@ -1,4 +1,4 @@
-"""Trades that streams lose are fetched by REST: what the engine counts is what the market traded."""
+"""Trades that streams lose are fetched by REST: the engine counts what the market traded."""
 
 from __future__ import annotations
 

@@ -128,8 +128,6 @@ class MissedTrades:
                 before = newest
             elif self._place(oldest) < self._place(after):
                 after = oldest
-            else:
-                return False
         return False
 
     def _place(self, trade: Trade) -> int:
