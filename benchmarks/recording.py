@@ -104,7 +104,10 @@ def main() -> None:
                 print(msgspec.json.format(report, indent=2).decode(), flush=True)
     finally:
         lab.stdin.close()
-        lab.wait(10)
+        try:
+            lab.wait(10)
+        except subprocess.TimeoutExpired:
+            lab.kill()
 
 
 if __name__ == "__main__":

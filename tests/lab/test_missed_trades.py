@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from liqfield.app.export import export_recording
 from liqfield.app.pipeline import Pipeline
 from liqfield.engine.engine import Engine
 from liqfield.lab.servers.faults import Fault, FaultPlan
 from liqfield.model.events import Record
+from liqfield.store.frames import RecordWriter
 from liqfield.venues import registry
 from tests.lab.faults import VENUES
 from tests.lab.scenario import Scenario
@@ -96,3 +99,16 @@ def test_contracts_of_another_size_are_not_read_back() -> None:
     scenario = outage("okx", (Fault(8.0, "unit", for_s=3.0, amount=10.0),), trades=4.0)
     assert scenario.outcome.wrong == 0
     assert scenario.outcome.repaired_trades == 0
+
+
+def test_an_export_tells_every_trade_once(tmp_path: Path) -> None:
+    """Canaries and pages repeat trades in a recording."""
+    scenario = outage("binance", OUTAGES, trades=4.0)
+    writer = RecordWriter(tmp_path / "frames")
+    for record in scenario.records:
+        writer.append(record)
+    writer.close()
+    out = tmp_path / "trades.csv"
+    rows = export_recording("trades", tmp_path / "frames", out)
+    ids = [int(key) for key in scenario.canary | scenario.got.keys()]
+    assert rows == len(ids) == max(ids) - min(ids) + 1

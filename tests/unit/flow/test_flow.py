@@ -25,7 +25,7 @@ from liqfield.flow.imbalance import (
 )
 from liqfield.flow.impact import RollingImpact
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.events import BestQuote, Trade
+from liqfield.model.events import BestQuote, Candle, Trade
 from liqfield.model.sides import Aggressor
 from tests.reference import flow as slow
 
@@ -335,3 +335,31 @@ def test_divergence_needs_both_slopes() -> None:
     assert divergence(100 + x + wave, -x + wave) == -1
     assert divergence(100 + x, x) == 0
     assert divergence(np.full(30, 5.0), x) == 0
+
+
+@given(trades_st, st.data())
+def test_missed_trades_count_in_their_own_candle(trades: list[Trade], data: st.DataObject) -> None:
+    """A stretch that comes late: volume, range and taker side of every candle as if it had not."""
+    first = data.draw(st.integers(1, len(trades)))
+    last = data.draw(st.integers(first, len(trades)))
+    missed, interval_ns = trades[first:last], 20 * S
+    whole, late = CandleBuilder("x:Y", interval_ns), CandleBuilder("x:Y", interval_ns)
+    want = {c.event_ns: c for t in trades if (c := whole.update(t)) is not None}
+    got = {
+        c.event_ns: c for t in trades[:first] + trades[last:] if (c := late.update(t)) is not None
+    }
+    amended = (late.amend(t) for t in missed)
+    got |= {c.event_ns: c for c in amended if c is not None}
+    for builder, candles in ((whole, want), (late, got)):
+        running = builder.get()
+        assert running is not None
+        candles[running.event_ns] = running
+    # A loss ends with a trade that is heard; without one the newest candle is not complete.
+    end_ns = max(got) + (last < len(trades))
+    assert {k: _facts(c) for k, c in got.items() if k < end_ns} == {
+        k: pytest.approx(_facts(c)) for k, c in want.items() if k < end_ns
+    }
+
+
+def _facts(candle: Candle) -> tuple[float, float, float, float]:
+    return candle.high, candle.low, candle.volume, candle.taker_buy_volume
