@@ -68,7 +68,7 @@ from liqfield.venues.decoding import (
     usd,
 )
 from liqfield.venues.routing import Envelope, Message, Routed, batches, leave_and_join, pages
-from liqfield.venues.scan import Build, Found, Scanner
+from liqfield.venues.scan import Scanner, Shape
 
 NAME = "bybit"
 _API = "/v5/market"
@@ -342,7 +342,7 @@ class Bybit(Routed):
         """Books from their bytes where the scanner can; see Routed."""
         is_contract = "/linear" in frame.source or "/inverse" in frame.source
         if is_contract and frame.payload.startswith(_BOOK_HEAD):
-            events = self._scanner.scan(frame, instruments)
+            events = self._scanner.scan(frame.payload, frame.received_ns, instruments)
             if events is not None:
                 return events
         return super().decode(frame, instruments)
@@ -457,26 +457,15 @@ def _ask(op: str, args: Sequence[str], request_id: str = "") -> bytes:
 # ---- books as the scanner reads them ------------------------------------------------------------
 
 
-def _scanned_shapes() -> dict[str, Build]:
-    data = '{"s":"<symbol>","b":<bids>,"a":<asks>,"u":<keep>,"seq":<whole>}'
-    head, tail = _BOOK_HEAD.decode() + "<text>", f'"ts":<keep>,"data":{data},"cts":<keep>}}'
-    return {
-        f'{head}","type":"delta",{tail}': _scanned_delta,
-        f'{head}","type":"snapshot",{tail}': _scanned_book,
-    }
-
-
-def _scanned_delta(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    """As `_books`."""
-    sent, u, matched = found[6:9]
-    if u == 1:
-        return _scanned_book(of, got, made, found)
-    return [BookDelta(of.id, (matched or sent) * MS or got, got, u, u, -1, made)]
-
-
-def _scanned_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    sent, u, matched = found[6:9]
-    return [BookSnapshot(of.id, (matched or sent) * MS or got, got, u, made)]
+def _scanned_shapes() -> list[Shape]:
+    """A delta whose u is 1 is the whole book, and a time of 0 is none: left to JSON."""
+    head, tail = _BOOK_HEAD.decode() + "<text>", '"seq":<int>},"cts":<ms:event_ns>}'
+    data = '"ts":<int>,"data":{"s":"<symbol>","b":<bids>,"a":<asks>,"u":'
+    ids = "<above_one:first_sequence,sequence>"
+    return [
+        Shape(f'{head}","type":"delta",{data}{ids},{tail}', BookDelta, {"previous_sequence": -1}),
+        Shape(f'{head}","type":"snapshot",{data}<int:sequence>,{tail}', BookSnapshot),
+    ]
 
 
 # ---- messages to facts --------------------------------------------------------------------------
