@@ -82,7 +82,7 @@ _POWERS = np.array([float(10**k) for k in range(_DIGITS + 1)])
 _TENS = np.array([10**k for k in range(9)])
 _LATEST = (1 << 62) // MS  # ms that are ns in a word
 
-_QUOTE, _COMMA, _MINUS, _POINT, _ZERO = 34, 44, 45, 46, 48
+_QUOTE, _COMMA, _MINUS, _POINT, _ZERO, _NINE = 34, 44, 45, 46, 48, 57
 _OPEN, _BACKSLASH, _CLOSE = 91, 92, 93
 
 # Eight bytes at once.
@@ -156,18 +156,29 @@ def _integer(text: ByteArray, at: int) -> tuple[int, int]:
 
 @inlined
 def _decimal(text: ByteArray, at: int) -> tuple[int, float]:
-    """A quoted plain decimal; place -1 for anything else or what would not be exact."""
+    """A quoted plain decimal; place -1 for anything else or what would not be exact.
+
+    Digit by digit: the processor guesses where a short number ends and reads the next meanwhile,
+    which is faster than to wait for where eight digits at once say that it ends.
+    """
     if _byte(text, at) != _QUOTE:
         return -1, 0.0
     first = at + 1
-    at, value = _whole(text, first, 0)
+    at = first
+    value = 0
+    while _ZERO <= _byte(text, at) <= _NINE:
+        value = value * 10 + (_byte(text, at) - _ZERO)
+        at += 1
     digits = at - first
     decimals = 0
     if digits == 0 or (_byte(text, first) == _ZERO and digits > 1):
         return -1, 0.0
     if _byte(text, at) == _POINT:
-        point = at + 1
-        at, value = _whole(text, point, value)
+        at += 1
+        point = at
+        while _ZERO <= _byte(text, at) <= _NINE:
+            value = value * 10 + (_byte(text, at) - _ZERO)
+            at += 1
         decimals = at - point
         digits += decimals
         if decimals == 0:
