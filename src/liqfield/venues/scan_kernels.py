@@ -324,8 +324,8 @@ def _levels(
             return -1, to
         if to == len(ticks):
             return FULL, to
-        ticks[to] = int(ticked)
-        quantity[to] = size * factor / price if is_inverse else size * factor
+        ticks[np.uintp(to)] = int(ticked)
+        quantity[np.uintp(to)] = size * factor / price if is_inverse else size * factor
         to += 1
         at += 2
         if _byte(text, at - 1) == _CLOSE:
