@@ -120,7 +120,7 @@ class Ladder:
             self._before = np.empty(self._most)
             self._make_room()
         plain = np.array(levels.price_ticks, np.int64), np.array(levels.quantity, np.float64)
-        said = self._apply(*plain, 0, levels.bid_count, len(plain[0]))
+        said = self._apply(*plain, 0, levels.bid_count, len(levels))
         if said is False:
             raise ValueError(f"no levels: {levels}")
         return said

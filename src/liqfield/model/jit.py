@@ -18,7 +18,6 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -106,8 +105,8 @@ def bytes_at(address: int, count: int) -> npt.NDArray[np.uint8]:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _load_eight(_typing: object, _address: object) -> tuple[Any, Any]:
-    def load(_: object, builder: Any, __: object, arguments: Any) -> Any:
-        word = ir.IntType(64)
+    def load(context: Any, builder: Any, _: object, arguments: Any) -> Any:
+        word = context.get_value_type(types.uint64)
         return builder.load(builder.inttoptr(arguments[0], word.as_pointer()), align=1)
 
     return types.uint64(types.int64), load
@@ -116,7 +115,7 @@ def _load_eight(_typing: object, _address: object) -> tuple[Any, Any]:
 @intrinsic  # type: ignore[untyped-decorator]
 def _trailing_zeros(_typing: object, _word: object) -> tuple[Any, Any]:
     def count(_: object, builder: Any, __: object, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.cttz(arguments[0], cgutils.false_bit)
 
     return types.int64(types.uint64), count
 

@@ -54,8 +54,8 @@ tuple_item = _c("PyTuple_GetItem", _ADDRESS, _ADDRESS, _ADDRESS)  # borrowed
 copy_bytes = _c("memcpy", _ADDRESS, _ADDRESS, _ADDRESS, types.uintp)
 call = _c("PyObject_Vectorcall", _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)
 
-# What extensions rely on: an object begins with its head, the address of its type last in it; then
-# an array has its data, dimensions and their number, strides, base and dtype (numpy's PyArray_DATA).
+# What extensions rely on: an object begins with its head, the address of its type last in it; an
+# array goes on with its data, how many dimensions, their sizes, strides, base and dtype.
 _HEAD = object.__basicsize__
 _DATA, _COUNT, _SHAPE, _STRIDES, _BASE, _DTYPE, _FIELDS = range(7)
 
@@ -99,17 +99,17 @@ _kept: list[object] = []  # built-in functions refer to their definition and cod
 
 
 def native(
-    kernel: Callable[[int, int, int], int],
+    kernel: Callable[[int, int, int], int], compiled: Callable[..., Any] = cached
 ) -> Callable[[npt.NDArray[np.int64], object], Bound]:
     """From a kernel (what it is bound to, arguments, their count) -> result, all of them addresses,
     what binds it to an array of words and to the owner of what they name, and keeps both alive.
-    Compiled when first bound."""
+    It is compiled when first bound."""
 
     @functools.cache
     def defined() -> _Definition:
         _check_layout()
         signature = _ADDRESS(_ADDRESS, _ADDRESS, types.intp)
-        code = cached(kernel, functools.partial(numba.cfunc, signature), error_model="numpy")
+        code = compiled(kernel, functools.partial(numba.cfunc, signature), error_model="numpy")
         made = _Definition(kernel.__name__.encode(), code.address, _FASTCALL, None)
         _kept.extend((code, made))
         return made

@@ -13,7 +13,6 @@ import msgspec
 
 from liqfield.model.events import (
     BookDelta,
-    BookLevels,
     BookSnapshot,
     Event,
     Frame,

@@ -44,9 +44,9 @@ from liqfield.venues.decoding import MAX_TICKS, MAX_VALUE, MIN_VALUE, MS
 ByteArray = npt.NDArray[np.uint8]
 WordArray = npt.NDArray[np.uint64]
 
-# Codes of shapes. LITERAL: a length, and the bytes in words of eight. SYMBOL: the byte that ends it.
-# BIDS to LONG_ASKS: nothing. MAYBE: how many bytes of the shape to pass over. EACH: nothing. MAKE:
-# which recipe. Those from INT on: a slot; then TEXT the byte that ends it, WORD the words.
+# Codes of shapes, and what follows them. LITERAL: a length, and the bytes in words of eight.
+# SYMBOL: the byte that ends it. MAYBE: how many bytes of the shape to pass over. MAKE: a recipe.
+# Those from INT on: a slot; then TEXT the byte that ends it, WORD the words. The others nothing.
 END, LITERAL, SYMBOL, BIDS, ASKS, LONG_BIDS, LONG_ASKS, MAYBE, EACH, MAKE = range(10)
 INT, ABOVE_ONE, MILLIS, DIGITS, TEXT, WORD, PRICE, SIZE = range(10, 18)
 
@@ -57,10 +57,10 @@ MOST_ARGUMENTS = 10
 EVENT, ARGUMENTS, OPERATIONS = range(3)
 RECIPE = OPERATIONS + 3 * MOST_ARGUMENTS  # words: the type, how many arguments, three words each
 
-# Words of a plan: why there are no events and the symbol that was not known; objects; the table of
-# shapes (begin, end) with the one that is tried first, their bytes, the recipes; the symbols (an
-# open-addressed table: NAME words, UNITS numbers and OBJECTS each); the slab of levels; room for the
-# values of a message, for arguments and for a copy of the message.
+# Words of a plan: why there are no events, and the symbol that was not known; objects; where shapes
+# begin, how many there are, the one that is tried first, their bytes, their recipes; the symbols,
+# an open-addressed table of NAME words, UNITS numbers and OBJECTS_EACH objects; the slab of levels;
+# room for the values of a message, for arguments and for a copy of the message.
 WHY, FIRST, LAST, NOTHING, HELP, LEVELS_TYPE = range(6)
 SHAPES, SHAPE_COUNT, LIKELY, TEXTS, TEXTS_SIZE, RECIPES, RECIPES_SIZE = range(6, 13)
 NAMES, NUMBERS, OBJECTS, ROWS = range(13, 17)
@@ -108,7 +108,7 @@ def _byte(text: ByteArray, at: int) -> int:
 @inlined
 def _eight(text: ByteArray, at: int) -> np.uint64:
     """Eight bytes, the first one lowest."""
-    return eight_at(np.intp(text.ctypes.data) + at)
+    return eight_at(int(np.intp(text.ctypes.data)) + at)
 
 
 @inlined
@@ -122,7 +122,7 @@ def _digits(text: ByteArray, at: int) -> tuple[int, int]:
     digits <<= np.uint64(64 - 8 * count)  # those before are zeros now
     digits = digits * _BY_TEN >> _EIGHT & _PAIRS
     digits = digits * _BY_HUNDRED >> _SIXTEEN & _FOURS
-    return count, np.int64(digits * _BY_MYRIAD >> _HALF)
+    return count, int(np.int64(digits * _BY_MYRIAD >> _HALF))
 
 
 @inlined
@@ -253,33 +253,28 @@ def _value(
     """Put one value into its slot; the place after it, -1 if it is odd. code_at: of the slot."""
     slot = shapes[np.uintp(code_at)]
     first = at
-    if code == PRICE:
-        at, price = _decimal(text, at)
-        usd = price * units[PRICE_FACTOR]
-        if not (MIN_VALUE < price < MAX_VALUE and MIN_VALUE < usd < MAX_VALUE):
-            return -1
-        real[slot] = usd
-    elif code == SIZE:
-        at, size = _decimal(text, at)
-        if size >= MAX_VALUE:
-            return -1
-        real[slot] = size
-    elif code == TEXT:
-        at = _plain(text, at, shapes[np.uintp(code_at + 1)])
-        whole[slot], whole[slot + SLOTS] = first, at
-    elif code == WORD:
+    if code >= PRICE:
+        at, number = _decimal(text, at)
+        real[slot] = number
+        if code == SIZE:
+            return at if number < MAX_VALUE else -1
+        usd = real[slot] = number * units[PRICE_FACTOR]
+        return at if MIN_VALUE < number < MAX_VALUE and MIN_VALUE < usd < MAX_VALUE else -1
+    if code == WORD:
         at, whole[slot] = _word(text, at, shapes, code_at + 1)
+        return at
+    if code == TEXT:
+        at = _plain(text, at, shapes[np.uintp(code_at + 1)])
     else:
-        at, number = _integer(text, at)
-        whole[slot] = number
-        if code == MILLIS:
-            if not 0 < number < _LATEST:
-                return -1
-            whole[slot] = number * MS
-        elif code == DIGITS:
-            whole[slot], whole[slot + SLOTS] = first, at
-        elif code == ABOVE_ONE and number <= 1:
+        at, whole[slot] = _integer(text, at)
+    if code in (TEXT, DIGITS):
+        whole[slot], whole[slot + SLOTS] = first, at
+    elif code == ABOVE_ONE:
+        return at if whole[slot] > 1 else -1
+    elif code == MILLIS:
+        if not 0 < whole[slot] < _LATEST:
             return -1
+        whole[slot] *= MS
     return at
 
 
@@ -497,7 +492,7 @@ def _with(events: int, made: int) -> int:
 def _read(plan: IntArray, shape: int, text_size: int, received: int, known: int) -> int:
     """The events of the message in the copy if it fits the shape, a new list; 0: an exception is
     set; below: why there are none."""
-    text = bytes_at(plan[COPY], plan[ROOM_OF_COPY])
+    text = bytes_at(plan[COPY], text_size + SPARE)
     shapes = bytes_at(plan[TEXTS], plan[TEXTS_SIZE])
     names = words_at(plan[NAMES], plan[ROWS] * NAME)
     ticks, quantity = ints_at(plan[TICKS], plan[ROOM]), floats_at(plan[QUANTITY], plan[ROOM])
