@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from liqfield.model.events import BestQuote, BookDelta, Liquidation, Trade
 from liqfield.model.sides import Aggressor, Coverage, PositionSide, PriceKind
-from liqfield.venues.scan import Shape
+from liqfield.venues.scan import Shape, quoted
 
 _MAKER = {"false": Aggressor.BUY, "true": Aggressor.SELL}  # whether the buyer was the maker
-_CLOSED = {'"SELL"': PositionSide.LONG, '"BUY"': PositionSide.SHORT}
+_CLOSED = quoted({"SELL": PositionSide.LONG, "BUY": PositionSide.SHORT})
 
 _FORMER = '"s":"<symbol>"<?,"ps":"<text>"?><?,"st":<st>?>'  # the fields of 2026 stand in the middle
 _DEAL = '"p":<price:price>,"q":<size:quantity>'

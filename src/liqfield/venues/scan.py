@@ -62,6 +62,11 @@ class Shape(msgspec.Struct, frozen=True):
     given: Mapping[str, Any] = {}
 
 
+def quoted(words: Mapping[str, object]) -> dict[str, object]:
+    """Words as they stand in a message."""
+    return {f'"{word}"': means for word, means in words.items()}
+
+
 class Scanner:
     """One venue's frequent messages.
 

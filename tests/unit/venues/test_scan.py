@@ -38,6 +38,7 @@ from liqfield.venues import scan_kernels as kernels
 from liqfield.venues.binance import Binance
 from liqfield.venues.binance_coinm import BinanceCoinM
 from liqfield.venues.bybit import Bybit
+from liqfield.venues.bybit_inverse import BybitInverse
 from liqfield.venues.okx import Okx
 from tests.support import INSTRUMENTS
 
@@ -47,6 +48,7 @@ SOURCES = {
     "binance": "ws:/public/ws#books",
     "binance-coinm": "ws:/ws#books",
     "bybit": "ws:/v5/public/linear#books",
+    "bybit-inverse": "ws:/v5/public/inverse#books",
     "okx": "ws:/ws/v5/public#books",
 }
 
@@ -58,7 +60,7 @@ class NeverScans:
         return None
 
 
-KINDS: tuple[type[Binance | Bybit | Okx], ...] = (Binance, BinanceCoinM, Bybit, Okx)
+KINDS: tuple[type[Binance | Bybit | Okx], ...] = (Binance, BinanceCoinM, Bybit, BybitInverse, Okx)
 FAST = {kind.name: kind() for kind in KINDS}
 SLOW = {kind.name: kind() for kind in KINDS}
 for slow in SLOW.values():
@@ -145,11 +147,43 @@ def liquidation(symbol: str, bids: list[Level], asks: list[Level], n: int) -> di
     )
 
 
+def bybit_trades(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    late: list[dict[str, Any]] = [{}, {"RPI": bool(n // 2 % 2), "seq": n}]
+    rows = [
+        {"T": n + k, "s": symbol, "S": ("Buy", "Sell")[(n + k) % 2], "v": size, "p": price}
+        | {"L": "PlusTick", "i": f"{n}-ab{k}", "BT": n // 4 % 4 == 3, **late[n % 2]}
+        for k, (price, size) in enumerate([*bids, *asks])
+    ]
+    return {"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": n, "data": rows}
+
+
+def bybit_liquidations(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    rows = [
+        {"T": n + k, "s": symbol, "S": ("Buy", "Sell", "?")[(n + k) % 3], "v": size, "p": price}
+        for k, (price, size) in enumerate([*bids, *asks[:1]])
+    ]
+    return {"topic": f"allLiquidation.{symbol}", "type": "snapshot", "ts": n, "data": rows}
+
+
+def okx_trades(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    late: list[dict[str, Any]] = [{}, {"count": "3"}, {"count": "1", "source": "0", "seqId": n}]
+    rows = [
+        {"instId": symbol, "tradeId": str(n), "px": price, "sz": size}
+        | {"side": ("buy", "sell")[(n + k) % 2], "ts": str(n + k), **late[n % 3]}
+        for k, (price, size) in enumerate([*bids, *asks])
+    ]
+    return {"arg": {"channel": "trades", "instId": symbol}, "data": rows}
+
+
 SHAPES: dict[str, tuple[str, Shape]] = {
     "binance": ("binance", binance),
     "binance combined": ("binance", combined),
     "bybit": ("bybit", bybit),
     "okx": ("okx", okx),
+    "bybit trades": ("bybit", bybit_trades),
+    "bybit liquidations": ("bybit", bybit_liquidations),
+    "inverse trades": ("bybit-inverse", bybit_trades),
+    "okx trades": ("okx", okx_trades),
     "aggregate": ("binance", aggregate),
     "trade": ("binance", trade),
     "quote": ("binance", quote),
@@ -162,6 +196,7 @@ SYMBOLS = {
     "binance": ["BTCUSDT", "1000PEPEUSDT", "NOSUCH"],
     "binance-coinm": ["BTCUSD_PERP", "NOSUCH"],
     "bybit": ["BTCUSDT", "1000PEPEUSDT", "NOSUCH"],
+    "bybit-inverse": ["BTCUSD", "NOSUCH"],
     "okx": ["BTC-USDT-SWAP", "BTC-USD-SWAP", "NOSUCH"],
 }
 plain_number = st.decimals(min_value=0, max_value=10**7, allow_nan=False, places=3).map(str)
@@ -288,11 +323,12 @@ def test_another_order_of_keys_is_the_same_events(message: tuple[str, bytes], rn
 @pytest.mark.parametrize("shape", sorted(SHAPES))
 def test_the_shapes_as_sent_are_scanned(shape: str) -> None:
     venue = SHAPES[shape][0]
-    n = {"binance": 49, "binance-coinm": 49, "bybit": 4, "okx": 5}[venue]
+    n = {"okx": 5}.get(venue, 24 if venue.startswith("bybit") else 49)
     payload = payload_of(shape, SYMBOLS[venue][0], [("10.5", "1.25")], [("11.0", "0")], n)
     found = FAST[venue]._scanner.scan(payload, 7, INSTRUMENTS)
     assert found is not None
-    (event,) = found
+    event = found[0]
+    assert len(found) == (2 if shape.endswith(("trades", "liquidations")) else 1)
     if isinstance(event, BookDelta | BookSnapshot):
         assert event.levels.price_ticks.tolist() == [105, 110]
 
@@ -348,12 +384,14 @@ def test_levels_of_earlier_messages_stay_as_they_were() -> None:
         assert event.levels.price_ticks[0] == (n + 1) * 10
 
 
-def test_what_is_made_is_owned_once() -> None:
+@pytest.mark.parametrize(
+    ("venue", "shapes"),
+    [(Binance(), ("binance", "aggregate", "quote", "liquidation")), (Bybit(), ("bybit trades",))],
+)
+def test_what_is_made_is_owned_once(venue: Binance | Bybit, shapes: tuple[str, ...]) -> None:
     """Thousands of messages, read or refused at every byte: nothing is left behind, and what the
     scanner lends is not given away."""
-    venue = Binance()
-    of = INSTRUMENTS["binance:BTCUSDT"]
-    shapes = ("binance", "aggregate", "quote", "liquidation")
+    of = INSTRUMENTS[f"{venue.name}:BTCUSDT"]
     payloads = [payload_of(s, "BTCUSDT", [("10.5", "1.25")], [("11.0", "0")], 49) for s in shapes]
     cut = [payload[:-n] for payload in payloads for n in range(1, len(payload))]
     lent = [of, of.id, Aggressor.BUY, PositionSide.SHORT, PriceKind.FILL, Trade, BookLevels, None]
