@@ -26,9 +26,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile on first call and cache on disk."""
-    return _cached(function, fastmath=False)
+    return cast("Callable[P, R]", cached(function, numba.njit, fastmath=False))
 
 
 def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -37,8 +40,13 @@ def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
     It is compiled into, and cached with, the kernels that call it. Division by zero gives inf or
     nan, as in numpy, not an exception.
     """
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
-    return cast("Callable[P, R]", numba.njit(**options)(function))
+    return cast("Callable[P, R]", numba.njit(**_INNER)(function))
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """An inner kernel that is written out where it is called: to hand over an array costs seven
+    words, more than the work of a short one."""
+    return cast("Callable[P, R]", numba.njit(forceinline=True, **_INNER)(function))
 
 
 def direct(function: Callable[P, R], *like: object) -> Callable[P, R]:
@@ -75,6 +83,13 @@ def ints_at(address: int, count: int) -> npt.NDArray[np.int64]:
 
 
 @inner_kernel
+def words_at(address: int, count: int) -> npt.NDArray[np.uint64]:
+    """The uint64[count] at an address: kernels only."""
+    array: npt.NDArray[np.uint64] = numba.carray(_pointer(address), (count,), np.uint64)
+    return array
+
+
+@inner_kernel
 def floats_at(address: int, count: int) -> npt.NDArray[np.float64]:
     """The float64[count] at an address: kernels only."""
     array: npt.NDArray[np.float64] = numba.carray(_pointer(address), (count,), np.float64)
@@ -88,6 +103,36 @@ def bytes_at(address: int, count: int) -> npt.NDArray[np.uint8]:
     return array
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _load_eight(_typing: object, _address: object) -> tuple[Any, Any]:
+    def load(context: Any, builder: Any, _: object, arguments: Any) -> Any:
+        word = context.get_value_type(types.uint64)
+        return builder.load(builder.inttoptr(arguments[0], word.as_pointer()), align=1)
+
+    return types.uint64(types.int64), load
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _trailing_zeros(_typing: object, _word: object) -> tuple[Any, Any]:
+    def count(_: object, builder: Any, __: object, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], cgutils.false_bit)
+
+    return types.int64(types.uint64), count
+
+
+@inner_kernel
+def eight_at(address: int) -> np.uint64:
+    """The eight bytes at any address, the first one lowest (as processors of today read them)."""
+    word: np.uint64 = _load_eight(address)
+    return word
+
+
+@inner_kernel
+def trailing_zeros(word: np.uint64) -> int:
+    """Bits below the lowest that is set; 64 of none."""
+    return int(_trailing_zeros(word))
+
+
 def address_of(array: npt.NDArray[Any]) -> int:
     """Where a contiguous array lies: good while its owner keeps it."""
     assert array.flags.c_contiguous
@@ -97,12 +142,12 @@ def address_of(array: npt.NDArray[Any]) -> int:
 # ---- the cache on disk ---------------------------------------------------------------------------
 
 
-def _cached(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+def cached(function: Callable[..., Any], compiler: Callable[..., Any], **options: Any) -> Any:
     """numba reads where to cache at the moment of decoration."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_folder(Path(inspect.getfile(function)).parent))
     try:
-        return cast("Callable[P, R]", numba.njit(cache=True, **options)(function))
+        return compiler(cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
 

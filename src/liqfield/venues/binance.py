@@ -442,7 +442,7 @@ class Binance:
             if frame.source.startswith("rest:"):
                 return self._decode_rest(frame, instruments)
             self._socket = frame.source  # of the last message: a comparison is cheaper than a look
-        events = self._scanner.scan(frame, instruments)
+        events = self._scanner.scan(frame.payload, frame.received_ns, instruments)
         if events is not None:
             return events
         payload = frame.payload

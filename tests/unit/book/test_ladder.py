@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +106,36 @@ def test_crossed_is_seen() -> None:
     assert not ladder.is_crossed
     ladder.apply(levels([(101, 1.0)], []))
     assert ladder.is_crossed
+
+
+def test_levels_in_any_array_are_read() -> None:
+    """Kernels read plain arrays where they lie; others are copied first."""
+    table = np.array([[100.0, 1.0], [99.0, 2.0], [102.0, 4.0]])
+    ladder = Ladder()
+    ladder.replace(levels([(98, 1.0)], [(103, 1.0)]))
+    for ticks in (table[:, 0].astype(np.int32), table[:, 0].astype(">i8"), table[:, 0]):
+        message = BookLevels(ticks, table[:, 1], 2)  # type: ignore[arg-type]
+        ladder.apply(message)
+        assert ladder.applied is message
+        assert ladder.levels(BID)[0].tolist() == [98, 99, 100]
+        assert ladder.levels(BID)[1].tolist() == [1.0, 2.0, 1.0]
+        assert ladder.levels(ASK)[0].tolist() == [102, 103]
+        assert (ladder.best_bid, ladder.best_ask) == (100, 102)
+        ladder.apply(BookLevels(message.price_ticks, np.zeros(3), 2))
+        assert (ladder.best_bid, ladder.best_ask) == (98, 103)
+
+
+@pytest.mark.parametrize(
+    ("bids", "first", "last"), [(4, 0, -1), (-1, 0, -1), (2, 2, 3), (1, -2, 2)]
+)
+def test_parts_that_are_none_are_refused(bids: int, first: int, last: int) -> None:
+    ladder = Ladder()
+    ladder.replace(levels([(98, 1.0)], [(103, 1.0)]))
+    with pytest.raises(ValueError, match="no levels"):
+        ladder.apply(BookLevels(np.array([1, 2, 3]), np.ones(3), bids, first, last))
+    with pytest.raises(TypeError):
+        ladder.apply(BookLevels(np.array([1]), np.ones(1), "one"))  # type: ignore[arg-type]
+    assert (ladder.best_bid, ladder.best_ask) == (98, 103)
 
 
 @given(
