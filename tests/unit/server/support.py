@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -58,7 +58,7 @@ class Sources:
         self.asked: list[tuple[str, float, PositionSide, float]] = []
         self.reply: ProjectionReply | None = None
         self.truths: dict[tuple[str, str], Truth] = {}
-        self.past: dict[str, Clusters] = {}
+        self.past: Callable[[str, int], Clusters | None] = lambda base, at_ns: None
         self.listed = [
             MarketInfo("BTC", ("binance", "okx"), 1),
             MarketInfo("ETH", ("binance",), 2),
@@ -71,7 +71,7 @@ class Sources:
         return self.maps.get((base, venue))
 
     def clusters(self, base: str, at_ns: int) -> Clusters | None:
-        return self.past.get(base)
+        return self.past(base, at_ns)
 
     def flow(self, base: str, span_s: float) -> Flow | None:
         return None
