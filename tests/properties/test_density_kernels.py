@@ -111,7 +111,7 @@ def test_wandering_levels_equal_their_slow_twin_and_keep_all(
             fast.raw[side, c, b] += coins
             fast.birth[side, c, b] += 2.0 * coins
             slow.mass[side, c, b] += coins
-    fast.sums[:, c] = 1000.0
+    fast.sums[:, c], fast.span[:, c] = 1000.0, (0, BINS)
     mean = float((fast.raw[0, c] * np.arange(BINS)).sum())
     for spread in spreads:
         by = np.zeros((2, laws.CLASSES))

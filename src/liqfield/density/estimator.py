@@ -388,13 +388,8 @@ class DensityEstimator:
     def _count_dead(self, dead: tuple[float, float]) -> None:
         """Opened and swept within one step: of unknown order, so half of it counts as swept."""
         if dead[0] > 0.0 or dead[1] > 0.0:
-            spread = (
-                0.5
-                * self.unit_usd
-                * np.array(dead)[:, None]
-                * self.law.weights.mean(axis=0)[None, :]
-            )
-            self.level.sweep(spread, spread * self._hours())
+            usd = 0.5 * self.unit_usd
+            self.level.sweep(usd * dead[0], usd * dead[1], self.law.drawn, self._hours())
 
     def _relax(self, turned: float, x: float) -> None:
         """New owners have not yet lived through the old worst: the frontiers drift to the mark."""

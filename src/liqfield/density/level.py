@@ -108,11 +108,14 @@ class Level:
         self.swept[0] += longs
         self.swept[1] += shorts
 
-    def sweep(self, swept_usd: FloatArray, born_usd: FloatArray) -> None:
-        """Mass swept by the mark, USD [2, classes], and USD x birth hour [2, classes]."""
-        self._open_swept += swept_usd
-        self._open_born += born_usd
-        self.swept += swept_usd.sum(axis=1)
+    def sweep(self, longs: float, shorts: float, shares: FloatArray, born_h: float) -> None:
+        """Mass swept by the mark, USD by side, of one age: spread over classes by shares[classes]."""
+        usd = np.array((longs, shorts))
+        spread = np.multiply.outer(usd, shares)
+        self._open_swept += spread
+        spread *= born_h
+        self._open_born += spread
+        self.swept += usd
 
     @property
     def has_news(self) -> bool:

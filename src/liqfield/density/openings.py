@@ -59,6 +59,7 @@ class OpeningLaw:
         # float64[40], shares of openings by class; float64[2, 40] of takers and of makers
         self.shares: FloatArray = laws.class_shares(settings.law, laws.top_leverage(tiers))
         self.weights: FloatArray = np.empty(0)
+        self.drawn: FloatArray = np.empty(0)  # float64[40], their mean
         self.rates: FloatArray = laws.exit_rates(settings.law) if told is None else told.rates
         self.table: FloatArray = np.empty(0)  # float64[2, 40, 64], log-distances
         self.distance: FloatArray = np.empty(0)  # float64[40], their means
@@ -91,10 +92,12 @@ class OpeningLaw:
         if self._table_for != self.tiers:
             self._make_table(price)
         if self._told is not None:
-            self.weights, self.shares = self._told.weights, self._told.weights.mean(axis=0)
+            self.weights = self._told.weights
+            self.drawn = self.shares = self.weights.mean(axis=0)
             return
         tilt = self._settings.law.taker_tilt
         self.weights = np.stack((laws.tilted(self.shares, tilt), laws.tilted(self.shares, -tilt)))
+        self.drawn = self.weights.mean(axis=0)
 
     def _make_table(self, price: float) -> None:
         s = self._settings

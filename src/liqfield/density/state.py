@@ -23,6 +23,7 @@ from liqfield.model.grid import PriceGrid
 
 RESYNC_STEPS = 2048
 TINY = 1e-9
+_NOWHERE = (0, 0)  # no bins
 
 
 class DensityState:
@@ -117,38 +118,31 @@ class DensityState:
         coins x unit x birth hour to born[2, classes]; returns coins of longs and of shorts.
         """
         w, first, count = self.grid.width, self.grid.first_bin, self.grid.count
-        longs = shorts = 0.0
+        longs = shorts = _NOWHERE
         # first bin whose centre is at or above `low`, last whose centre is at or below `high`
-        from_bin = math.ceil(math.log(low) / w - 0.5) - first
-        if from_bin <= self.top[0]:
-            start = max(from_bin, 0)
-            longs = self._clear(0, start, self.top[0] + 1, unit, swept, born)
-            self.top[0] = max(start - 1, 0)
-        to_bin = math.floor(math.log(high) / w - 0.5) - first
-        if to_bin >= self.top[1]:
-            stop = min(to_bin, count - 1)
-            shorts = self._clear(1, self.top[1], stop + 1, unit, swept, born)
-            self.top[1] = min(stop + 1, count - 1)
-        return longs, shorts
-
-    def _clear(
-        self, side: int, low: int, high: int, unit: float, swept: FloatArray, born: FloatArray
-    ) -> float:
-        taken = kernels.clear(
+        start = math.ceil(math.log(low) / w - 0.5) - first
+        if start <= self.top[0]:
+            start = max(start, 0)
+            longs, self.top[0] = (start, self.top[0] + 1), max(start - 1, 0)
+        last = math.floor(math.log(high) / w - 0.5) - first
+        if last >= self.top[1]:
+            end = min(last + 1, count)
+            shorts, self.top[1] = (self.top[1], end), min(end, count - 1)
+        if longs is shorts:
+            return 0.0, 0.0
+        return kernels.sweep(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
             self.scale,
+            self.pending,
             self.span,
-            side,
-            low,
-            high,
+            longs,
+            shorts,
             unit,
             swept,
             born,
         )
-        self.pending[side] += taken
-        return taken
 
     def probe(self, low: float, high: float) -> FloatArray:
         """What `sweep` would take, coins [2, classes]; changes nothing."""
@@ -190,23 +184,18 @@ class DensityState:
         Levels that come to lie beyond the mark stand there until the next sweep.
         """
         row = np.empty(self.grid.count, dtype=np.float32)
-        furthest = [0, 0]
-        for side, c in np.argwhere((spread > 0.0) & (self.sums > 0.0)).tolist():
-            stride = kernels.wander(
-                self.raw,  # type: ignore[arg-type]
-                self.birth,  # type: ignore[arg-type]
-                self.sums,
-                self.out,
-                self.scale,
-                side,
-                c,
-                float(spread[side, c]) / self.grid.width,
-                row,  # type: ignore[arg-type]
-            )
-            furthest[side] = max(furthest[side], stride)
-        self.top[0] = min(self.top[0] + furthest[0], self.grid.count - 1)
-        self.top[1] = max(self.top[1] - furthest[1], 0)
-        kernels.find_spans(self.raw, self.span)  # type: ignore[arg-type]
+        longs, shorts = kernels.wander(
+            self.raw,  # type: ignore[arg-type]
+            self.birth,  # type: ignore[arg-type]
+            self.sums,
+            self.out,
+            self.scale,
+            self.span,
+            spread / self.grid.width,
+            row,  # type: ignore[arg-type]
+        )
+        self.top[0] = min(self.top[0] + longs, self.grid.count - 1)
+        self.top[1] = max(self.top[1] - shorts, 0)
 
     def rescale(self, factor: float) -> None:
         """Multiply every quantity (a change of units)."""

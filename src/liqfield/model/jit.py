@@ -41,6 +41,15 @@ def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", numba.njit(**options)(function))
 
 
+def summing_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """An inner kernel whose sums may be taken in any order: as vectors, some ten times faster.
+
+    Equal on one machine, not to the last digit on another.
+    """
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+    return cast("Callable[P, R]", numba.njit(fastmath={"reassoc"}, **options)(function))
+
+
 def direct(function: Callable[P, R], *like: object) -> Callable[P, R]:
     """The compiled entry of a kernel for arguments of exactly the types of `like`.
 
