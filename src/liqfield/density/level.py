@@ -53,8 +53,11 @@ class Level:
         self._last_second = 0
         self._follow = 0.1  # share of printed seconds that are followed by another
         self.size_1 = self.size_2 = 0.0  # forgetting sums of USD and USD squared
+        # USD [2, classes] swept in the open interval, and USD x birth hour, to be added to; who
+        # does so tells the sums to `swept_usd`
         self._open = np.zeros((2, 2, CLASSES))
-        self._open_swept, self._open_born = self._open
+        self.open_swept, self.open_born = self._open
+        self._is_open = False  # something was
         self._open_seen = np.zeros(2)
         self.evidence: deque[Evidence] = deque(maxlen=KEEP)
         self._known: dict[tuple[int, str, float, float], None] = {}
@@ -97,30 +100,24 @@ class Level:
         shown = ((1.0 - math.exp(-mu)) / mu) ** 0.6 if mu > 1e-6 else 1.0
         return shown * (LATEST_PENALTY if event.coverage is Coverage.LATEST_PER_SECOND else 1.0)
 
-    @property
-    def open(self) -> tuple[FloatArray, FloatArray]:
-        """USD [2, classes] swept in the open interval, and USD x birth hour, to be added to; who
-        does so tells the sums to `swept_usd`."""
-        return self._open_swept, self._open_born
-
     def swept_usd(self, longs: float, shorts: float) -> None:
-        """Sums by side of what was added to `open`, USD."""
+        """Sums by side of what was added to `open_swept`, USD."""
         self.swept[0] += longs
         self.swept[1] += shorts
+        self._is_open = True
 
     def sweep(self, longs: float, shorts: float, shares: FloatArray, born_h: float) -> None:
-        """Mass swept by the mark, USD by side, of one age: spread over classes by shares[classes]."""
-        usd = np.array((longs, shorts))
-        spread = np.multiply.outer(usd, shares)
-        self._open_swept += spread
+        """Mass swept by the mark, USD, born at one hour, spread over classes by shares[classes]."""
+        spread = np.multiply.outer((longs, shorts), shares)
+        self.open_swept += spread
         spread *= born_h
-        self._open_born += spread
-        self.swept += usd
+        self.open_born += spread
+        self.swept_usd(longs, shorts)
 
     @property
     def has_news(self) -> bool:
         """Whether the open interval can say anything of the law: sweeps, and a feed that prints."""
-        return self.prints > 0 and bool(self._open_swept.any())
+        return self.prints > 0 and self._is_open
 
     def witness(
         self, now_h: float, shares: FloatArray, masses: FloatArray, rates: FloatArray, kappa: float
@@ -132,10 +129,10 @@ class Level:
         """
         unit = 1.0 / np.maximum(shares, 1e-9)
         for side in range(2):
-            swept = self._open_swept[side]
+            swept = self.open_swept[side]
             if swept.sum() > 0.0:
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    age = np.where(swept > 0.0, now_h - self._open_born[side] / swept, 0.0)
+                    age = np.where(swept > 0.0, now_h - self.open_born[side] / swept, 0.0)
                 exposure = np.clip(age, 0.0, 1e3) * rates
                 stands = masses[side] / max(float(masses[side].sum()), 1e-300)
                 seen = float(self._open_seen[side])
@@ -146,8 +143,11 @@ class Level:
     def forget(self, dt_h: float) -> None:
         """Another scoring interval begins: the running sums fade by the one that ended, hours."""
         self._fading *= 0.5 ** (dt_h / self._half_life_h)
-        self._open.fill(0.0)
-        self._open_seen.fill(0.0)
+        if self._is_open:
+            self._open.fill(0.0)
+            self._is_open = False
+        if self.prints:
+            self._open_seen.fill(0.0)
 
     def rebase(self, forced: tuple[float, float]) -> None:
         """A new law is in force: what was swept under the old one would have been other."""
@@ -183,8 +183,8 @@ class Level:
             "prints": self.prints,
             "sizes": [self.size_1, self.size_2],
             "pace": [self._last_second, self._follow],
-            "open_swept": self._open_swept.tobytes(),
-            "open_born": self._open_born.tobytes(),
+            "open_swept": self.open_swept.tobytes(),
+            "open_born": self.open_born.tobytes(),
             "open_seen": self._open_seen.tolist(),
             "evidence": [
                 [
@@ -207,9 +207,10 @@ class Level:
         self.prints = int(data["prints"])  # type: ignore[call-overload]
         self.size_1, self.size_2 = data["sizes"]  # type: ignore[misc]
         self._last_second, self._follow = data["pace"]  # type: ignore[misc]
-        self._open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
-        self._open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
+        self.open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
+        self.open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])
+        self._is_open = bool(self.open_swept.any())
         self.evidence.clear()
         for side, *parts, kappa, seen in data["evidence"]:  # type: ignore[attr-defined]
             swept, standing, exposure = (np.frombuffer(part).copy() for part in parts)
