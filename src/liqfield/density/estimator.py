@@ -185,7 +185,9 @@ class DensityEstimator:
         if not event.is_history or not event.is_closed:
             return  # live candles repeat what trades and marks already said
         low, high, close, now_ns = event.low, event.high, event.close, event.event_ns
-        if now_ns < self.clock_ns or not is_finite_positive(low, high, close):
+        if now_ns < self.clock_ns or not (
+            0.0 < low < math.inf and 0.0 < high < math.inf and 0.0 < close < math.inf
+        ):
             return
         if now_ns > self.clock_ns:
             self._advance(now_ns, 0)
@@ -212,9 +214,10 @@ class DensityEstimator:
             self._step(self.open_interest if self._oi_known else 1.0)
 
     def _on_open_interest(self, event: OpenInterest) -> None:
-        if not is_finite_positive(event.quantity):
-            return
-        if not MIN_COINS < event.quantity < MAX_COINS:
+        quantity = event.quantity
+        if not MIN_COINS < quantity < MAX_COINS:
+            if not is_finite_positive(quantity):
+                return
             self.trust.outlier(self.clock_ns, "open interest")
             return
         if event.is_history and event.event_ns < self.clock_ns:
@@ -222,7 +225,6 @@ class DensityEstimator:
         self._advance(event.event_ns, 0 if event.is_history else event.received_ns)
         if is_finite_positive(event.price) and self.clock_ns - self._mark_ns > 60_000_000_000:
             self._take_mark(event.price, event.price, event.price)
-        quantity = event.quantity
         if self._counts_usd:
             price = event.price or self.mark
             quantity = event.notional_usd or self._units(quantity, price)

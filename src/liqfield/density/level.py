@@ -47,8 +47,7 @@ class Level:
         self._prior: FloatArray = np.full(2, prior_share)
         self._half_life_h, self._most = half_life_h, most
         # USD by side, forgetting: printed, what that stands for, swept by the mark
-        self._fading = np.zeros((3, 2))
-        self.shown, self.seen, self.swept = self._fading
+        self.shown, self.seen, self.swept = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
         self.prints = 0
         self._last_second = 0
         self._follow = 0.1  # share of printed seconds that are followed by another
@@ -142,7 +141,10 @@ class Level:
 
     def forget(self, dt_h: float) -> None:
         """Another scoring interval begins: the running sums fade by the one that ended, hours."""
-        self._fading *= 0.5 ** (dt_h / self._half_life_h)
+        keep = 0.5 ** (dt_h / self._half_life_h)
+        for sums in (self.shown, self.seen, self.swept):
+            sums[0] *= keep
+            sums[1] *= keep
         if self._is_open:
             self._open.fill(0.0)
             self._is_open = False
@@ -158,13 +160,14 @@ class Level:
 
     def visible(self) -> FloatArray:
         """Share of the forced notional that the feed prints, float64[2]; 1 before any print."""
-        return np.where(self.seen > 0.0, self.shown / np.maximum(self.seen, 1e-300), 1.0)
+        seen = np.array(self.seen)
+        return np.where(seen > 0.0, self.shown / np.maximum(seen, 1e-300), 1.0)
 
     def share(self, prior_usd: float) -> FloatArray:
         """Forced share by side, float64[2], positive and at most what the settings allow."""
         if self.prints == 0:
             return self._prior.copy()
-        shares = (prior_usd * self._prior + self.seen) / (prior_usd + self.swept)
+        shares = (prior_usd * self._prior + self.seen) / (prior_usd + np.array(self.swept))
         return np.clip(shares, 1e-4, self._most)
 
     def lump_usd(self, prior_usd: float) -> float:
@@ -177,9 +180,9 @@ class Level:
         """Everything as plain data."""
         return {
             "prior": self._prior.tolist(),
-            "seen": self.seen.tolist(),
-            "shown": self.shown.tolist(),
-            "swept": self.swept.tolist(),
+            "seen": self.seen,
+            "shown": self.shown,
+            "swept": self.swept,
             "prints": self.prints,
             "sizes": [self.size_1, self.size_2],
             "pace": [self._last_second, self._follow],
