@@ -113,6 +113,11 @@ class DensityEstimator:
         return self._marks.mark
 
     @property
+    def has_map(self) -> bool:
+        """Whether `get` gives one: a mark and open interest are known."""
+        return self.state is not None and self._oi_known
+
+    @property
     def kappa(self) -> float:
         """Factor on the assumed churn."""
         return self.law.kappa

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import inspect
 import os
 import shutil
@@ -21,6 +22,22 @@ import numpy.typing as npt
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np import linalg
+
+
+def _do_without_blas() -> None:
+    """With its first kernel numba looks for BLAS by importing a part of scipy, where that is
+    installed: a fifth of a second at every start, for matrix products that no kernel makes."""
+
+    def none_here() -> None:
+        raise ImportError
+
+    found, linalg.ensure_blas = linalg.ensure_blas, none_here
+    importlib.import_module("numba.np.arraymath")
+    linalg.ensure_blas = found
+
+
+_do_without_blas()
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,6 +46,11 @@ R = TypeVar("R")
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile on first call and cache on disk."""
     return _cached(function, fastmath=False)
+
+
+def long_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """As `kernel`, for calls that last: Python's other threads run meanwhile."""
+    return _cached(function, fastmath=False, nogil=True)
 
 
 def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
