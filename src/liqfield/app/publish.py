@@ -182,6 +182,14 @@ class Publisher:
             for want in self.hub.ladders(base):
                 self._ladder(market, want)
 
+    @property
+    def is_first_map_due(self) -> bool:
+        """Whether a market has a map, of now, that nobody was told of."""
+        return not self.pipeline.is_in_past and any(
+            base not in self._pooled and market.has_map
+            for base, market in self._engine.markets.items()
+        )
+
     def slow(self, now_ns: int) -> None:
         """About once a second: map, clusters, top bar, candle, health."""
         self._revision += 1

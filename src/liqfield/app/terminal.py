@@ -126,7 +126,7 @@ class Terminal:
             if self.recorder is not None:
                 _Recorder(self).tick(time.time_ns())
             self.publisher.fast()
-            if beat % 10 == 0:
+            if beat % 10 == 0 or self.publisher.is_first_map_due:
                 self.publisher.slow(time.time_ns())
             beat += 1
             await asyncio.sleep(0.1)

@@ -54,7 +54,9 @@ LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor 
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
 MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
+_FAR = 1.0 + 4.0 * MARK_JUMP  # candles beyond this factor of the mark are not believed
 _BUY, _MARKET = Aggressor.BUY, TradeKind.MARKET  # two look-ups a trade each, else
+_OF_MARK, _OF_LAST = CandleOf.MARK, CandleOf.LAST
 
 
 class DensityEstimator:
@@ -102,12 +104,18 @@ class DensityEstimator:
             Liquidation: self._on_print,
             FundingRate: self._on_funding,
             TierTable: self._on_tiers,
+            Gap: self._on_gap,
         }
 
     @property
     def mark(self) -> float:
         """The believed mark, USD a coin; 0 before the first."""
         return self._marks.mark
+
+    @property
+    def has_map(self) -> bool:
+        """Whether `get` gives one: a mark and open interest are known."""
+        return self.state is not None and self._oi_known
 
     @property
     def kappa(self) -> float:
@@ -123,7 +131,7 @@ class DensityEstimator:
         The holder of an inverse contract holds dollars: counted in coins, every move of the price
         would look like positions opened or closed.
         """
-        return 1.0 if self._counts_usd else self.mark
+        return 1.0 if self._counts_usd else self._marks.mark
 
     def _units(self, coins: float, price: float) -> float:
         """State units of base coins at a price."""
@@ -133,9 +141,6 @@ class DensityEstimator:
 
     def update(self, event: MarketEvent | Gap) -> None:
         """Fold one event of this instrument; kinds that say nothing of positions are ignored."""
-        if isinstance(event, Gap):
-            self.trust.gap(self.clock_ns, event)
-            return
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -148,6 +153,9 @@ class DensityEstimator:
             if event_ns - self.clock_ns > SILENCE_NS and self.clock_ns:
                 self.trust.silence(event_ns, event_ns - self.clock_ns)
             self.clock_ns = event_ns
+
+    def _on_gap(self, gap: Gap) -> None:
+        self.trust.gap(self.clock_ns, gap)
 
     def _on_trade(self, event: Trade) -> None:
         # The most frequent fact by far: what others do in calls is written out here.
@@ -181,35 +189,40 @@ class DensityEstimator:
     def _on_candle(self, event: Candle) -> None:
         if not event.is_history or not event.is_closed:
             return  # live candles repeat what trades and marks already said
-        if event.event_ns < self.clock_ns or not is_finite_positive(
-            event.low, event.high, event.close
+        low, high, close, now_ns = event.low, event.high, event.close, event.event_ns
+        if now_ns < self.clock_ns or not (
+            0.0 < low < math.inf and 0.0 < high < math.inf and 0.0 < close < math.inf
         ):
             return
-        self._advance(event.event_ns, 0)
-        low, high = min(event.low, event.high), max(event.low, event.high)
-        if event.of is CandleOf.MARK:
-            self._mark_ns = self.clock_ns
-            self._take_mark(low, high, event.close)
+        if now_ns > self.clock_ns:
+            self._advance(now_ns, 0)
+        if high < low:
+            low, high = high, low
+        if event.of is _OF_MARK:
+            self._mark_ns = now_ns
+            self._take_mark(low, high, close)
             return
-        if event.of is not CandleOf.LAST:
+        if event.of is not _OF_LAST:
             return
-        if self.clock_ns - self._mark_ns > MARK_STALE_NS:
-            self._take_mark(low, high, event.close)
-            self.trust.borrowed_ns = self.clock_ns
-        if event.volume > 0.0 and math.isfinite(event.volume):
+        if now_ns - self._mark_ns > MARK_STALE_NS:
+            self._take_mark(low, high, close)
+            self.trust.borrowed_ns = now_ns
+        mark, volume = self._marks.mark, event.volume
+        if 0.0 < volume < math.inf and mark:
             buy = event.taker_buy_volume
-            buy = buy if 0.0 <= buy <= event.volume else 0.5 * event.volume
-            if self.mark and max(high / self.mark, self.mark / low) < 1.0 + 4.0 * MARK_JUMP:
-                sold = self._units(event.volume - buy, event.close)
-                self._flow.candle(low, high, self._units(buy, event.close), sold)
-        if self.clock_ns - self._step_ns >= HISTORY_STEP_NS and self.mark:
+            buy = buy if 0.0 <= buy <= volume else 0.5 * volume
+            if high < _FAR * mark and mark < _FAR * low:
+                unit = close if self._counts_usd else 1.0
+                self._flow.candle(low, high, buy * unit, (volume - buy) * unit)
+        if now_ns - self._step_ns >= HISTORY_STEP_NS and mark:
             # No open interest in this history: keep the shape, the quantity comes later.
             self._step(self.open_interest if self._oi_known else 1.0)
 
     def _on_open_interest(self, event: OpenInterest) -> None:
-        if not is_finite_positive(event.quantity):
-            return
-        if not MIN_COINS < event.quantity < MAX_COINS:
+        quantity = event.quantity
+        if not MIN_COINS < quantity < MAX_COINS:
+            if not is_finite_positive(quantity):
+                return
             self.trust.outlier(self.clock_ns, "open interest")
             return
         if event.is_history and event.event_ns < self.clock_ns:
@@ -217,7 +230,6 @@ class DensityEstimator:
         self._advance(event.event_ns, 0 if event.is_history else event.received_ns)
         if is_finite_positive(event.price) and self.clock_ns - self._mark_ns > 60_000_000_000:
             self._take_mark(event.price, event.price, event.price)
-        quantity = event.quantity
         if self._counts_usd:
             price = event.price or self.mark
             quantity = event.notional_usd or self._units(quantity, price)
@@ -283,30 +295,24 @@ class DensityEstimator:
     def _sweep(self, low: float, high: float) -> None:
         state = self.state
         assert state is not None
+        unit, level = self.unit_usd, self.level
+        x_low = math.log(low)
+        x_high = math.log(high) if high > low else x_low
         if self.settings.stop_exponent > 0.0:
-            self._stop_out(low, high)
-        w, first = state.grid.width, state.grid.first_bin
-        if (
-            math.log(low) / w - 0.5 - first > state.top[0]
-            and math.log(high) / w - 0.5 - first < state.top[1]
-        ):
-            return
-        unit = self.unit_usd
-        longs, shorts = state.sweep(low, high, *self.level.open, unit)
-        self.level.swept_usd(longs * unit, shorts * unit)
+            # Positions near their level leave when the mark makes a new worst for their side.
+            worst, width = self._frontier, state.grid.width
+            if worst[0] - x_low >= width:
+                self._stop_out(0, x_low, worst[0] - x_low)
+            if x_high - worst[1] >= width:
+                self._stop_out(1, x_high, x_high - worst[1])
+        longs, shorts = state.sweep(x_low, x_high, level.open_swept, level.open_born, unit)
+        if longs > 0.0 or shorts > 0.0:
+            level.swept_usd(longs * unit, shorts * unit)
 
-    def _stop_out(self, low: float, high: float) -> None:
-        """Positions near their level leave when the mark makes a new worst for their side."""
-        state = self.state
-        assert state is not None
-        width = state.grid.width
-        for side, x in ((0, math.log(low)), (1, math.log(high))):
-            worst = self._frontier[side]
-            moved = worst - x if side == 0 else x - worst
-            if moved >= width:
-                edge = math.exp(x)
-                state.erode(side, edge, moved, self.law.reach, self.settings.stop_exponent)
-                self._frontier[side] = x
+    def _stop_out(self, side: int, x: float, moved: float) -> None:
+        assert self.state is not None
+        self.state.erode(side, x, moved, self.law.reach, self.settings.stop_exponent)
+        self._frontier[side] = x
 
     # ---- steps --------------------------------------------------------------------------------
 
@@ -332,8 +338,7 @@ class DensityEstimator:
         # Twice: what cannot stand on this side of the mark is drawn again.
         for _ in range(2):
             self.state.turn_over(
-                flow, 0.0, 0.0, quantity, self.law.rates, weights, self.law.table, self.mark,
-                self._hours(),
+                flow, 0.0, 0.0, quantity, self.law.rates, weights, self.law.table, x, self._hours(),
             )  # fmt: skip
         self.open_interest = quantity
         self._doubt(None)
@@ -348,36 +353,37 @@ class DensityEstimator:
             self._begin(quantity)
             self._flow.clear()
             return
-        state, s = self.state, self.settings
-        dt_ns = self.clock_ns - self._step_ns
-        self._step_ns = self.clock_ns
-        x = math.log(self.mark)
-        move = self._path.step(self.clock_ns, x, dt_ns)
+        s, law, flow, marks, now_ns = (
+            self.settings,
+            self.law,
+            self._flow,
+            self._marks,
+            self.clock_ns,
+        )
+        dt_ns = now_ns - self._step_ns
+        self._step_ns = now_ns
+        x = math.log(marks.mark)
+        move = self._path.step(now_ns, x, dt_ns)
         before = self.open_interest
-        volume = self._flow.volume
-        churn = s.churn_volume * volume + s.churn_move * move * before
-        churn = min(self.law.kappa * churn, MAX_CHURN * before)
+        churn = s.churn_volume * flow.volume + s.churn_move * move * before
+        churn = min(law.kappa * churn, MAX_CHURN * before)
         delta = quantity - before
         if self._told is not None:
             churn = self._told_churn(self._told, delta)
-        opened, dead = state.turn_over(
-            self._flow.take(self._marks.low, self._marks.high),
-            churn,
-            delta,
-            quantity,
-            self.law.rates,
-            self.law.weights,
-            self.law.table,
-            self.mark,
-            self._hours(),
+        taken, now_h = flow.take(marks.low, marks.high), self._hours()
+        longs, shorts, *dead = self.state.turn_over(
+            taken, churn, delta, quantity, law.rates, law.weights, law.table, x, now_h
         )
-        self._count_dead(dead)
+        if dead[0] > 0.0 or dead[1] > 0.0:
+            # Opened and swept within one step: of unknown order, so half of it counts as swept.
+            usd = 0.5 * self.unit_usd
+            self.level.sweep(usd * dead[0], usd * dead[1], law.drawn, now_h)
         self.open_interest = quantity
-        turned = 0.5 * (opened[0] + opened[1]) / quantity
-        self.trust.turnover(turned)
+        turned = 0.5 * (longs + shorts) / quantity
+        self.trust.turned += turned
         self._relax(turned, x)
-        self._marks.rest()
-        self._slow(dt_ns, move, turned)
+        marks.rest()
+        self._slow(dt_ns, move, turned, x)
 
     def _told_churn(self, told: Told, delta: float) -> float:
         at = (self.clock_ns - told.begin_ns) // told.every_ns
@@ -385,25 +391,15 @@ class DensityEstimator:
         opened, self._told_coins = coins - self._told_coins, coins
         return max(opened - max(delta, 0.0), 0.0)
 
-    def _count_dead(self, dead: tuple[float, float]) -> None:
-        """Opened and swept within one step: of unknown order, so half of it counts as swept."""
-        if dead[0] > 0.0 or dead[1] > 0.0:
-            spread = (
-                0.5
-                * self.unit_usd
-                * np.array(dead)[:, None]
-                * self.law.weights.mean(axis=0)[None, :]
-            )
-            self.level.sweep(spread, spread * self._hours())
-
     def _relax(self, turned: float, x: float) -> None:
         """New owners have not yet lived through the old worst: the frontiers drift to the mark."""
-        for side in range(2):
-            self._frontier[side] += min(20.0 * turned, 1.0) * (x - self._frontier[side])
-        self._frontier[0] = min(self._frontier[0], x)
-        self._frontier[1] = max(self._frontier[1], x)
+        longs, shorts = self._frontier
+        drift = 20.0 * turned if turned < 0.05 else 1.0
+        longs += drift * (x - longs)
+        shorts += drift * (x - shorts)
+        self._frontier = [longs if longs < x else x, shorts if shorts > x else x]
 
-    def _slow(self, dt_ns: int, move: float, turned: float) -> None:
+    def _slow(self, dt_ns: int, move: float, turned: float, x: float) -> None:
         """Averages, funding, re-centring, scoring and the law: seldom and in event time."""
         state = self.state
         assert state is not None
@@ -426,8 +422,9 @@ class DensityEstimator:
             self._wander_ns = self.clock_ns
             state.wander(self.law.wandering(hours / DAY_H))
             self._sweep(self.mark, self.mark)
-        off = state.grid.bin_of(self.mark) - state.grid.count // 2
-        if abs(off) > state.grid.count // 16:
+        grid = state.grid
+        off = math.floor(x / width) - grid.first_bin - grid.count // 2
+        if abs(off) > grid.count // 16:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             if self.level.has_news:

@@ -16,7 +16,7 @@ MOVE_NS = 300_000_000_000  # churn is tied to moves over five minutes
 LEAST_VOLUME = 1e-200  # below it shares of the volume cannot be told in floating point
 MAX_POINTS = 24
 WAY_POINTS = 9
-_floor, _log = math.floor, math.log  # called with every trade
+_floor, _log = math.floor, math.log  # called with every trade and candle
 
 
 class FlowBuffer:
@@ -38,18 +38,21 @@ class FlowBuffer:
 
     def candle(self, low: float, high: float, buy: float, sell: float) -> None:
         """Volume of a candle, spread evenly in log-price over its range."""
-        first = math.floor(math.log(low) / self._width)
-        last = math.floor(math.log(high) / self._width)
-        keys = range(first, last + 1, max(1, (last - first) // MAX_POINTS + 1))
+        first, last = _floor(_log(low) / self._width), _floor(_log(high) / self._width)
+        keys = range(first, last + 1, (last - first) // MAX_POINTS + 1)
         each_buy, each_sell = buy / len(keys), sell / len(keys)
+        self.volume += buy + sell
+        bins = self._bins
+        if not bins:  # as a rule, in history
+            self._bins = {key: [each_buy, each_sell] for key in keys}
+            return
         for key in keys:
-            pair = self._bins.get(key)
+            pair = bins.get(key)
             if pair is None:
-                self._bins[key] = [each_buy, each_sell]
+                bins[key] = [each_buy, each_sell]
             else:
                 pair[0] += each_buy
                 pair[1] += each_sell
-        self.volume += buy + sell
 
     def take(self, low: float, high: float) -> FloatArray:
         """float64[J, 3]: log-price and what takers bought and sold there; empties the buffer.
@@ -63,11 +66,11 @@ class FlowBuffer:
             way = np.ones((WAY_POINTS, 3))
             way[:, 0] = np.linspace(math.log(low), math.log(high), WAY_POINTS)
             return way
-        width = self._width
+        width, bins = self._width, self._bins
         flat: list[float] = []
-        for key in sorted(self._bins):
+        for key in sorted(bins):
             flat.append((key + 0.5) * width)
-            flat += self._bins[key]
+            flat += bins[key]
         taken = np.array(flat).reshape(-1, 3)
         self.clear()
         return taken if len(taken) <= 2 * MAX_POINTS else _merged(taken)

@@ -6,6 +6,7 @@ import math
 
 MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
 _NEAR = math.exp(-MARK_JUMP)
+_WICK = math.exp(-2.0 * MARK_JUMP)
 CONFIRMED = 3  # so many marks near the jumped one are not an error any more
 
 
@@ -20,7 +21,7 @@ class MarkGuard:
     def take(self, low: float, high: float, close: float) -> tuple[float, float] | None:
         """The believed path [low, high] of a look at the mark, or None for an outlier."""
         mark = self.mark
-        if mark and abs(math.log(close / mark)) > MARK_JUMP:
+        if mark and not _NEAR * mark <= close <= mark / _NEAR:
             doubted, times = self._doubt
             near = doubted > 0.0 and abs(math.log(close / doubted)) < MARK_JUMP / 2
             self._doubt = (close, times + 1 if near else 1)
@@ -30,12 +31,17 @@ class MarkGuard:
         self._doubt = (0.0, 0)
         if mark:
             # A wick that no close confirms and that is far out is an outlier too.
-            low = max(low, min(close, mark) * math.exp(-2.0 * MARK_JUMP))
-            high = min(high, max(close, mark) * math.exp(2.0 * MARK_JUMP))
+            least, most = (close, mark) if close < mark else (mark, close)
+            low, high = max(low, least * _WICK), min(high, most / _WICK)
         self.mark = close
-        low, high = min(low, close), max(high, close)
-        self.low = min(self.low, low) if self.low else low
-        self.high = max(self.high, high)
+        if close < low:
+            low = close
+        if close > high:
+            high = close
+        if low < self.low or not self.low:
+            self.low = low
+        if high > self.high:
+            self.high = high
         return low, high
 
     def follow(self, price: float) -> bool:

@@ -59,9 +59,12 @@ class OpeningLaw:
         # float64[40], shares of openings by class; float64[2, 40] of takers and of makers
         self.shares: FloatArray = laws.class_shares(settings.law, laws.top_leverage(tiers))
         self.weights: FloatArray = np.empty(0)
+        self.drawn: FloatArray = np.empty(0)  # float64[40], their mean
         self.rates: FloatArray = laws.exit_rates(settings.law) if told is None else told.rates
         self.table: FloatArray = np.empty(0)  # float64[2, 40, 64], log-distances
         self.distance: FloatArray = np.empty(0)  # float64[40], their means
+        # float64[2, 40]: by how much levels of cross classes wander in a day, sd of log price
+        self._wandering: FloatArray = np.empty(0)
         self.kappa = 1.0  # factor on the assumed churn
         self.log_sd = settings.spread  # error of ln mean along traversed bins
         self.bands: FloatArray = np.zeros((3, 3))  # covariance of ln mass by leverage band
@@ -91,10 +94,12 @@ class OpeningLaw:
         if self._table_for != self.tiers:
             self._make_table(price)
         if self._told is not None:
-            self.weights, self.shares = self._told.weights, self._told.weights.mean(axis=0)
+            self.weights = self._told.weights
+            self.drawn = self.shares = self.weights.mean(axis=0)
             return
         tilt = self._settings.law.taker_tilt
         self.weights = np.stack((laws.tilted(self.shares, tilt), laws.tilted(self.shares, -tilt)))
+        self.drawn = self.weights.mean(axis=0)
 
     def _make_table(self, price: float) -> None:
         s = self._settings
@@ -104,6 +109,10 @@ class OpeningLaw:
         self.table = laws.distance_table(self._kind, rates)
         finite = np.where(np.isfinite(self.table), np.abs(self.table), 3.0)
         self.distance = finite.mean(axis=(0, 2))
+        level = np.where(np.isfinite(self.table), np.exp(self.table), 1.0).mean(axis=2)
+        self._wandering = np.where(
+            laws.IS_CROSS, s.cross_noise / (laws.CLASS_LEVERAGE * level), 0.0
+        )
         self._table_for = self.tiers
 
     @property
@@ -116,9 +125,7 @@ class OpeningLaw:
 
         Collateral of 1 / L of the entry's notional moves by `cross_noise`, and the level as much.
         """
-        level = np.where(np.isfinite(self.table), np.exp(self.table), 1.0).mean(axis=2)
-        spread = self._settings.cross_noise * math.sqrt(days) / (laws.CLASS_LEVERAGE * level)
-        return np.where(laws.IS_CROSS, spread, 0.0)
+        return self._wandering * math.sqrt(days)
 
     def standing(self, turnover: float, variance: float) -> FloatArray:
         """float64[40], shares of what stands; turnover in OI a day, variance of log price a day."""

@@ -349,6 +349,11 @@ class MarketEngine:
                 if law is not None:
                     state.density.learn_cross(law.standing, law.weight)
 
+    @property
+    def has_map(self) -> bool:
+        """Whether `densities` has any."""
+        return any(state.density.has_map for state in self.instruments.values())
+
     def densities(self) -> tuple[LiquidationDensity, ...]:
         """The map of every instrument that has one, in order of instrument id."""
         found = (

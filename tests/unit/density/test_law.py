@@ -59,7 +59,7 @@ def test_bins_hold_exactly_what_was_opened() -> None:
     x = math.log(1e4)
     flow = np.tile((x, 1.0, 1.0), (32, 1))
     weights = np.stack((only, only))
-    state.turn_over(flow, 0.0, 0.0, 640.0, np.ones(laws.CLASSES), weights, table, 1e4, 0.0)
+    state.turn_over(flow, 0.0, 0.0, 640.0, np.ones(laws.CLASSES), weights, table, x, 0.0)
     for side in range(2):
         bins = np.floor((x + table[side, 10]) / 0.0005).astype(int) - state.grid.first_bin
         wanted = np.bincount(bins, np.full(64, 10.0), 4000)
