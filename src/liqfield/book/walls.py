@@ -130,7 +130,7 @@ class WallTracker:
             lawful = min(least, math.pow(spread, chosen.quantile_power) * usual)
             self.large[band] = large = max(lawful, chosen.times_usual * usual)
             times = min(chosen.stand_out, math.pow(spread, chosen.spread_power))
-            self.told[band] = max(large, times * usual)
+            self.told[band] = max(large, least, times * usual)
         self.large[band_of(chosen.reach) + 1 :] = np.inf
         return np.flatnonzero(quantity >= self.large[bands])
 
