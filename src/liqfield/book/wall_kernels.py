@@ -1,6 +1,6 @@
 """Hot loops of the walls; what a wall is, and when it ends, is told in `walls.py`.
 
-A wall is a slot: a column of `wall` int64[6, capacity] and of `coins` float64[12, capacity]. A key
+A wall is a slot: a column of `wall` int64[6, capacity] and of `coins` float64[13, capacity]. A key
 is tick * 2 + is_ask, sizes are base coins, distances signed fractions of the mid. Each kernel
 leaves its slots as the slow twin in tests/reference/walls.py leaves its objects.
 """
@@ -18,7 +18,7 @@ FREE = -1
 KEY, BORN_NS, GROWN_NS, ENDED_NS, BORN_BAND, SEEN_BORN = range(6)
 # Rows of `coins`. LAST_*: since it was last whole. END_*: as it ended.
 SIZE, PEAK, FILL, CANCEL, ADD, LAST_FILL, LAST_CANCEL = range(7)
-BORN_DISTANCE, DISTANCE, NEAREST, END_DISTANCE, END_SIZE = range(7, 12)
+BORN_DISTANCE, DISTANCE, NEAREST, END_DISTANCE, END_SIZE, PULL_RATIO = range(7, 13)
 # Words of `head`: walls that stand, slots in use, walls that end, verdicts told, walls refused.
 STANDING, SLOTS, ENDING, JUDGED, IGNORED = range(5)
 # Words of `limits`, named as the settings.
@@ -198,8 +198,8 @@ def fold_walls(
 ) -> tuple[int, int]:
     """Changes, then late trades, then the verdicts that are due; (JUDGED, ENDING).
 
-    judged int64[2, capacity] receives key and slot of each wall that stood long enough to be told
-    of; the slot is free, its figures stand until the next call.
+    judged int64[3, capacity] receives key, slot and how it ended of each wall that stood long
+    enough to be told of; the slot is free, its figures stand until the next call.
     """
     for i in range(touched_count):
         row = touched[i]
@@ -222,11 +222,13 @@ def fold_walls(
         over += 1
         lost = coins[LAST_FILL, slot] + coins[LAST_CANCEL, slot]
         ratio = coins[LAST_CANCEL, slot] / lost if lost > 0.0 else 1.0
+        how = PULLED if ratio >= limits[PULLED_SHARE] else FILLED
         # Younger ones are a flicker: market makers move their quotes all the time.
         if wall[ENDED_NS, slot] - wall[BORN_NS, slot] >= limits[MIN_AGE_NS]:
+            coins[PULL_RATIO, slot] = ratio
             judged[0, head[JUDGED]], judged[1, head[JUDGED]] = wall[KEY, slot], slot
+            judged[2, head[JUDGED]] = how
             head[JUDGED] += 1
-        how = PULLED if ratio >= limits[PULLED_SHARE] else FILLED
         ended = wall[ENDED_NS, slot]
         drop(slot, ended, how, head, wall, coins, watch, by_age, approach, ends_at)
     for i in range(over, head[ENDING]):

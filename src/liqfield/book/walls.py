@@ -20,7 +20,7 @@ from liqfield.book.attribution import Changes
 from liqfield.book.bands import BANDS, band_of
 from liqfield.book.patterns import PulledPatterns
 from liqfield.book.sizes import LevelSizes
-from liqfield.book.survival import Survival
+from liqfield.book.survival import PULLED, Survival
 from liqfield.book.wall_facts import SECOND_NS, Wall, WallEnd, WallFact, WallSettings
 from liqfield.book.wall_kernels import (
     BORN_DISTANCE,
@@ -32,9 +32,8 @@ from liqfield.book.wall_kernels import (
     FREE,
     IGNORED,
     KEY,
-    LAST_CANCEL,
-    LAST_FILL,
     PEAK,
+    PULL_RATIO,
     SIZE,
     SLOTS,
     age_walls,
@@ -67,9 +66,9 @@ class WallTracker:
         )
         self._head = np.zeros(5, np.int64)
         self._wall = np.full((6, s.capacity), FREE, np.int64)
-        self._coins = np.zeros((12, s.capacity))
+        self._coins = np.zeros((13, s.capacity))
         self._ending = np.zeros(s.capacity, np.int64)
-        self._judged = np.zeros((2, s.capacity), np.int64)
+        self._judged = np.zeros((3, s.capacity), np.int64)
         self._ends = 0  # walls that wait for their verdict
         self.patterns = PulledPatterns(s)
         survival = self.survival
@@ -126,9 +125,12 @@ class WallTracker:
             self.usual[band] = usual
             if usual == math.inf:
                 continue
-            self.large[band] = large = max(least, chosen.times_usual * usual)
-            times = min(chosen.stand_out, math.pow(wide / usual, chosen.spread_power))
-            self.told[band] = max(large, times * usual)
+            spread = wide / usual
+            # Walls that often stand here must not raise their own bar.
+            lawful = min(least, math.pow(spread, chosen.quantile_power) * usual)
+            self.large[band] = large = max(lawful, chosen.times_usual * usual)
+            times = min(chosen.stand_out, math.pow(spread, chosen.spread_power))
+            self.told[band] = max(large, least, times * usual)
         self.large[band_of(chosen.reach) + 1 :] = np.inf
         return np.flatnonzero(quantity >= self.large[bands])
 
@@ -232,26 +234,24 @@ class WallTracker:
     # ---- inside -------------------------------------------------------------------------------
 
     def _facts(self, judged: int) -> list[WallFact]:
+        """Walls that are told of, and what all that were followed tell together."""
         facts: list[WallFact] = []
-        for key, slot in self._judged[:, :judged].T.tolist():
+        for key, slot, how in self._judged[:, :judged].T.tolist():
             _, born_ns, _, ended_ns, *_ = self._wall[:, slot].tolist()
-            end = self._end(key, born_ns, ended_ns, self._coins[:, slot].tolist())
-            if end is None:
-                continue
-            facts.append(end)
+            of = self._coins[:, slot].tolist()
+            end = self._end(key, born_ns, ended_ns, of, is_pulled=how == PULLED)
+            # Large where it was born, but ordinary where it ended: not told of alone.
+            if end.peak >= self.told[band_of(abs(end.distance))]:
+                facts.append(end)
             if end.state is not WallState.FILLED:
                 facts += self.patterns.pulled(end)
         return facts
 
-    def _end(self, key: int, born_ns: int, ended_ns: int, of: list[float]) -> WallEnd | None:
-        chosen = self.settings
-        lost = of[LAST_FILL] + of[LAST_CANCEL]
-        ratio = of[LAST_CANCEL] / lost if lost > 0.0 else 1.0
-        is_pulled = ratio >= chosen.pulled_share
-        distance, peak = of[END_DISTANCE], of[PEAK]
+    def _end(
+        self, key: int, born_ns: int, ended_ns: int, of: list[float], *, is_pulled: bool
+    ) -> WallEnd:
+        distance, peak, ratio = of[END_DISTANCE], of[PEAK], of[PULL_RATIO]
         band = band_of(abs(distance))
-        if peak < self.told[band]:
-            return None  # large where it was born, ordinary where it ended
         if not is_pulled:
             state = WallState.FILLED
         else:
@@ -270,5 +270,5 @@ class WallTracker:
             of[BORN_DISTANCE],
             distance,
             state,
-            is_pulled and abs(distance) <= chosen.approach,
+            is_pulled and abs(distance) <= self.settings.approach,
         )

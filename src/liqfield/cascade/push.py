@@ -75,7 +75,7 @@ class PushDetector:
             kind=FlowEventKind.WHALE_PUSH,
             venue="all",
             price=around.price,
-            is_bid=None,
+            is_bid=side == 0,  # sellers hit bids
             notional_usd=pushed,
             score=pushed / way,
             duration_s=float(s.window_s),

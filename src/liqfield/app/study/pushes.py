@@ -120,9 +120,8 @@ def tally(told: Sequence[FlowEvent], plays: Sequence[AgentEvent]) -> Tally:
     """Right calls and found pushes; an event tells of the ten seconds from `at_ns`."""
 
     def fits(event: FlowEvent, play: AgentEvent) -> bool:
-        is_down = event.text.startswith("Selling")
         meets = event.at_ns < play.end_ns and event.at_ns + WINDOW_NS > play.start_ns
-        return is_down == play.is_bid and meets
+        return event.is_bid == play.is_bid and meets
 
     return {
         "calls": len(told),
