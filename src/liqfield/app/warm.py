@@ -17,7 +17,6 @@ from liqfield.model.events import (
     BookDelta,
     BookLevels,
     BookSnapshot,
-    Frame,
     MarketEvent,
     MarkPrice,
     OpenInterest,
@@ -44,12 +43,7 @@ def warm() -> None:
     for event in events():
         engine.step(event)
     combine(engine.densities())
-    Scanner("warm-up", {"[]": _nothing}).scan(Frame("warm-up", "", SECOND, b"{}"), {})
-
-
-def _nothing(*_: object) -> tuple[()]:
-    """Of the one shape that is looked for, and not there."""
-    return ()
+    Scanner("warm-up", ()).scan(b"{}", SECOND, {})
 
 
 def events() -> list[MarketEvent]:
