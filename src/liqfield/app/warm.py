@@ -17,7 +17,6 @@ from liqfield.model.events import (
     BookDelta,
     BookLevels,
     BookSnapshot,
-    Frame,
     MarketEvent,
     MarkPrice,
     OpenInterest,
@@ -25,7 +24,7 @@ from liqfield.model.events import (
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, BookRule
-from liqfield.venues.scan import Scanner
+from liqfield.venues.scan import load_scanner
 
 SECOND = 1_000_000_000
 KEY = "warm-up:BTC"
@@ -44,12 +43,7 @@ def warm() -> None:
     for event in events():
         engine.step(event)
     combine(engine.densities())
-    Scanner("warm-up", {"[]": _nothing}).scan(Frame("warm-up", "", SECOND, b"{}"), {})
-
-
-def _nothing(*_: object) -> tuple[()]:
-    """Of the one shape that is looked for, and not there."""
-    return ()
+    load_scanner()
 
 
 def events() -> list[MarketEvent]:
