@@ -40,6 +40,7 @@ _CODES = {
     "size": k.SIZE,
 }
 _MARK = re.compile(r"<\?|\?>|<\*|\*>|<(\w+)(?::([\w,]+))?>")
+_IN_UNITS = re.compile("<(price|size|bids|asks|long_)")
 Scan: TypeAlias = Callable[[bytes, int, Mapping[str, Instrument]], Sequence[Event] | None]
 
 
@@ -60,6 +61,11 @@ class Shape(msgspec.Struct, frozen=True):
     text: str
     event: type[msgspec.Struct]
     given: Mapping[str, Any] = {}
+
+
+def load_scanner() -> None:
+    """Load the compiled part, or compile it, before a message waits for it."""
+    k.reader(np.zeros(k.WORDS, np.int64), None)
 
 
 def quoted(words: Mapping[str, object]) -> dict[str, object]:
@@ -163,7 +169,9 @@ class Scanner:
                 operation = k.OBJECT, self._keep(field.default), 0
             words += operation
         head = [self._keep(shape.event), len(words) // 3]
-        return head + words + [0] * (k.RECIPE - len(head) - len(words))
+        spare = k.RECIPE - len(head) - len(words)
+        assert spare >= 0, f"{shape.event} has too many fields"
+        return head + words + [0] * spare
 
     def _read_argument(
         self, shape: Shape, name: str, slots: Mapping[str, tuple[int, int]]
@@ -222,6 +230,8 @@ class Scanner:
 def _compiled(shape: Shape, number: int, slots: dict[str, tuple[int, int]]) -> bytes:
     """The shape as codes, with what makes its event at the end of the part that repeats, or of all.
     Fills slots with the code and the slot of every field."""
+    symbol_at = shape.text.index("<symbol>")  # its units are those of what follows
+    assert all(mark.start() > symbol_at for mark in _IN_UNITS.finditer(shape.text)), shape.text
     out, literal_at, maybe_at = b"", 0, 0
     make = bytes([k.MAKE, number])
     for mark in _MARK.finditer(shape.text):
@@ -239,10 +249,12 @@ def _compiled(shape: Shape, number: int, slots: dict[str, tuple[int, int]]) -> b
             out += bytes([code])
         if code >= k.INT:
             slot = 1 + len({at for _, at in slots.values()}) if mark[2] else 0
+            assert slot < k.SLOTS, f"too many values: {shape.text}"
             if mark[2]:
                 slots.update(dict.fromkeys(mark[2].split(","), (code, slot)))
             out += bytes([slot])
         if code in (k.SYMBOL, k.TEXT):
+            assert shape.text[literal_at] != "<", f"what ends <{mark[1]}> in {shape.text}?"
             out += shape.text[literal_at].encode()  # what ends it
         elif code == k.WORD:
             words = b"".join(bytes([len(word)]) + word.encode() for word in shape.given[mark[2]])
