@@ -213,8 +213,7 @@ class _Posterior:
             theta - self._centre
         )
         curvature: FloatArray = (slope * weight[:, None]).T @ slope + self._precision
-        step: FloatArray = np.linalg.solve(curvature, gradient)
-        return step, curvature
+        return np.asarray(np.linalg.solve(curvature, gradient), np.float64), curvature
 
 
 def _search(of: _Posterior, theta: FloatArray) -> tuple[FloatArray, float, FloatArray]:
