@@ -24,7 +24,7 @@ from liqfield.model.events import (
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, BookRule
-from liqfield.venues.scan import Scanner
+from liqfield.venues.scan import Scanner, Shape
 
 SECOND = 1_000_000_000
 KEY = "warm-up:BTC"
@@ -43,7 +43,8 @@ def warm() -> None:
     for event in events():
         engine.step(event)
     combine(engine.densities())
-    Scanner("warm-up", ()).scan(b"{}", SECOND, {})
+    mark = Shape('{"s":"<symbol>","p":"<price:price>","t":<ms:event_ns>}', MarkPrice)
+    Scanner("warm-up", (mark,)).scan(b"{}", SECOND, {})
 
 
 def events() -> list[MarketEvent]:
