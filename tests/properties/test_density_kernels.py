@@ -124,6 +124,10 @@ def test_wandering_levels_equal_their_slow_twin_and_keep_all(
     np.testing.assert_allclose(fast.out, slow.out, rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(fast.totals(), 1000.0, rtol=1e-12)
     np.testing.assert_allclose(fast.sums, fast.raw.sum(axis=2, dtype=np.float64), rtol=1e-12)
+    for side in range(2):
+        held = np.flatnonzero(fast.raw[side, c])
+        tightest = (held[0], held[-1] + 1) if len(held) else (BINS, 0)
+        assert tuple(fast.span[side, c]) == tightest
     if fast.out[0, c] < 1e-6:
         moved = float((fast.raw[0, c] * np.arange(BINS)).sum()) - mean
         assert abs(moved) < 1e-2 * 1000.0, "levels wander, they do not drift"

@@ -516,8 +516,8 @@ class DensityEstimator:
         if self.state is None or not self._oi_known:
             return None
         state, unit = self.state, self.unit_usd
-        mass, _ = state.read(with_ages=False)
-        mass *= unit
+        mass, _ = state.read(unit, with_ages=False)
+        forced_longs, forced_shorts = self.forced_shares().tolist()
         return DensityColumn(
             instrument_id=self.instrument.id,
             at_ns=self.clock_ns,
@@ -527,7 +527,7 @@ class DensityEstimator:
             outside_usd=state.outside() * unit,
             open_interest_usd=self.open_interest * unit,
             confidence=self._judge(at_ns)[0],
-            forced_share=float(self.forced_shares().mean()),
+            forced_share=0.5 * (forced_longs + forced_shorts),
         )
 
     def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
