@@ -17,7 +17,6 @@ from liqfield.model.events import (
     BookDelta,
     BookLevels,
     BookSnapshot,
-    Frame,
     MarketEvent,
     MarkPrice,
     OpenInterest,
@@ -25,6 +24,7 @@ from liqfield.model.events import (
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, BookRule
+from liqfield.venues.binance_scan import scanned_shapes
 from liqfield.venues.scan import Scanner
 
 SECOND = 1_000_000_000
@@ -44,12 +44,7 @@ def warm() -> None:
     for event in events():
         engine.step(event)
     combine(engine.densities())
-    Scanner("warm-up", {"[]": _nothing}).scan(Frame("warm-up", "", SECOND, b"{}"), {})
-
-
-def _nothing(*_: object) -> tuple[()]:
-    """Of the one shape that is looked for, and not there."""
-    return ()
+    Scanner("warm-up", scanned_shapes(1)).scan(b"{}", SECOND, {})
 
 
 def events() -> list[MarketEvent]:
