@@ -24,8 +24,7 @@ from liqfield.model.events import (
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, BookRule
-from liqfield.venues.binance_scan import scanned_shapes
-from liqfield.venues.scan import Scanner
+from liqfield.venues.scan import load_scanner
 
 SECOND = 1_000_000_000
 KEY = "warm-up:BTC"
@@ -44,7 +43,7 @@ def warm() -> None:
     for event in events():
         engine.step(event)
     combine(engine.densities())
-    Scanner("warm-up", scanned_shapes(1)).scan(b"{}", SECOND, {})
+    load_scanner()
 
 
 def events() -> list[MarketEvent]:

@@ -62,6 +62,11 @@ class Shape(msgspec.Struct, frozen=True):
     given: Mapping[str, Any] = {}
 
 
+def load_scanner() -> None:
+    """Load the compiled part, or compile it, before a message waits for it."""
+    k.reader(np.zeros(k.WORDS, np.int64), None)
+
+
 def quoted(words: Mapping[str, object]) -> dict[str, object]:
     """Words as they stand in a message."""
     return {f'"{word}"': means for word, means in words.items()}
