@@ -20,7 +20,7 @@ ways = st.lists(st.floats(0.002, 0.2), max_size=6)
 
 
 @settings(max_examples=20)
-@given(ways, st.floats(0.0, 0.06), st.booleans())
+@given(ways, st.floats(0.0, 0.06, allow_subnormal=False), st.booleans())
 def test_equals_a_count_over_many_moves(rests: list[float], done: float, stalls: bool) -> None:
     moves = Moves()
     for rest in rests:

@@ -17,11 +17,11 @@ describe("a side without a cluster", () => {
   it("claims no threshold that it was not told", () => expect(noneOf(message([], 0, 0), "long")).toBe("no cluster below"));
   it("names the nearest that is out of view, and only then", () => {
     const both = message([row("long", 91, 60e6), row("long", 95)]);
-    expect(outOfView(both, "long", 96, 104)).toBe("↓ $84.0M long · −5.0 %");
+    expect(outOfView(both, "long", 96, 104)).toBe("$84.0M long · −5.0 % ↓");
     expect(outOfView(both, "long", 90, 94)).toBeNull();
-    expect(outOfView(both, "long", 97, 104)).toBe("↓ $84.0M long · −5.0 %");
+    expect(outOfView(both, "long", 97, 104)).toBe("$84.0M long · −5.0 % ↓");
     expect(outOfView(both, "short", 96, 104)).toBeNull();
-    expect(outOfView(message([row("long", 95)]), "long", 80, 90)).toBe("↑ $84.0M long · −5.0 %");
+    expect(outOfView(message([row("long", 95)]), "long", 80, 90)).toBe("$84.0M long · −5.0 % ↑");
   });
   it("invents no interval for the past", () => {
     expect(interval(row("long", 95))).toBe(" · $40.0M–$120M");

@@ -34,7 +34,7 @@ export function outOfView(clusters: Clusters, side: "long" | "short", low: numbe
   const own = byDistance(clusters.clusters.filter((k) => k.side === side));
   const nearest = own[0];
   if (!nearest || own.some((k) => k.peak > low && k.peak < high)) return null;
-  return `${nearest.peak <= low ? "↓" : "↑"} ${usd(nearest.usd)} ${side} · ${percent(nearest.distance, 1)}`;
+  return `${usd(nearest.usd)} ${side} · ${percent(nearest.distance, 1)} ${nearest.peak <= low ? "↓" : "↑"}`;
 }
 
 /**
