@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import statistics
 from collections import deque
@@ -45,6 +46,7 @@ from liqfield.venues.contract import Poll, Resync, Venue
 log = structlog.get_logger()
 ANNOUNCED = {"planned": "live", "maintenance": "stale", "open": ""}  # kind -> state in the health
 FRESH_LIST_S = 60.0  # a list of instruments this young serves the tiers of all of them
+LIST_WAIT_S = 10.0
 CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
 
 
@@ -398,8 +400,10 @@ class VenueFeed:
         while True:
             wait_s, frame = 0.0, None
             if tiers is not None and self._has_contracts:
-                # Tiers count contracts: the size is to be known as of now.
-                await self.list.younger_than(self._clock.now_s() - FRESH_LIST_S)
+                # Tiers count contracts: the size is to be known as of now, if the venue says.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LIST_WAIT_S):
+                        await self.list.younger_than(self._clock.now_s() - FRESH_LIST_S)
             try:
                 frame = await self.rest.fetch(poll.request)
                 self._sink(frame)
