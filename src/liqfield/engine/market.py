@@ -126,6 +126,7 @@ class InstrumentState:
         # Where trades may be missing, by the venue's time; the newest begins when the loss is told.
         self.holes: deque[tuple[int, int]] = deque(maxlen=16)
         self.hole_from_ns = 0
+        self.last_in_old_units: Trade | None = None
         self.repaired = 0  # trades that REST brought after their stream had lost them
         self.old_units_ns = 0  # the venue's time of the last message in units that hold no more
 
@@ -140,14 +141,16 @@ class InstrumentState:
             self.sync = BookSync(instrument.id, self.sync.rule, after_ns=self.old_units_ns)
             self.sync.losses = losses
             self.quote = None
-            self.holes.clear()  # what was traded in them was counted in nobody knows which units
-            self.hole_from_ns = 0
+            # What was missed up to now was counted in nobody knows which units.
+            self.holes.clear()
+            self.hole_from_ns, self.last_in_old_units = 0, self.last
         self.instrument = self.density.instrument = instrument
 
     def open_hole(self, gap: Gap) -> None:
         """Trades may be missing from the newest one on."""
-        if self.last is None or (gap.kinds and "Trade" not in gap.kinds):
+        if self.last is self.last_in_old_units or (gap.kinds and "Trade" not in gap.kinds):
             return
+        assert self.last is not None
         begin_ns = self.last.event_ns - TOLD_LATE.get(gap.reason, 0)
         self.hole_from_ns = min(self.hole_from_ns or begin_ns, begin_ns)
         if gap.reason in TOLD_LATE:

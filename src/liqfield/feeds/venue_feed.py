@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import statistics
 from collections import deque
@@ -44,6 +45,8 @@ from liqfield.venues.contract import Poll, Resync, Venue
 
 log = structlog.get_logger()
 ANNOUNCED = {"planned": "live", "maintenance": "stale", "open": ""}  # kind -> state in the health
+FRESH_LIST_S = 60.0  # a list of instruments this young serves the tiers of all of them
+LIST_WAIT_S = 10.0
 CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
 
 
@@ -84,6 +87,7 @@ class VenueFeed:
         self._to_keep: dict[tuple[str, int], tuple[Stretch, HttpRequest]] = {}
         self._instruments: dict[str, Instrument] = {}
         self._by_source: dict[str, ConnectionSupervisor] = {}
+        self._has_contracts = False
         self._prepared: set[HttpRequest] = set()
         self._corrupt_s: dict[str, float] = {}
         self._announced: Sequence[Event] = ()  # what the venue last said of itself
@@ -159,7 +163,7 @@ class VenueFeed:
     def follow(self, instruments: Sequence[Instrument]) -> None:
         """What to connect for."""
         self._instruments = {of.id: of for of in instruments}
-        has_contracts = any(of.quantity_factor != 1.0 for of in instruments)
+        has_contracts = self._has_contracts = any(of.quantity_factor != 1.0 for of in instruments)
         door = Door(self._rng, self._clock.now_s)
         self.connections = [
             ConnectionSupervisor(
@@ -395,6 +399,11 @@ class VenueFeed:
         await asyncio.sleep(self._rng.uniform(0.0, min(poll.every_s, 2.0)))
         while True:
             wait_s, frame = 0.0, None
+            if tiers is not None and self._has_contracts:
+                # Tiers count contracts: the size is to be known as of now, if the venue says.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LIST_WAIT_S):
+                        await self.list.younger_than(self._clock.now_s() - FRESH_LIST_S)
             try:
                 frame = await self.rest.fetch(poll.request)
                 self._sink(frame)

@@ -81,6 +81,7 @@ class _Lanes:
         self.count = 1  # lane 0 takes what comes after _MAX_LANES
         self._lanes: dict[tuple[object, ...], int] = {}
         self._known: dict[tuple[str, bytes], tuple[int, ...]] = {}
+        self._says: dict[bytes, tuple[bytes, bool, bool]] = {}
 
     def of(self, stream: str, skeleton: bytes) -> tuple[int, ...]:
         found = self._known.get((stream, skeleton))
@@ -94,15 +95,13 @@ class _Lanes:
         key, list_no, place = b"", 0, 0
         out = []
         for text in texts[:-1]:
-            named = _KEY.search(text)
-            if _NEXT_LIST.search(text):
-                list_no += 1
-            if named is not None:
-                key, place = named[1], 0
-            elif b"[" in text:
-                place = 0
-            else:
-                place += 1
+            says = self._says.get(text)
+            if says is None:
+                says = self._says[text] = _what_it_says(text)
+            named, is_next_list, is_row = says
+            list_no += is_next_list
+            key = named or key
+            place = 0 if is_row else place + 1
             lane = self._lanes.get(where := (stream, head, key, list_no, place))
             if lane is None:
                 lane = 0
@@ -111,6 +110,13 @@ class _Lanes:
                     self.count += 1
             out.append(lane)
         return tuple(out)
+
+
+def _what_it_says(text: bytes) -> tuple[bytes, bool, bool]:
+    """(the key that it ends with, whether a second list of rows begins, whether a row does)."""
+    named = _KEY.search(text)
+    key = named[1] if named is not None else b""
+    return key, _NEXT_LIST.search(text) is not None, named is not None or b"[" in text
 
 
 def write_dense(path: Path, records: Iterable[Record], sources: Sequence[str] = ()) -> int:
