@@ -210,7 +210,7 @@ class Publisher:
                 score = truth_message(base, market.clock_ns, market.truth(), market.truth_running())
                 self.hub.publish(f"truth:{base}", score)
             reference = market.reference()
-            running = reference.candles.get() if reference is not None else None
+            running = reference.candle() if reference is not None else None
             if running is not None:
                 self.hub.publish(f"candle:{base}", encode.candle_row(base, running))
         self.hub.publish("health", self._health_message(now_ns))

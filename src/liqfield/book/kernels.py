@@ -299,6 +299,23 @@ def sum_columns(size: FloatArray, side: int, first: int, last: int) -> float:
 
 
 @kernel
+def sum_sides(
+    size: FloatArray, first_bid: int, last_bid: int, first_ask: int, last_ask: int
+) -> tuple[float, float]:
+    """Coins of bids at columns in [first_bid, last_bid) and of asks in [first_ask, last_ask)."""
+    bids, asks = 0.0, 0.0
+    both = min(last_bid - first_bid, last_ask - first_ask)
+    for k in range(both):  # two sums at once: each waits for its own last addition
+        bids += size[0, first_bid + k]
+        asks += size[1, first_ask + k]
+    for column in range(first_bid + both, last_bid):
+        bids += size[0, column]
+    for column in range(first_ask + both, last_ask):
+        asks += size[1, column]
+    return bids, asks
+
+
+@kernel
 def fill(size: FloatArray, side: int, columns: IntArray, quantity: FloatArray) -> None:
     for i in range(len(columns)):
         size[side, columns[i]] = quantity[i]

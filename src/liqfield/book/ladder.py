@@ -7,6 +7,7 @@ in when the window moves. Best prices are kept by the kernel. Quantities are bas
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from typing import cast
 
@@ -27,6 +28,7 @@ from liqfield.book.kernels import (
     fill_far,
     read_far,
     sum_columns,
+    sum_sides,
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
@@ -68,6 +70,7 @@ class Ladder:
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
         self.applied: BookLevels | None = None  # the newest levels
+        self._sum_sides = sum_sides
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
@@ -200,6 +203,17 @@ class Ladder:
             return float(self.between(side, low, high)[1].sum())
         return sum_columns(self._size, side, first, last)
 
+    def near(self, share: float) -> tuple[float, float]:
+        """Coins of bids and asks within `share` of their best price; 0 while a side is empty."""
+        bid, ask = self._bid, self._ask
+        if bid == NO_BID or ask == NO_ASK:
+            return 0.0, 0.0
+        low, high = bid - math.floor(bid * share), ask + math.floor(ask * share) + 1
+        base = self._base
+        if min(low, ask) >= base and max(high, bid + 1) <= base + WINDOW:
+            return self._sum_sides(self._size, low - base, bid + 1 - base, ask - base, high - base)
+        return self.resting(BID, low, bid + 1), self.resting(ASK, ask, high)
+
     def digest(self) -> bytes:
         """Hash of all levels: equal books have equal digests, whatever window they sit in."""
         sha = hashlib.sha256()
@@ -231,6 +245,7 @@ class Ladder:
         self._best[kernels.ROOM] = self._most
         self._is_empty = False
         self._apply = applier(self._best, self)  # compiled when first needed
+        self._sum_sides = direct(sum_sides, self._size, 0, 0, 0, 0)
         best = np.empty((2, 1), np.int64), np.empty((2, 1))
         self._best_levels = direct(best_levels, self._size, 0, self._best, *best)
 

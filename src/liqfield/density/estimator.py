@@ -17,7 +17,7 @@ import numpy as np
 
 from liqfield.density import law as laws
 from liqfield.density.fit import LawFit
-from liqfield.density.flow import FlowBuffer, MovePath
+from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain_trades
 from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
 from liqfield.density.marks import MARK_JUMP, MarkGuard
@@ -41,13 +41,14 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
+from liqfield.model.jit import direct
 from liqfield.model.margin import MarginTier
 from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
+from liqfield.model.tape import TradeTape
 
 HOUR_NS = 3_600_000_000_000
 DAY_H = 24.0
 LEARNT_AGE_NS = 30 * 24 * HOUR_NS  # an older law is no better than the prior
-MARK_STALE_NS = 600_000_000_000
 HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
 LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor of the mark
@@ -55,7 +56,6 @@ OI_JUMP = 0.5  # open interest that moves by more in one step is a change of uni
 MAX_CHURN = 0.5  # share of open interest that one step may replace
 MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
 _FAR = 1.0 + 4.0 * MARK_JUMP  # candles beyond this factor of the mark are not believed
-_BUY, _MARKET = Aggressor.BUY, TradeKind.MARKET  # two look-ups a trade each, else
 _OF_MARK, _OF_LAST = CandleOf.MARK, CandleOf.LAST
 
 
@@ -85,6 +85,8 @@ class DensityEstimator:
         self._pace_ns = self.settings.step_s * 1e9
         self._counts_usd = instrument.kind is ContractKind.INVERSE
         self._flow = FlowBuffer(self.settings.bin_width)
+        self._trades: TradeTape | None = None
+        self._number = self._read = 0
         self._path = MovePath()
         self._marks = MarkGuard()
         self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = 0
@@ -157,26 +159,62 @@ class DensityEstimator:
     def _on_gap(self, gap: Gap) -> None:
         self.trust.gap(self.clock_ns, gap)
 
+    def follow(self, trades: TradeTape, number: int) -> None:
+        """Read trades off a tape from now on, where they have this number; see `fold`."""
+        self._trades, self._number, self._read = trades, number, trades.count
+        flow = self._flow
+        ints = 0, 0, 0
+        self._add_plain = direct(
+            add_plain_trades, trades.words, *ints, False, 0.0, 0, 0, 0.0, 0, 0.0, 0.0, 0.0,
+            flow.bins, flow.sums, 0, 0.0,
+        )  # fmt: skip
+
+    def fold(self) -> None:
+        """The trades on the tape that were not read yet: the owner calls it before anything else
+        happens to the estimator, and before anyone looks."""
+        trades = self._trades
+        assert trades is not None
+        flow, marks = self._flow, self._marks
+        while self._read < trades.count:
+            pace_ns = self._pace_ns if self.state is not None else math.inf
+            self._read, self.clock_ns, marks.mark, is_borrowed, flow.count, flow.volume = (
+                self._add_plain(
+                    trades.words, self._read, trades.count, self._number, self._counts_usd,
+                    self.settings.bin_width, self.clock_ns, self._step_ns, pace_ns, self._mark_ns,
+                    marks.mark, *marks.way, flow.bins, flow.sums, flow.count, flow.volume,
+                )
+            )  # fmt: skip
+            if is_borrowed:
+                self.trust.borrowed_ns = self.clock_ns
+            if flow.count == len(flow.bins):
+                flow.grow()
+            elif self._read < trades.count:
+                at_ns, price, signed = trades.row(self._read)
+                self._read += 1
+                self._trade(at_ns, price, abs(signed), signed > 0.0)
+
     def _on_trade(self, event: Trade) -> None:
-        # The most frequent fact by far: what others do in calls is written out here.
-        price, quantity, event_ns = event.price, event.quantity, event.event_ns
-        if event.kind is not _MARKET or not (0.0 < price < math.inf and 0.0 < quantity < math.inf):
+        price, quantity = event.price, event.quantity
+        if event.kind is not TradeKind.MARKET or not is_finite_positive(price, quantity):
             return
-        if event_ns > self.clock_ns:
-            self._advance(event_ns, event.received_ns)
+        at_ns = event.event_ns
+        if event.received_ns > 0:
+            at_ns = min(at_ns, event.received_ns + AHEAD_NS)
+        self._trade(at_ns, price, quantity, event.aggressor is Aggressor.BUY)
+
+    def _trade(self, at_ns: int, price: float, quantity: float, is_buy: bool) -> None:
+        """Whatever a trade may be; `add_plain_trades` says of most of them that they are plain."""
+        self._advance(at_ns, 0)
         now_ns, marks = self.clock_ns, self._marks
         if marks.believes(price):
-            self._flow.trade(
-                price, quantity * price if self._counts_usd else quantity, event.aggressor is _BUY
-            )
+            self._flow.trade(price, quantity * price if self._counts_usd else quantity, is_buy)
         else:
             self.trust.outlier(now_ns, "trade price")
         if now_ns - self._mark_ns > MARK_STALE_NS:
             if not marks.follow(price):  # else it was swept up to there since the last step
                 self._take_mark(price, price, price)
             self.trust.borrowed_ns = now_ns
-        if self.state is not None and now_ns - self._step_ns >= self._pace_ns:
-            self._step(self.open_interest)
+        self._tick()
 
     def _on_mark(self, event: MarkPrice) -> None:
         if not is_finite_positive(event.price):

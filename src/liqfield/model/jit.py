@@ -86,10 +86,28 @@ def direct(function: Callable[P, R], *like: object) -> Callable[P, R]:
     It skips the look at every argument's type, half of what a call of a short kernel costs; only
     for a caller that makes all the arguments itself.
     """
-    dispatcher = cast("Any", function)
-    signature = tuple(numba.typeof(value) for value in like)
-    dispatcher.compile(signature)
-    return cast("Callable[P, R]", dispatcher.overloads[signature].entry_point)
+    key = function, *map(_kind, like)
+    entry = _entries.get(key)
+    if entry is None:
+        dispatcher = cast("Any", function)
+        signature = tuple(numba.typeof(value) for value in like)
+        dispatcher.compile(signature)
+        entry = _entries[key] = dispatcher.overloads[signature].entry_point
+    return cast("Callable[P, R]", entry)
+
+
+_entries: dict[tuple[object, ...], object] = {}  # every instrument asks for the same ones
+
+
+def _kind(value: object) -> object:
+    """What numba makes a type of, cheaper than the type."""
+    if isinstance(value, bool | int | float):
+        return type(value)
+    if not isinstance(value, np.ndarray):
+        return numba.typeof(value)
+    flags = value.flags
+    layout = flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned
+    return value.dtype, value.ndim, layout
 
 
 # ---- arrays by address ---------------------------------------------------------------------------

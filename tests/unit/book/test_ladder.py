@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,6 +51,22 @@ def test_equals_two_dicts(
     # The window follows the bid; a side wholly outside it is still found.
     assert fast.best_bid == (want_bid[0][0] if want_bid else None)
     assert fast.best_ask == (want_ask[0][0] if want_ask else None)
+
+
+@settings(max_examples=40)
+@given(st.lists(message_st, min_size=1, max_size=6), st.sampled_from([0.0, 1e-6, 1e-3, 0.02]))
+def test_what_rests_near_the_touch_is_what_rests_there(
+    messages: list[tuple[int, list[tuple[int, float]], list[tuple[int, float]]]], share: float
+) -> None:
+    fast = Ladder()
+    for centre, bids, asks in messages:
+        fast.apply(levels([(centre + t, q) for t, q in bids], [(centre + t, q) for t, q in asks]))
+    bid, ask = fast.best_bid, fast.best_ask
+    expected = (0.0, 0.0)
+    if bid is not None and ask is not None:
+        low, high = bid - math.floor(bid * share), ask + math.floor(ask * share) + 1
+        expected = fast.resting(BID, low, bid + 1), fast.resting(ASK, ask, high)
+    assert fast.near(share) == expected
 
 
 def _one_by_one(book: DictBook, message: BookLevels) -> list[float]:

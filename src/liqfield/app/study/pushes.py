@@ -96,7 +96,7 @@ def run_seed(seed: int) -> dict[str, Tally]:
     events = LabEvents(cast("Market", staged), step_ns=STEP_NS)
     flow = FlowSettings()
     engine = MarketEngine(base, RULES, flow)
-    engine.analytics = FlowOnly(base, flow)
+    engine.analytics = FlowOnly(base, engine.trades, flow)
     twice = engine.analytics.flow.push = Twice()
     for event in events.open():
         if isinstance(event, Listing):
