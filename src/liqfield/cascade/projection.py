@@ -26,9 +26,9 @@ _Z90 = 1.2815515655446004  # 90 % quantile of the normal law
 class ProjectionSettings(msgspec.Struct, frozen=True):
     """depth_stress: depth under a cascade against depth now (books thin 3.4 times at the median in
     published cascades: 0.3 is the cautious end, 1 the naive one). depth_sigma: its log-sd.
-    push_log_sd: of the push: how long a pace goes on is hardly known; ended_share: chance that it is
-    over already. map_log_sd: of the whole map, beside the interval of its bins. Where they come from
-    stands in docs/cascade.md."""
+    push_log_sd: of the push: how long a pace goes on is hardly known; ended_share: chance that it
+    is over already. map_log_sd: of the whole map, beside the interval of its bins. Where they come
+    from stands in docs/cascade.md."""
 
     draws: int = 256
     seed: int = 1
