@@ -53,7 +53,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 def long_kernel(function: Callable[P, R]) -> Callable[P, R]:
     """As `kernel`, for calls that last: Python's other threads run meanwhile."""
-    return _cached(function, fastmath=False, nogil=True)
+    return cast("Callable[P, R]", cached(function, numba.njit, fastmath=False, nogil=True))
 
 
 def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
