@@ -187,7 +187,7 @@ def _features(played: Played) -> FloatArray:
         days = one.settings.level_half_life_h / math.log(2.0) / 24.0
         rows.append(
             (
-                math.log(TINY + float(one.level.seen.sum()) / days / density.open_interest_usd),
+                math.log(TINY + sum(one.level.seen) / days / density.open_interest_usd),
                 math.log(TINY + one.pace[0]),
                 0.5 * math.log(TINY + one.pace[1]),
                 float(np.log(one.forced_shares()).mean()),

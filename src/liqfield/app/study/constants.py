@@ -239,5 +239,5 @@ def _read_tapes(
                         float(prints.mark_price[i]), PriceKind.FILL, coverage,
                     )  # fmt: skip
                     level.print(event, float(usd[i]))
-                error = math.log(float(level.seen.sum()) / float(usd.sum()))
+                error = math.log(sum(level.seen) / float(usd.sum()))
                 found.setdefault((coverage, powers[at]), []).append(error)
