@@ -18,10 +18,19 @@ from liqfield.model.sides import Coverage, PositionSide
 
 KEEP = 1500
 SEEN = 1024
-# One print a second: how fast the share of prints with a follower is learnt (of one print), and
-# the powers by which it tells the notional shown; `liqfield study constants` scans them.
-FOLLOW_BLEND = 0.1
-POWERS = (0.8, 1.5)  # of the largest, of the latest of a second
+
+
+class Shown(NamedTuple):
+    """Of a feed of one print a second: the weight of one print in the share of prints that have a
+    follower, and the power by which that tells the notional shown."""
+
+    blend: float
+    power: float
+
+
+# `liqfield study constants` scans them on full tapes. Those of the largest show half too much in
+# cascades, and are kept: what would be right there makes the map's total worse (docs/estimator.md).
+LARGEST, LATEST = Shown(0.01, 0.6), Shown(0.1, 1.5)
 
 
 class Evidence(NamedTuple):
@@ -50,9 +59,10 @@ class Level:
         half_life_h: float,
         most: float = 1.0,
         sampled_share: float = 0.35,
-        powers: tuple[float, float] = POWERS,
+        largest: Shown = LARGEST,
+        latest: Shown = LATEST,
     ) -> None:
-        self._sampled_share, self._powers = sampled_share, powers
+        self._sampled_share, self._largest, self._latest = sampled_share, largest, latest
         self._prior: FloatArray = np.full(2, prior_share)
         self._half_life_h, self._most = half_life_h, most
         # USD by side, forgetting: printed, what that stands for, swept by the mark
@@ -100,14 +110,14 @@ class Level:
             return 1.0
         if event.coverage is Coverage.SAMPLED:
             return self._sampled_share
+        of = self._latest if event.coverage is Coverage.LATEST_PER_SECOND else self._largest
         second = event.event_ns // 1_000_000_000
         gap = second - self._last_second
         self._last_second = second
         if gap > 0:
-            self._follow += FOLLOW_BLEND * ((1.0 if gap == 1 else 0.0) - self._follow)
+            self._follow += of.blend * ((1.0 if gap == 1 else 0.0) - self._follow)
         mu = -math.log(1.0 - min(self._follow, 0.98))
-        power = self._powers[event.coverage is Coverage.LATEST_PER_SECOND]
-        return float(((1.0 - math.exp(-mu)) / mu) ** power) if mu > 1e-6 else 1.0
+        return float(((1.0 - math.exp(-mu)) / mu) ** of.power) if mu > 1e-6 else 1.0
 
     def swept_usd(self, longs: float, shorts: float) -> None:
         """Sums by side of what was added to `open_swept`, USD."""

@@ -19,7 +19,7 @@ from liqfield.app.study.world_specs import WorldSpec
 from liqfield.app.study.worlds import SETTINGS, Moment, moments_of, on_window, play, score_maps
 from liqfield.density.combine import combine
 from liqfield.density.estimator import DensityEstimator
-from liqfield.density.level import POWERS, Level
+from liqfield.density.level import Level, Shown
 from liqfield.density.settings import DensitySettings
 from liqfield.lab.worlds import VenueWorld
 from liqfield.model.estimates import LiquidationDensity
@@ -45,7 +45,10 @@ READ: dict[str, dict[str, float]] = {
 }
 # Correlation of the venues' errors in one bin (`combine.COMMON`).
 POOLED: dict[str, float] = {"common 0.2": 0.2, "common 0.8": 0.8}
-ONE_A_SECOND = (Coverage.LARGEST_PER_SECOND, Coverage.LATEST_PER_SECOND)
+ONE_A_SECOND = {
+    Coverage.LARGEST_PER_SECOND: (Shown(0.01, 0.6), Shown(0.01, 1.0), Shown(0.1, 0.8)),
+    Coverage.LATEST_PER_SECOND: (Shown(0.01, 1.5), Shown(0.1, 1.2), Shown(0.1, 1.5)),
+}
 
 
 class ConstantRow(msgspec.Struct, frozen=True):
@@ -70,6 +73,7 @@ class ShownRow(msgspec.Struct, frozen=True):
     """Feeds of one print a second: root mean square of ln(USD taken to be forced / forced)."""
 
     coverage: Coverage
+    blend: float
     power: float
     rms_ln: float
 
@@ -110,7 +114,7 @@ def study_constants(
     """1 + len(PLAYED) plays a world; only_interval: one, for what moves no mean."""
     names: list[str] = []
     scored: dict[str, list[_Scored]] = {}
-    tapes: dict[tuple[Coverage, float], list[float]] = {}
+    tapes: dict[tuple[Coverage, Shown], list[float]] = {}
     for spec, seed in worlds:
         world = load_world(spec, seed, days, snapshot_h, folder)
         moments = moments_of(world, burn_days)
@@ -125,8 +129,8 @@ def study_constants(
         coverage_by_world=[one.score.coverage for one in scored[IN_FORCE]],
         rows=[_row(name, found, scored[IN_FORCE]) for name, found in scored.items()],
         shown=[
-            ShownRow(coverage, power, float(np.sqrt(np.mean(np.square(errors)))))
-            for (coverage, power), errors in sorted(tapes.items())
+            ShownRow(coverage, *how, float(np.sqrt(np.mean(np.square(errors)))))
+            for (coverage, how), errors in sorted(tapes.items())
         ],
     )
 
@@ -218,19 +222,18 @@ def _row(name: str, found: list[_Scored], base: list[_Scored]) -> ConstantRow:
 
 
 def _read_tapes(
-    world: tuple[VenueWorld, ...], seed: int, found: dict[tuple[Coverage, float], list[float]]
+    world: tuple[VenueWorld, ...], seed: int, found: dict[tuple[Coverage, Shown], list[float]]
 ) -> None:
     """Every venue's forced orders as if its feed showed one a second."""
     for venue in world:
         prints = venue.prints
         usd = prints.quantity * prints.mark_price
-        for at, coverage in enumerate(ONE_A_SECOND):
+        for coverage, ways in ONE_A_SECOND.items():
             index = shown(prints, coverage, 1.0, np.random.default_rng(seed)).tolist()
             if len(index) < 2:
                 continue
-            for factor in (0.75, 1.0, 1.25):
-                powers = (POWERS[0] * factor, POWERS[1] * factor)
-                level = Level(1.0, math.inf, powers=powers)
+            for how in ways:
+                level = Level(1.0, math.inf, largest=how, latest=how)
                 for i in index:
                     ns = int(prints.event_ns[i])
                     side = (PositionSide.LONG, PositionSide.SHORT)[prints.position_side[i]]
@@ -240,4 +243,4 @@ def _read_tapes(
                     )  # fmt: skip
                     level.print(event, float(usd[i]))
                 error = math.log(sum(level.seen) / float(usd.sum()))
-                found.setdefault((coverage, powers[at]), []).append(error)
+                found.setdefault((coverage, how), []).append(error)
