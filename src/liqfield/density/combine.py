@@ -28,11 +28,13 @@ class _Shared(NamedTuple):
     mark_price: float
 
 
-def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | None:
+def combine(
+    densities: Sequence[LiquidationDensity], common: float = COMMON
+) -> LiquidationDensity | None:
     """The sum over venues on the window of the largest one; None for none.
 
-    Of the distances below and above the mean, in squares, the share COMMON adds up linearly, since
-    venues share one prior law and one way of seeing; the rest adds in quadrature. Ages are weighted
+    Of the distances below and above the mean, in squares, the share `common` adds up linearly:
+    venues share one prior law and one way of seeing. The rest adds in quadrature. Ages are weighted
     by notional, the mark and the forced share by open interest.
     """
     if not densities:
@@ -55,8 +57,8 @@ def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | Non
         mark_price=shared.mark_price,
         grid=shared.grid,
         notional_usd=mass,
-        p10=np.maximum(usd - _pooled(usd - low, below), 0.0),
-        p90=usd + _pooled(high - usd, above),
+        p10=np.maximum(usd - _pooled(usd - low, below, common), 0.0),
+        p90=usd + _pooled(high - usd, above, common),
         outside_usd=outside,
         open_interest_usd=shared.open_interest_usd,
         confidence=shared.confidence,
@@ -72,9 +74,9 @@ def _add(values: FloatArray, offset: int, total: FloatArray) -> None:
         total[:, low:high] += values[:, low - offset : high - offset]
 
 
-def _pooled(linear: FloatArray, squares: FloatArray) -> FloatArray:
+def _pooled(linear: FloatArray, squares: FloatArray, common: float) -> FloatArray:
     """Distance of a sum's bound from its mean, from the sum and the sum of squares of its parts."""
-    pooled: FloatArray = np.sqrt(COMMON * np.square(linear) + (1.0 - COMMON) * squares)
+    pooled: FloatArray = np.sqrt(common * np.square(linear) + (1.0 - common) * squares)
     return pooled
 
 

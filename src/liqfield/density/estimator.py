@@ -21,7 +21,7 @@ from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain
 from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
 from liqfield.density.marks import MARK_JUMP, MarkGuard
-from liqfield.density.openings import OpeningLaw, Told
+from liqfield.density.openings import RANGE_SDS, OpeningLaw, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
@@ -80,6 +80,7 @@ class DensityEstimator:
             self.settings.forced_share,
             self.settings.level_half_life_h,
             self.settings.forced_most,
+            self.settings.sampled_share,
         )
         self.trust = Trust()
         self._pace_ns = self.settings.step_s * 1e9
@@ -118,6 +119,11 @@ class DensityEstimator:
     def has_map(self) -> bool:
         """Whether `get` gives one: a mark and open interest are known."""
         return self.state is not None and self._oi_known
+
+    @property
+    def pace(self) -> tuple[float, float]:
+        """Open interest replaced a day and the variance of the log mark a day, slow averages."""
+        return self._turnover, self._variance
 
     @property
     def kappa(self) -> float:
@@ -406,8 +412,8 @@ class DensityEstimator:
         churn = s.churn_volume * flow.volume + s.churn_move * move * before
         churn = min(law.kappa * churn, MAX_CHURN * before)
         delta = quantity - before
-        if self._told is not None:
-            churn = self._told_churn(self._told, delta)
+        if self._told is not None and self._told.opened is not None:
+            churn = self._told_churn(self._told, self._told.opened, delta)
         taken, now_h = flow.take(marks.low, marks.high), self._hours()
         longs, shorts, *dead = self.state.turn_over(
             taken, churn, delta, quantity, law.rates, law.weights, law.table, x, now_h
@@ -423,9 +429,9 @@ class DensityEstimator:
         marks.rest()
         self._slow(dt_ns, move, turned, x)
 
-    def _told_churn(self, told: Told, delta: float) -> float:
+    def _told_churn(self, told: Told, opened_by: FloatArray, delta: float) -> float:
         at = (self.clock_ns - told.begin_ns) // told.every_ns
-        coins = float(told.opened[min(max(at, 0), len(told.opened) - 1)])
+        coins = float(opened_by[min(max(at, 0), len(opened_by) - 1)])
         opened, self._told_coins = coins - self._told_coins, coins
         return max(opened - max(delta, 0.0), 0.0)
 
@@ -549,6 +555,18 @@ class DensityEstimator:
             printed_lump_usd=lump_usd,
         )
 
+    def get_as(self, settings: DensitySettings) -> LiquidationDensity | None:
+        """The map with the interval that another `spread` or heavy law would give it, for studies;
+        changes nothing."""
+        kept, back = self.settings, self.law.doubt_as(settings)
+        self.settings = settings
+        if self.state is not None:
+            self._doubt(None)
+        density = self.get()
+        self.settings = kept
+        back()
+        return density
+
     def column(self, at_ns: int | None = None) -> DensityColumn | None:
         """What a history keeps of `get`: the same amounts, at less than half the cost."""
         if self.state is None or not self._oi_known:
@@ -586,9 +604,22 @@ class DensityEstimator:
         swept: FloatArray = self.state.probe(low, high) * self.unit_usd
         return swept
 
-    def predicted(self, low: float, high: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(mean, p10, p90) USD [2] that the feed would print if the mark covered [low, high]."""
-        density_usd = self.would_sweep(low, high).sum(axis=1)
+    def would_open(self, low: float, high: float, hours: float) -> FloatArray:
+        """USD [2] that would be opened and liquidated again if the mark covered [low, high] in so
+        many hours: turnover as of late, more of it the livelier the path is for its length."""
+        if self.state is None or hours <= 0.0 or not low < high:
+            return np.zeros(2)
+        days, span = hours / DAY_H, math.log(high / low)
+        usual = RANGE_SDS * math.sqrt(max(self._variance * days, 1e-12))
+        opened = self.open_interest * self.unit_usd * min(self._turnover * days * span / usual, 1.0)
+        return opened * self.law.taken(span)
+
+    def predicted(
+        self, low: float, high: float, hours: float = 0.0
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(mean, p10, p90) USD [2] that the feed would print if the mark covered [low, high],
+        at once or, with what opens on the way, in so many hours."""
+        density_usd = self.would_sweep(low, high).sum(axis=1) + self.would_open(low, high, hours)
         mean = density_usd * self.forced_shares() * self.level.visible()
         sd = math.hypot(self.settings.spread, self.law.log_sd)
         p10, p90 = gamma_interval(mean, sd, self.level.lump_usd(self.settings.lump_usd))

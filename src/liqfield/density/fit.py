@@ -30,10 +30,6 @@ MIN_SEEN = 20
 ROUNDS = 8
 POWER = 1.5
 KAPPA_SD = 0.1
-# Prints of one stretch of so many hours count as one observation. The law of a bin errs alike in
-# neighbouring intervals and the model is not the market: without this the fit is four to five
-# times too sure and follows its own errors (docs/estimator.md, step 5).
-INDEPENDENT_H = 1.5
 # Prior standard deviations of ln share: (level, slope a unit of ln leverage, own deviation).
 ISOLATED_SD = (0.8, 0.4, 0.3)
 CROSS_SD = (0.05, 0.35, 0.1)

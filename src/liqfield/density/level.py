@@ -18,9 +18,19 @@ from liqfield.model.sides import Coverage, PositionSide
 
 KEEP = 1500
 SEEN = 1024
-# Share of the forced notional that a sampled feed shows: not published, a stated guess.
-SAMPLED_SHARE = 0.35
-LATEST_PENALTY = 0.7
+
+
+class Shown(NamedTuple):
+    """Of a feed of one print a second: the weight of one print in the share of prints that have a
+    follower, and the power by which that tells the notional shown."""
+
+    blend: float
+    power: float
+
+
+# `liqfield study constants` scans them on full tapes. Those of the largest show half too much in
+# cascades, and are kept: what would be right there makes the map's total worse (docs/estimator.md).
+LARGEST, LATEST = Shown(0.01, 0.6), Shown(0.1, 1.5)
 
 
 class Evidence(NamedTuple):
@@ -43,7 +53,16 @@ class Evidence(NamedTuple):
 class Level:
     """Forced share by side, the granularity of prints, and the evidence for the law."""
 
-    def __init__(self, prior_share: float, half_life_h: float, most: float = 1.0) -> None:
+    def __init__(
+        self,
+        prior_share: float,
+        half_life_h: float,
+        most: float = 1.0,
+        sampled_share: float = 0.35,
+        largest: Shown = LARGEST,
+        latest: Shown = LATEST,
+    ) -> None:
+        self._sampled_share, self._largest, self._latest = sampled_share, largest, latest
         self._prior: FloatArray = np.full(2, prior_share)
         self._half_life_h, self._most = half_life_h, most
         # USD by side, forgetting: printed, what that stands for, swept by the mark
@@ -83,21 +102,22 @@ class Level:
         """Share of the forced notional that the feed shows now.
 
         One print a second: with a Poisson number of orders of mean mu a second, the next second
-        prints with 1 - exp(-mu), so the share of prints with a follower tells mu; the largest of
-        the orders is more than its share 1/n of the sum.
+        prints with 1 - exp(-mu), so the share of prints with a follower tells mu, and shown is
+        (1 - exp(-mu)) / mu of their number. Of the notional the largest is more than its share;
+        the latest is less, because mu is far from even and most orders come in the fullest seconds.
         """
         if event.coverage is Coverage.COMPLETE:
             return 1.0
         if event.coverage is Coverage.SAMPLED:
-            return SAMPLED_SHARE
+            return self._sampled_share
+        of = self._latest if event.coverage is Coverage.LATEST_PER_SECOND else self._largest
         second = event.event_ns // 1_000_000_000
         gap = second - self._last_second
         self._last_second = second
         if gap > 0:
-            self._follow += 0.01 * ((1.0 if gap == 1 else 0.0) - self._follow)
+            self._follow += of.blend * ((1.0 if gap == 1 else 0.0) - self._follow)
         mu = -math.log(1.0 - min(self._follow, 0.98))
-        shown = ((1.0 - math.exp(-mu)) / mu) ** 0.6 if mu > 1e-6 else 1.0
-        return shown * (LATEST_PENALTY if event.coverage is Coverage.LATEST_PER_SECOND else 1.0)
+        return float(((1.0 - math.exp(-mu)) / mu) ** of.power) if mu > 1e-6 else 1.0
 
     def swept_usd(self, longs: float, shorts: float) -> None:
         """Sums by side of what was added to `open_swept`, USD."""
