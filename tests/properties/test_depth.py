@@ -111,8 +111,8 @@ def test_the_law_lies_between_the_side_and_the_public_slope_and_goes_on_beyond_t
     quantity = np.diff(np.concatenate(([0.0], cum))) / price
     side = SideDepth(10_000.0, price, quantity, np.cumsum(price * quantity), 0.02)
     law = fit_law(side)
-    # A perfect side of two octaves weighs as much as the public slope, so the law lies between.
-    assert law.kappa == pytest.approx(0.5 * (kappa + KAPPA), abs=0.03)
+    # A perfect side of two octaves weighs a quarter of the public slope: the law lies between.
+    assert law.kappa == pytest.approx(0.2 * kappa + 0.8 * KAPPA, abs=0.03)
     assert law.r2 > 0.99
     assert law.usd(0.04) == pytest.approx(side.within(0.02) * 2.0**law.kappa)
     assert 0.0 < law.log_sd(0.04) < law.log_sd(0.08)
