@@ -163,6 +163,11 @@ def test_the_map_as_of_another_moment_is_the_one_that_the_server_knew(
     for _ in range(3):
         phone.keyboard.press("ArrowLeft")
     expect(bar).to_contain_text("8.2 h ago")
+    wanted_ms = float(slider.input_value())
+    for _ in range(100):  # the picture follows the text
+        if phone.evaluate("window.__liqfield.then?.knownMs") == wanted_ms:
+            break
+        phone.wait_for_timeout(100)
     # What the profile shows is the column of the server's history, bin by bin.
     shown = phone.evaluate(
         "(({firstBin, binWidth, knownMs, plane}) => ({firstBin, binWidth, knownMs,"
