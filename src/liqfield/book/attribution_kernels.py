@@ -5,12 +5,15 @@ A key is tick * 2 + is_ask. Sizes are base coins, times ns.
 
 from __future__ import annotations
 
+import numpy as np
+
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import inner_kernel, kernel
+from liqfield.model.jit import inner_kernel
 
 ADDED, FILLED, CANCELLED = 0, 1, 2
 # Words of the kernels' head: times of the message, counts, what is judged.
 SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED = range(10)
+HEAD_WORDS = 10
 # Rows of their tables.
 KEY, TIME = 0, 1
 LOSS_KEY, LOSS_SINCE, LOSS_UNTIL = 0, 1, 2
@@ -35,22 +38,42 @@ def is_watched(watch: IntArray, key: int) -> bool:
 
 @inner_kernel
 def explain_past(
-    losses: IntArray, left: FloatArray, head: IntArray, key: int, quantity: float, at: int
+    losses: IntArray,
+    left: FloatArray,
+    before: IntArray,
+    newest: IntArray,
+    head: IntArray,
+    key: int,
+    quantity: float,
+    at: int,
 ) -> float:
     """Turn past cancellations at a level into fills; returns coins.
 
     First those of the message that covers the time, then those within the tolerance, oldest first.
+    A chain leads from a level's newest loss to older ones: before, by row, the loss before it, and
+    newest, by cell of the key, the newest loss plus one.
     """
-    mask, count, tolerance = losses.shape[1] - 1, head[LOST], head[TOLERANCE]
-    first, oldest = count, max(count - losses.shape[1], 0)
-    while first > oldest and losses[LOSS_UNTIL, (first - 1) & mask] + tolerance >= at:
-        first -= 1
+    mask, tolerance = losses.shape[1] - 1, head[TOLERANCE]
+    oldest = max(head[LOST] - losses.shape[1], 0)
+    start = newest[key & (len(newest) - 1)] - 1
+    count, j = 0, start
+    while j >= oldest and losses[LOSS_UNTIL, j & mask] + tolerance >= at:
+        row = j & mask
+        count += losses[LOSS_KEY, row] == key and losses[LOSS_SINCE, row] - tolerance < at
+        j = before[row]
+    if count == 0:
+        return 0.0
+    rows = np.empty(count, np.int64)
+    j = start
+    while count > 0:
+        row = j & mask
+        if losses[LOSS_KEY, row] == key and losses[LOSS_SINCE, row] - tolerance < at:
+            count -= 1
+            rows[count] = row
+        j = before[row]
     moved = 0.0
     for want_cover in range(2):
-        for j in range(first, count):
-            row = j & mask
-            if losses[LOSS_KEY, row] != key or losses[LOSS_SINCE, row] - tolerance >= at:
-                continue
+        for row in rows:
             if moved >= quantity:
                 return moved
             covers = losses[LOSS_SINCE, row] < at <= losses[LOSS_UNTIL, row]
@@ -62,7 +85,7 @@ def explain_past(
 
 
 @inner_kernel
-def settle(
+def account(
     key: int,
     quantity: float,
     moved: float,
@@ -99,6 +122,8 @@ def fold_trades(
     waiting_left: FloatArray,
     losses: IntArray,
     losses_left: FloatArray,
+    loss_before: IntArray,
+    newest: IntArray,
     totals: FloatArray,
     told: FloatArray,
 ) -> None:
@@ -106,9 +131,9 @@ def fold_trades(
     for i in range(count):
         key, time, left = fresh[KEY, i], fresh[TIME, i], fresh_coins[i]
         if time <= head[AT]:
-            moved = explain_past(losses, losses_left, head, key, left, time)
+            moved = explain_past(losses, losses_left, loss_before, newest, head, key, left, time)
             is_over = time <= head[AT] - head[TOLERANCE]
-            settle(key, left, moved, is_over, mid, head, bands, watch, totals, told)
+            account(key, left, moved, is_over, mid, head, bands, watch, totals, told)
             left -= moved
             if is_over or left <= 0.0:
                 continue
@@ -128,7 +153,9 @@ def fold_levels(
     ticks: IntArray,
     before: FloatArray,
     after: FloatArray,
+    first: int,
     bid_count: int,
+    level_count: int,
     mid: float,
     head: IntArray,
     bands: FloatArray,
@@ -137,11 +164,14 @@ def fold_levels(
     waiting_left: FloatArray,
     losses: IntArray,
     losses_left: FloatArray,
+    loss_before: IntArray,
+    newest: IntArray,
     totals: FloatArray,
     touched: FloatArray,
     told: FloatArray,
 ) -> None:
-    """Attribute one message. bands: float64[2, n], edges and the sizes that are large there.
+    """Attribute one message: levels `first` and on of ticks and after, before from 0 on, bids
+    first. bands: float64[2, n], edges and the sizes that are large there.
 
     touched: float64[n, 6], rows of `Touch`.
     """
@@ -151,9 +181,10 @@ def fold_levels(
     low, high, lost_count = head[LOW], head[HIGH], head[LOST]
     edges, large = bands[0], bands[1]
     row = 0
-    for i in range(len(ticks)):
-        change = after[i] - before[i]
-        tick = ticks[i]
+    for i in range(level_count):
+        size, was = after[first + i], before[i]
+        change = size - was
+        tick = ticks[first + i]
         if change == 0.0 or tick < low or tick > high:
             continue
         side = 0 if i < bid_count else 1
@@ -183,10 +214,13 @@ def fold_levels(
                 losses[LOSS_SINCE, slot] = since
                 losses[LOSS_UNTIL, slot] = at
                 losses_left[slot] = lost
+                cell = key & (len(newest) - 1)
+                loss_before[slot] = newest[cell] - 1
                 lost_count += 1
-        if is_watched(watch, key) or (before[i] < large[at_band] <= after[i]):
+                newest[cell] = lost_count
+        if is_watched(watch, key) or (was < large[at_band] <= size):
             touched[row, 0], touched[row, 1] = tick, side
-            touched[row, 2], touched[row, 3] = before[i], after[i]
+            touched[row, 2], touched[row, 3] = was, size
             touched[row, 4], touched[row, 5] = filled, lost
             row += 1
     head[TOUCHED], head[LOST] = row, lost_count
@@ -200,67 +234,6 @@ def fold_levels(
             waiting_left[kept] = left
             kept += 1
         else:
-            moved = explain_past(losses, losses_left, head, key, left, time)
-            settle(key, left, moved, True, mid, head, bands, watch, totals, told)
+            moved = explain_past(losses, losses_left, loss_before, newest, head, key, left, time)
+            account(key, left, moved, True, mid, head, bands, watch, totals, told)
     head[WAITING] = kept
-
-
-@kernel
-def fold_message(
-    fresh_count: int,
-    bid_count: int,
-    at_ns: int,
-    mid: float,
-    ticks: IntArray,
-    before: FloatArray,
-    after: FloatArray,
-    touched: FloatArray,
-    told: FloatArray,
-    fresh: IntArray,
-    fresh_coins: FloatArray,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    waiting: IntArray,
-    waiting_left: FloatArray,
-    losses: IntArray,
-    losses_left: FloatArray,
-    totals: FloatArray,
-) -> tuple[int, int]:
-    """The trades since the last message, then this one; (rows of touched, columns of told)."""
-    head[TOLD] = 0
-    fold_trades(
-        fresh_count,
-        fresh,
-        fresh_coins,
-        mid,
-        head,
-        bands,
-        watch,
-        waiting,
-        waiting_left,
-        losses,
-        losses_left,
-        totals,
-        told,
-    )
-    head[SINCE] = head[AT]
-    head[AT] = max(at_ns, head[AT])
-    fold_levels(
-        ticks,
-        before,
-        after,
-        bid_count,
-        mid,
-        head,
-        bands,
-        watch,
-        waiting,
-        waiting_left,
-        losses,
-        losses_left,
-        totals,
-        touched,
-        told,
-    )
-    return head[TOUCHED], head[TOLD]

@@ -94,6 +94,18 @@ class Ladder:
         return self._before[: 0 if self.applied is None else len(self.applied)]
 
     @property
+    def all_before(self) -> FloatArray:
+        """As `before`, with room behind it."""
+        return self._before
+
+    @property
+    def mid(self) -> float:
+        """Ticks, half-way between the best prices; 0 while a side is empty."""
+        if self._bid == NO_BID or self._ask == NO_ASK:
+            return 0.0
+        return 0.5 * (self._bid + self._ask)
+
+    @property
     def best_bid(self) -> int | None:
         """Highest bid in ticks, None for an empty side."""
         return None if self._bid == NO_BID else self._bid
