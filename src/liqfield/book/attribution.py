@@ -20,7 +20,6 @@ import numpy as np
 from liqfield.book.attribution_kernels import (
     AT,
     DROPPED,
-    HEAD_WORDS,
     HIGH,
     LOST,
     LOW,
@@ -30,14 +29,16 @@ from liqfield.book.attribution_kernels import (
     WAITING,
 )
 from liqfield.book.bands import BANDS, EDGES
-from liqfield.book.message_kernels import (
+from liqfield.book.message_kernels import NO_SIGHT, fold_message, tell_trades
+from liqfield.book.plan import (
     AGGRESSION_S,
-    NO_SIGHT,
+    COUNT,
+    HEAD_WORDS,
+    KEYS,
     PLAN,
     TOUCH_ROWS,
     TOUCHES,
-    fold_message,
-    tell_trades,
+    WATCH_WORDS,
 )
 from liqfield.model.events import BookLevels, FloatArray
 from liqfield.model.jit import address_of, direct
@@ -84,7 +85,7 @@ class Attribution:
         self._bands = np.full((2, BANDS), np.inf)
         self._bands[0, :-1] = EDGES
         self.large = self._bands[1]
-        self.watched = np.zeros((WATCH, 2), np.int64)  # levels watched and the sum of their keys
+        self.watched = np.zeros((WATCH, WATCH_WORDS), np.int64)
         self._waiting = np.empty((2, PENDING), np.int64)
         self._waiting_left = np.empty(PENDING)
         self._losses = np.empty((3, LOSSES), np.int64)
@@ -118,8 +119,8 @@ class Attribution:
     def watch(self, key: int, by: int) -> None:
         """Report every change of a level (tick * 2 + is_ask), or stop (by = 1, -1)."""
         cell = key & (WATCH - 1)
-        self.watched[cell, 0] += by
-        self.watched[cell, 1] += by * key
+        self.watched[cell, COUNT] += by
+        self.watched[cell, KEYS] += by * key
 
     def see(self, bid_width: float = math.inf, ask_width: float = math.inf) -> None:
         """The book is a window so many ticks wide, each side from the mid: only what changes in its

@@ -1,19 +1,20 @@
 """Hot loops of the attribution; the law they keep is told in `attribution.py`.
 
-A key is tick * 2 + is_ask. Sizes are base coins, times ns.
+A key is tick * 2 + is_ask. Sizes are base coins, times ns. Tables: `plan.Losses`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from liqfield.book.plan import AGGRESSION_S, COUNT, KEYS, losses_at
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel
 
+SECOND_NS = 1_000_000_000
 ADDED, FILLED, CANCELLED = 0, 1, 2
 # Words of the kernels' head: times of the message, counts, what is judged.
 SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED = range(10)
-HEAD_WORDS = 10
 # Rows of their tables.
 KEY, TIME = 0, 1
 LOSS_KEY, LOSS_SINCE, LOSS_UNTIL = 0, 1, 2
@@ -32,119 +33,104 @@ def band(edges: FloatArray, mid: float, tick: int) -> int:
 def is_watched(watch: IntArray, key: int) -> bool:
     """False only for a level that is not watched; two that share a cell stand for each other."""
     cell = key & (len(watch) - 1)
-    count: int = watch[cell, 0]
-    return count > 1 or (count == 1 and bool(watch[cell, 1] == key))
+    count: int = watch[cell, COUNT]
+    return count > 1 or (count == 1 and bool(watch[cell, KEYS] == key))
 
 
 @inner_kernel
-def explain_past(
-    losses: IntArray,
-    left: FloatArray,
-    before: IntArray,
-    newest: IntArray,
-    head: IntArray,
-    key: int,
-    quantity: float,
-    at: int,
-) -> float:
+def explain_past(key: int, quantity: float, at: int, plan: IntArray) -> float:
     """Turn past cancellations at a level into fills; returns coins.
 
     First those of the message that covers the time, then those within the tolerance, oldest first.
-    A chain leads from a level's newest loss to older ones: before, by row, the loss before it, and
-    newest, by cell of the key, the newest loss plus one.
     """
-    mask, tolerance = losses.shape[1] - 1, head[TOLERANCE]
-    oldest = max(head[LOST] - losses.shape[1], 0)
-    start = newest[key & (len(newest) - 1)] - 1
+    t = losses_at(plan)
+    mask, tolerance = t.losses.shape[1] - 1, t.head[TOLERANCE]
+    oldest = max(t.head[LOST] - t.losses.shape[1], 0)
+    start = t.newest[key & (len(t.newest) - 1)] - 1
     count, j = 0, start
-    while j >= oldest and losses[LOSS_UNTIL, j & mask] + tolerance >= at:
+    while j >= oldest and t.losses[LOSS_UNTIL, j & mask] + tolerance >= at:
         row = j & mask
-        count += losses[LOSS_KEY, row] == key and losses[LOSS_SINCE, row] - tolerance < at
-        j = before[row]
+        count += t.losses[LOSS_KEY, row] == key and t.losses[LOSS_SINCE, row] - tolerance < at
+        j = t.before[row]
     if count == 0:
         return 0.0
     rows = np.empty(count, np.int64)
     j = start
     while count > 0:
         row = j & mask
-        if losses[LOSS_KEY, row] == key and losses[LOSS_SINCE, row] - tolerance < at:
+        if t.losses[LOSS_KEY, row] == key and t.losses[LOSS_SINCE, row] - tolerance < at:
             count -= 1
             rows[count] = row
-        j = before[row]
+        j = t.before[row]
     moved = 0.0
     for want_cover in range(2):
         for row in rows:
             if moved >= quantity:
                 return moved
-            covers = losses[LOSS_SINCE, row] < at <= losses[LOSS_UNTIL, row]
+            covers = t.losses[LOSS_SINCE, row] < at <= t.losses[LOSS_UNTIL, row]
             if covers == (want_cover == 0):
-                part = min(quantity - moved, left[row])
-                left[row] -= part
+                part = min(quantity - moved, t.left[row])
+                t.left[row] -= part
                 moved += part
     return moved
 
 
 @inner_kernel
 def account(
-    key: int,
-    quantity: float,
-    moved: float,
-    is_over: bool,
-    mid: float,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    totals: FloatArray,
-    told: FloatArray,
+    key: int, quantity: float, moved: float, is_over: bool, mid: float, plan: IntArray
 ) -> None:
     """Book what a trade explained, and a refill if its time is over."""
+    t = losses_at(plan)
     refilled = quantity - moved if is_over else 0.0
-    cell = totals[key & 1, band(bands[0], mid, key >> 1)]
+    cell = t.totals[key & 1, band(t.edges, mid, key >> 1)]
     cell[FILLED] += moved + refilled
     cell[CANCELLED] -= moved
     cell[ADDED] += refilled
-    if is_watched(watch, key) and moved + refilled > 0.0:
-        row = head[TOLD]
-        told[0, row], told[1, row], told[2, row] = key, moved, refilled
-        head[TOLD] += 1
+    if is_watched(t.watch, key) and moved + refilled > 0.0:
+        row = t.head[TOLD]
+        t.told[0, row], t.told[1, row], t.told[2, row] = key, moved, refilled
+        t.head[TOLD] += 1
 
 
 @inner_kernel
-def fold_trades(
-    count: int,
-    fresh: IntArray,
-    fresh_coins: FloatArray,
-    mid: float,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    waiting: IntArray,
-    waiting_left: FloatArray,
-    losses: IntArray,
-    losses_left: FloatArray,
-    loss_before: IntArray,
-    newest: IntArray,
-    totals: FloatArray,
-    told: FloatArray,
-) -> None:
-    """Trades in the order of their arrival: the late ones explain the past, the others wait."""
+def count_aggression(first: int, last: int, plan: IntArray) -> None:
+    """Add fresh trades [first, last) to aggression[2, AGGRESSION_S], by side taken and second."""
+    t = losses_at(plan)
+    second = t.second[0]
+    for i in range(first, last):
+        at = t.fresh[TIME, i] // SECOND_NS
+        if at > second:  # what was there a minute ago is over
+            for gone in range(second + 1, min(at, second + AGGRESSION_S) + 1):
+                t.aggression[0, gone % AGGRESSION_S] = t.aggression[1, gone % AGGRESSION_S] = 0.0
+            second = at
+        if at > second - AGGRESSION_S:
+            t.aggression[t.fresh[KEY, i] & 1, at % AGGRESSION_S] += t.fresh_coins[i]
+    t.second[0] = second
+
+
+@inner_kernel
+def fold_trades(count: int, mid: float, plan: IntArray) -> None:
+    """Fresh trades in the order of their arrival: the late ones explain the past, the others
+    wait."""
+    t = losses_at(plan)
+    head = t.head
     for i in range(count):
-        key, time, left = fresh[KEY, i], fresh[TIME, i], fresh_coins[i]
+        key, time, left = t.fresh[KEY, i], t.fresh[TIME, i], t.fresh_coins[i]
         if time <= head[AT]:
-            moved = explain_past(losses, losses_left, loss_before, newest, head, key, left, time)
+            moved = explain_past(key, left, time, plan)
             is_over = time <= head[AT] - head[TOLERANCE]
-            account(key, left, moved, is_over, mid, head, bands, watch, totals, told)
+            account(key, left, moved, is_over, mid, plan)
             left -= moved
             if is_over or left <= 0.0:
                 continue
         last = head[WAITING] - 1
-        if last >= 0 and waiting[KEY, last] == key and waiting[TIME, last] == time:
-            waiting_left[last] += left  # one order, many executions
-        elif last + 1 == len(waiting_left):
+        if last >= 0 and t.waiting[KEY, last] == key and t.waiting[TIME, last] == time:
+            t.waiting_left[last] += left  # one order, many executions
+        elif last + 1 == len(t.waiting_left):
             head[DROPPED] += 1
         else:
-            waiting[KEY, last + 1], waiting[TIME, last + 1] = key, time
-            waiting_left[last + 1] = left
+            t.waiting[KEY, last + 1], t.waiting[TIME, last + 1] = key, time
+            t.waiting_left[last + 1] = left
             head[WAITING] += 1
 
 
@@ -157,29 +143,16 @@ def fold_levels(
     bid_count: int,
     level_count: int,
     mid: float,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    waiting: IntArray,
-    waiting_left: FloatArray,
-    losses: IntArray,
-    losses_left: FloatArray,
-    loss_before: IntArray,
-    newest: IntArray,
-    totals: FloatArray,
-    touched: FloatArray,
-    told: FloatArray,
+    plan: IntArray,
 ) -> None:
     """Attribute one message: levels `first` and on of ticks and after, before from 0 on, bids
-    first. bands: float64[2, n], edges and the sizes that are large there.
-
-    touched: float64[n, 6], rows of `Touch`.
-    """
+    first."""
+    t = losses_at(plan)
+    head, losses, waiting = t.head, t.losses, t.waiting
     since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
     count = head[WAITING]
     ring = losses.shape[1] - 1
     low, high, lost_count = head[LOW], head[HIGH], head[LOST]
-    edges, large = bands[0], bands[1]
     row = 0
     for i in range(level_count):
         size, was = after[first + i], before[i]
@@ -189,51 +162,51 @@ def fold_levels(
             continue
         side = 0 if i < bid_count else 1
         key = tick * 2 + side
-        at_band = band(edges, mid, tick)
+        at_band = band(t.edges, mid, tick)
         filled = lost = 0.0
         if change > 0.0:
-            totals[side, at_band, ADDED] += change
+            t.totals[side, at_band, ADDED] += change
         else:
             lost = -change
             for j in range(count):
-                if waiting[KEY, j] != key or waiting_left[j] <= 0.0:
+                if waiting[KEY, j] != key or t.waiting_left[j] <= 0.0:
                     continue
                 if waiting[TIME, j] <= since - tolerance or waiting[TIME, j] > at:
                     continue
-                part = min(lost, waiting_left[j])
-                waiting_left[j] -= part
+                part = min(lost, t.waiting_left[j])
+                t.waiting_left[j] -= part
                 filled += part
                 lost -= part
                 if lost <= 0.0:
                     break
-            totals[side, at_band, FILLED] += filled
+            t.totals[side, at_band, FILLED] += filled
             if lost > 0.0:
-                totals[side, at_band, CANCELLED] += lost
+                t.totals[side, at_band, CANCELLED] += lost
                 slot = lost_count & ring
                 losses[LOSS_KEY, slot] = key
                 losses[LOSS_SINCE, slot] = since
                 losses[LOSS_UNTIL, slot] = at
-                losses_left[slot] = lost
-                cell = key & (len(newest) - 1)
-                loss_before[slot] = newest[cell] - 1
+                t.left[slot] = lost
+                cell = key & (len(t.newest) - 1)
+                t.before[slot] = t.newest[cell] - 1
                 lost_count += 1
-                newest[cell] = lost_count
-        if is_watched(watch, key) or (was < large[at_band] <= size):
-            touched[row, 0], touched[row, 1] = tick, side
-            touched[row, 2], touched[row, 3] = was, size
-            touched[row, 4], touched[row, 5] = filled, lost
+                t.newest[cell] = lost_count
+        if is_watched(t.watch, key) or (was < t.large[at_band] <= size):
+            touch = t.touched[row]
+            touch[0], touch[1], touch[2], touch[3] = tick, side, was, size
+            touch[4], touch[5] = filled, lost
             row += 1
     head[TOUCHED], head[LOST] = row, lost_count
     kept = 0
     for j in range(count):
-        key, left, time = waiting[KEY, j], waiting_left[j], waiting[TIME, j]
+        key, left, time = waiting[KEY, j], t.waiting_left[j], waiting[TIME, j]
         if left <= 0.0:
             continue
         if time > at - tolerance:
             waiting[KEY, kept], waiting[TIME, kept] = key, time
-            waiting_left[kept] = left
+            t.waiting_left[kept] = left
             kept += 1
         else:
-            moved = explain_past(losses, losses_left, loss_before, newest, head, key, left, time)
-            account(key, left, moved, True, mid, head, bands, watch, totals, told)
+            moved = explain_past(key, left, time, plan)
+            account(key, left, moved, True, mid, plan)
     head[WAITING] = kept

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from liqfield.book.attribution import Attribution
-from liqfield.book.message_kernels import AGGRESSION_S
+from liqfield.book.plan import AGGRESSION_S
 from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
 
 

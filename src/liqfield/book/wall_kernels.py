@@ -7,10 +7,8 @@ leaves its slots as the slow twin in tests/reference/walls.py leaves its objects
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from liqfield.book.attribution_kernels import is_watched
 from liqfield.book.bands import band_at
+from liqfield.book.plan import COUNT, KEYS, WALL_SLOTS, losses_at, walls_at
 from liqfield.book.survival import CENSORED, FILLED, PULLED, count_end
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel
@@ -21,36 +19,29 @@ KEY, BORN_NS, GROWN_NS, ENDED_NS, BORN_BAND, SEEN_BORN = range(6)
 # Rows of `coins`. LAST_*: since it was last whole. END_*: as it ended.
 SIZE, PEAK, FILL, CANCEL, ADD, LAST_FILL, LAST_CANCEL = range(7)
 BORN_DISTANCE, DISTANCE, NEAREST, END_DISTANCE, END_SIZE = range(7, 12)
-WALL_ROWS, COIN_ROWS = 6, 12
 # Words of `head`: walls that stand, slots in use, walls that end, verdicts told, walls refused.
 STANDING, SLOTS, ENDING, JUDGED, IGNORED = range(5)
-HEAD_WORDS = 5
 # Words of `limits`, named as the settings.
 REACH, NEAR_SHARE, END_SHARE, PULLED_SHARE, MIN_AGE_NS, VERDICT_NS = range(6)
-LIMITS = 6
-
-
-class Walls(NamedTuple):
-    """Their tables. judged int64[2, capacity]: key and slot of verdicts; ending int64[capacity]:
-    slots that wait for one, in their order; the last four are those of `Survival`."""
-
-    large: FloatArray
-    limits: FloatArray
-    head: IntArray
-    wall: IntArray
-    coins: FloatArray
-    ending: IntArray
-    judged: IntArray
-    watch: IntArray
-    by_age: FloatArray
-    approach: FloatArray
-    ends_at: FloatArray
-    exposure_s: FloatArray
 
 
 @inner_kernel
-def find(w: Walls, key: int) -> int:
+def find(plan: IntArray, key: int) -> int:
     """Slot of a key, FREE without one."""
+    w = walls_at(plan)
+    cell = w.watch[key & (len(w.watch) - 1)]
+    if cell[COUNT] == 0 or (cell[COUNT] == 1 and cell[KEYS] != key):
+        return FREE
+    slot: int = cell[WALL_SLOTS]
+    if cell[COUNT] == 1 and w.wall[KEY, slot] == key:
+        return slot
+    return scan(plan, key)
+
+
+@inner_kernel
+def scan(plan: IntArray, key: int) -> int:
+    """The first slot with a key, FREE without one."""
+    w = walls_at(plan)
     for slot in range(w.head[SLOTS]):
         if w.wall[KEY, slot] == key:
             return slot
@@ -58,18 +49,20 @@ def find(w: Walls, key: int) -> int:
 
 
 @inner_kernel
-def mark(watch: IntArray, key: int, by: int) -> None:
-    """Watch a level (by = 1), or stop (-1)."""
-    cell = key & (len(watch) - 1)
-    watch[cell, 0] += by
-    watch[cell, 1] += by * key
+def mark(watch: IntArray, key: int, slot: int, by: int) -> None:
+    """Watch the level of a slot (by = 1), or stop (-1)."""
+    cell = watch[key & (len(watch) - 1)]
+    cell[COUNT] += by
+    cell[KEYS] += by * key
+    cell[WALL_SLOTS] += by * slot
 
 
 @inner_kernel
 def begin(
-    key: int, before: float, after: float, at_ns: int, mid: float, seen_born: bool, w: Walls
+    key: int, before: float, after: float, at_ns: int, mid: float, seen_born: bool, plan: IntArray
 ) -> None:
     """A wall, if the level is large; seen_born: if it grew to that just now."""
+    w = walls_at(plan)
     distance = (key >> 1) / mid - 1.0
     away = abs(distance)
     band = band_at(away)
@@ -79,12 +72,12 @@ def begin(
     if w.head[STANDING] >= w.wall.shape[1]:
         w.head[IGNORED] += 1
         return
-    slot = find(w, FREE)
+    slot = scan(plan, FREE)
     if slot == FREE:
         slot = w.head[SLOTS]
         w.head[SLOTS] += 1
     w.head[STANDING] += 1
-    mark(w.watch, key, 1)
+    mark(w.watch, key, slot, 1)
     w.wall[KEY, slot] = key
     w.wall[BORN_NS, slot] = w.wall[GROWN_NS, slot] = at_ns
     w.wall[ENDED_NS, slot] = 0
@@ -97,8 +90,9 @@ def begin(
 
 
 @inner_kernel
-def drop(slot: int, at_ns: int, how: int, w: Walls) -> None:
+def drop(slot: int, at_ns: int, how: int, plan: IntArray) -> None:
     """Count the end of a wall and free its slot."""
+    w = walls_at(plan)
     last = band_at(abs(w.coins[DISTANCE, slot]))
     born = w.wall[BORN_BAND, slot]
     if w.wall[SEEN_BORN, slot]:
@@ -107,14 +101,15 @@ def drop(slot: int, at_ns: int, how: int, w: Walls) -> None:
         count_end(w.by_age, w.approach, w.ends_at, born, nearest, last, age_s, how)
     else:
         w.ends_at[last, how] += 1.0
-    mark(w.watch, w.wall[KEY, slot], -1)
+    mark(w.watch, w.wall[KEY, slot], slot, -1)
     w.wall[KEY, slot] = FREE
     w.head[STANDING] -= 1
 
 
 @inner_kernel
-def stop_ending(slot: int, w: Walls) -> None:
+def stop_ending(slot: int, plan: IntArray) -> None:
     """Take a slot out of those that wait for their verdict."""
+    w = walls_at(plan)
     kept = 0
     for i in range(w.head[ENDING]):
         if w.ending[i] != slot:
@@ -124,8 +119,9 @@ def stop_ending(slot: int, w: Walls) -> None:
 
 
 @inner_kernel
-def change(slot: int, row: FloatArray, at_ns: int, mid: float, w: Walls) -> None:
+def change(slot: int, row: FloatArray, at_ns: int, mid: float, plan: IntArray) -> None:
     """Fold a change of a wall's level; row: as of `Touch`."""
+    w = walls_at(plan)
     before, size = row[2], row[3]
     distance = (w.wall[KEY, slot] >> 1) / mid - 1.0
     w.coins[SIZE, slot], w.coins[DISTANCE, slot] = size, distance
@@ -145,7 +141,7 @@ def change(slot: int, row: FloatArray, at_ns: int, mid: float, w: Walls) -> None
     if size >= w.limits[NEAR_SHARE] * peak:
         w.coins[LAST_FILL, slot] = w.coins[LAST_CANCEL, slot] = 0.0
         if w.wall[ENDED_NS, slot]:
-            stop_ending(slot, w)
+            stop_ending(slot, plan)
             w.wall[ENDED_NS, slot] = 0
     elif w.wall[ENDED_NS, slot] == 0 and size <= w.limits[END_SHARE] * peak:
         w.wall[ENDED_NS, slot] = at_ns
@@ -155,8 +151,9 @@ def change(slot: int, row: FloatArray, at_ns: int, mid: float, w: Walls) -> None
 
 
 @inner_kernel
-def explain(slot: int, moved: float, refilled: float, w: Walls) -> None:
+def explain(slot: int, moved: float, refilled: float, plan: IntArray) -> None:
     """A trade told late: what seemed cancelled was filled, or it was refilled."""
+    w = walls_at(plan)
     w.coins[FILL, slot] += moved + refilled
     w.coins[CANCEL, slot] -= moved
     w.coins[ADD, slot] += refilled
@@ -173,27 +170,25 @@ def fold_walls(
     at_ns: int,
     due_ns: int,
     mid: float,
-    touched: FloatArray,
-    told: FloatArray,
-    w: Walls,
+    plan: IntArray,
 ) -> None:
     """Changes, then late trades, then the verdicts that are due, JUDGED of them.
 
-    judged int64[2, capacity] receives key and slot of each wall that stood long enough to be told
-    of; the slot is free, its figures stand until the next call.
+    The slots of walls that are told of are free, but their figures stand until the next call.
     """
+    w, t = walls_at(plan), losses_at(plan)
     for i in range(touched_count):
-        row = touched[i]
+        row = t.touched[i]
         key = int(row[0]) * 2 + int(row[1])
-        slot = find(w, key) if is_watched(w.watch, key) else FREE
+        slot = find(plan, key)
         if slot == FREE:
-            begin(key, row[2], row[3], at_ns, mid, True, w)
+            begin(key, row[2], row[3], at_ns, mid, True, plan)
         else:
-            change(slot, row, at_ns, mid, w)
+            change(slot, row, at_ns, mid, plan)
     for i in range(told_count):
-        slot = find(w, int(told[0, i]))
+        slot = find(plan, int(t.told[0, i]))
         if slot != FREE:
-            explain(slot, told[1, i], told[2, i], w)
+            explain(slot, t.told[1, i], t.told[2, i], plan)
     w.head[JUDGED] = 0
     over = 0
     while over < w.head[ENDING]:
@@ -203,13 +198,15 @@ def fold_walls(
         over += 1
         lost = w.coins[LAST_FILL, slot] + w.coins[LAST_CANCEL, slot]
         ratio = w.coins[LAST_CANCEL, slot] / lost if lost > 0.0 else 1.0
-        # Younger ones are a flicker: market makers move their quotes all the time.
-        if w.wall[ENDED_NS, slot] - w.wall[BORN_NS, slot] >= w.limits[MIN_AGE_NS]:
+        # Younger ones are a flicker: market makers move their quotes all the time. Smaller ones
+        # were large where they were born, and are ordinary where they ended.
+        is_old = w.wall[ENDED_NS, slot] - w.wall[BORN_NS, slot] >= w.limits[MIN_AGE_NS]
+        if is_old and w.coins[PEAK, slot] >= w.told[band_at(abs(w.coins[END_DISTANCE, slot]))]:
             w.judged[0, w.head[JUDGED]], w.judged[1, w.head[JUDGED]] = w.wall[KEY, slot], slot
             w.head[JUDGED] += 1
         how = PULLED if ratio >= w.limits[PULLED_SHARE] else FILLED
         ended = w.wall[ENDED_NS, slot]
-        drop(slot, ended, how, w)
+        drop(slot, ended, how, plan)
     for i in range(over, w.head[ENDING]):
         w.ending[i - over] = w.ending[i]
     w.head[ENDING] -= over
@@ -217,19 +214,20 @@ def fold_walls(
 
 @inner_kernel
 def find_large(
-    tick: IntArray, quantity: FloatArray, bid_count: int, at_ns: int, mid: float, w: Walls
+    tick: IntArray, quantity: FloatArray, bid_count: int, at_ns: int, mid: float, plan: IntArray
 ) -> None:
     """Walls of large levels that stood before they were large, or before we looked; bids first."""
     for i in range(len(tick)):
         key = tick[i] * 2 + (0 if i < bid_count else 1)
-        if not is_watched(w.watch, key) or find(w, key) == FREE:
+        if find(plan, key) == FREE:
             size = quantity[i]
-            begin(key, size, size, at_ns, mid, False, w)
+            begin(key, size, size, at_ns, mid, False, plan)
 
 
 @inner_kernel
-def age_walls(seconds: float, at_ns: int, mid: float, low: int, high: int, w: Walls) -> None:
+def age_walls(seconds: float, at_ns: int, mid: float, low: int, high: int, plan: IntArray) -> None:
     """Exposure by distance, the nearest approach; walls out of sight [low, high] are forgotten."""
+    w = walls_at(plan)
     for slot in range(w.head[SLOTS]):
         if w.wall[KEY, slot] == FREE or w.wall[ENDED_NS, slot]:
             continue
@@ -240,13 +238,14 @@ def age_walls(seconds: float, at_ns: int, mid: float, low: int, high: int, w: Wa
         w.coins[NEAREST, slot] = min(w.coins[NEAREST, slot], away)
         w.exposure_s[band_at(away)] += seconds
         if away > 1.5 * w.limits[REACH] or not low <= tick <= high:
-            drop(slot, at_ns, CENSORED, w)
+            drop(slot, at_ns, CENSORED, plan)
 
 
 @inner_kernel
-def forget_walls(at_ns: int, w: Walls) -> None:
+def forget_walls(at_ns: int, plan: IntArray) -> None:
     """All of them, without a verdict."""
+    w = walls_at(plan)
     for slot in range(w.head[SLOTS]):
         if w.wall[KEY, slot] != FREE:
-            drop(slot, at_ns, CENSORED, w)
+            drop(slot, at_ns, CENSORED, plan)
     w.head[ENDING] = w.head[SLOTS] = 0

@@ -16,26 +16,20 @@ import numpy as np
 
 from liqfield.book.attribution import Attribution
 from liqfield.book.bands import BANDS, band_of
-from liqfield.book.message_kernels import (
-    WALL_LIMITS,
-    find_walls,
-    forget,
-    pass_time,
-)
+from liqfield.book.message_kernels import find_walls, forget, pass_time
 from liqfield.book.patterns import PulledPatterns
+from liqfield.book.plan import COIN_ROWS, WALL_LIMITS, WALL_ROWS, WALL_WORDS
 from liqfield.book.sizes import LevelSizes
 from liqfield.book.survival import Survival
 from liqfield.book.wall_facts import SECOND_NS, Wall, WallEnd, WallFact, WallSettings
 from liqfield.book.wall_kernels import (
     BORN_DISTANCE,
     CANCEL,
-    COIN_ROWS,
     DISTANCE,
     END_DISTANCE,
     ENDING,
     FILL,
     FREE,
-    HEAD_WORDS,
     IGNORED,
     KEY,
     LAST_CANCEL,
@@ -43,7 +37,6 @@ from liqfield.book.wall_kernels import (
     PEAK,
     SIZE,
     SLOTS,
-    WALL_ROWS,
 )
 from liqfield.model.analytics import WallState
 from liqfield.model.events import FloatArray, IntArray
@@ -64,7 +57,7 @@ class WallTracker:
         self._limits = np.array(
             [s.reach, s.near_share, s.end_share, s.pulled_share, least_ns, s.verdict_ns], np.float64
         )
-        self._head = np.zeros(HEAD_WORDS, np.int64)
+        self._head = np.zeros(WALL_WORDS, np.int64)
         self._wall = np.full((WALL_ROWS, s.capacity), FREE, np.int64)
         self._coins = np.zeros((COIN_ROWS, s.capacity))
         self._ending = np.zeros(s.capacity, np.int64)
@@ -72,6 +65,7 @@ class WallTracker:
         self.patterns = PulledPatterns(s, of)
         tables = (
             *(self._limits, self._head, self._wall, self._coins, self._ending, self._judged),
+            self.told,
             *(survival.by_age, survival.approach, survival.ends_at, survival.exposure_s),
         )
         self._plan = of.plan
@@ -133,8 +127,6 @@ class WallTracker:
         for key, slot in self._judged[:, :judged].T.tolist():
             _, born_ns, _, ended_ns, *_ = self._wall[:, slot].tolist()
             end = self._end(key, born_ns, ended_ns, self._coins[:, slot].tolist())
-            if end is None:
-                continue
             facts.append(end)
             if end.state is not WallState.FILLED:
                 facts += self.patterns.pulled(end)
@@ -172,15 +164,13 @@ class WallTracker:
 
     # ---- inside -------------------------------------------------------------------------------
 
-    def _end(self, key: int, born_ns: int, ended_ns: int, of: list[float]) -> WallEnd | None:
+    def _end(self, key: int, born_ns: int, ended_ns: int, of: list[float]) -> WallEnd:
         chosen = self.settings
         lost = of[LAST_FILL] + of[LAST_CANCEL]
         ratio = of[LAST_CANCEL] / lost if lost > 0.0 else 1.0
         is_pulled = ratio >= chosen.pulled_share
         distance, peak = of[END_DISTANCE], of[PEAK]
         band = band_of(abs(distance))
-        if peak < self.told[band]:
-            return None  # large where it was born, ordinary where it ended
         if not is_pulled:
             state = WallState.FILLED
         else:
