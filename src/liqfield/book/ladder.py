@@ -17,6 +17,7 @@ from liqfield.book.kernels import (
     NO_BID,
     TAKEN,
     apply_levels,
+    best_first,
     best_levels,
     best_ticks,
     collect,
@@ -141,7 +142,7 @@ class Ladder:
         A level that does not exist has no coins and a tick worse than any. Both as numpy lays
         them out by itself (C order).
         """
-        missing = self._best_levels(self._size, self._base, self._best, ticks, coins)
+        missing = self._best_levels(self._best, ticks, coins)
         if missing and self._best[TAKEN]:
             for side in (BID, ASK):
                 found, quantity = self.top(side, ticks.shape[1])
@@ -166,6 +167,25 @@ class Ladder:
                 ticks = np.concatenate((far[:at], ticks, far[at:]))
                 quantity = np.concatenate((coins[:at], quantity, coins[at:]))
         return ticks, quantity
+
+    def best_first(
+        self, side: int, low: int, high: int, unit: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Levels with low <= tick < high, best first: prices, ticks times `unit`, and sizes."""
+        price, quantity = best_first(self._best, side, low, high, unit)
+        if low < self._base or high > self._base + WINDOW:
+            far, coins = self._far(side, low, high)
+            if len(far):  # all of them are beyond one end of the window or the other
+                # Ticks with their places in one word: sorting words is faster than finding places.
+                bits = len(far).bit_length()
+                order = np.sort(far << bits | np.arange(len(far))) & ((1 << bits) - 1)
+                order = order if side == ASK else order[::-1]
+                far, coins = far[order], coins[order]
+                at = int(np.count_nonzero((far < self._base) == (side == ASK)))
+                beyond = far.astype(np.float64) * unit
+                price = np.concatenate((beyond[:at], price, beyond[at:]))
+                quantity = np.concatenate((coins[:at], quantity, coins[at:]))
+        return price, quantity
 
     def resting(self, side: int, low: int, high: int) -> float:
         """Coins at low <= tick < high."""
@@ -210,7 +230,7 @@ class Ladder:
         strided = np.empty((2, 2), np.int64)[:, 0], np.empty((2, 2))[:, 0]
         self._apply_levels = direct(apply_levels, *strided, 0, 0, 0, self._best)
         best = np.empty((2, 1), np.int64), np.empty((2, 1))
-        self._best_levels = direct(best_levels, self._size, 0, self._best, *best)
+        self._best_levels = direct(best_levels, self._best, *best)
         return True
 
     def _set_base(self, base: int) -> None:

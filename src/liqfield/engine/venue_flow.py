@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.flow.imbalance import (
@@ -33,8 +31,6 @@ class InstrumentFlow:
         self._touch = TouchImbalance()
         self._tops: list[Top] = []  # not folded yet
         self.levels = LevelImbalance()
-        self._best_ticks = np.zeros((2, LEVELS), np.int64)  # what `levels` reads: bids, asks
-        self._best_coins = np.zeros((2, LEVELS))
         self.absorption = AbsorptionDetector(instrument.venue, instrument.tick_usd, settings)
         self.of_touch, self.of_levels, self.of_trades = (RollingImpact() for _ in range(3))
         self.ofi: float | None = None  # of the last whole window
@@ -68,9 +64,10 @@ class InstrumentFlow:
 
     def book(self, ladder: Ladder, now_ns: int) -> None:
         """A book message was folded."""
-        ticks, coins = self._best_ticks, self._best_coins
+        levels = self.levels
+        ticks, coins = levels.ticks, levels.coins
         ladder.best_levels(ticks, coins)
-        self.levels.update(ticks, coins)
+        levels.update()
         if now_ns - self.quoted_ns > QUOTES_GONE_NS:
             bid_coins, ask_coins = coins.item(0), coins.item(LEVELS)
             if bid_coins and ask_coins:
