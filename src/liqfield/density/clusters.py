@@ -34,16 +34,16 @@ class ClusterSettings(msgspec.Struct, frozen=True):
 
 
 @kernel
-def box_means(values: FloatArray, bins: int) -> FloatArray:
-    """Mean over `bins` bins around each, of those that exist."""
+def box_means(values: FloatArray, bins: int, first: int, last: int) -> FloatArray:
+    """Mean over `bins` bins around each of [first, last), of those that exist."""
     count, half = len(values), bins // 2
-    sums, means = np.empty(count + 1), np.empty(count)
+    sums, means = np.empty(count + 1), np.empty(max(last - first, 0))
     sums[0] = 0.0
     for k in range(count):
         sums[k + 1] = sums[k] + values[k]
-    for k in range(count):
+    for k in range(first, last):
         low, high = max(k - half, 0), min(k + half + 1, count)
-        means[k] = (sums[high] - sums[low]) / (high - low)
+        means[k - first] = (sums[high] - sums[low]) / (high - low)
     return means
 
 
@@ -78,15 +78,17 @@ def find_clusters(
     usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
     reach = int(chosen.reach / whole.grid.width)
-    window = np.zeros(whole.grid.count, dtype=bool)
-    window[max(mark_bin - reach, 0) : mark_bin + reach] = True
+    # The bins that are searched.
+    first = max(mark_bin - reach, 0)
+    last = max(min(mark_bin + reach, whole.grid.count), first)
     ranges: list[tuple[int, int, int]] = []
     for side in range(2):
-        smooth = box_means(usd[side], SMOOTH_BINS)
-        background = box_means(usd[side], BACKGROUND_BINS)
-        mask = window & (smooth > chosen.prominence * background) & (smooth > 0.0)
+        smooth = box_means(usd[side], SMOOTH_BINS, first, last)
+        background = box_means(usd[side], BACKGROUND_BINS, first, last)
+        mask = (smooth > chosen.prominence * background) & (smooth > 0.0)
         for run in _runs(mask):
-            for low, high in _split(smooth, *run):
+            for part in _split(smooth, *run):
+                low, high = part[0] + first, part[1] + first
                 amount = float(usd[side, low:high].sum())
                 if amount > 0.0 and amount >= chosen.min_usd:
                     ranges.append((side, low, high))
