@@ -8,7 +8,11 @@ BIN := $(VENV)/bin
 STATIC := src/liqfield/server/static
 WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help demo live replay test check bench soak wheel setup browser clean
+# Two things at a time where nothing hangs on their order; the output of each in one piece.
+BESIDE := +@$(MAKE) --no-print-directory --jobs=2 --output-sync=target
+
+.PHONY: help demo live replay test check check-python check-web bench soak wheel setup browser clean \
+	kernels web-tests
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,17 +26,30 @@ live: setup  ## the terminal on the real venues: make live ARGS="--markets BTC,E
 replay: setup  ## the terminal on a recording: make replay ARGS="FILE..."
 	$(BIN)/liqfield replay $(ARGS)
 
-test: setup browser check  ## everything CI runs
-	cd web && npm test --silent
-	$(BIN)/pytest -m "not soak" $(ARGS)
+test:  ## everything CI runs
+	$(BESIDE) setup browser
+	$(BESIDE) kernels check-python check-web web-tests
+	$(BIN)/pytest -m "not soak" -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: setup  ## format, lint, types, layers, wire drift, web types
+check:  ## format, lint, types, layers, wire drift, web types
+	$(BESIDE) setup
+	$(BESIDE) check-python check-web
+
+check-python: setup
 	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m liqfield.server.typescript --check web/src/wire/types.ts
+
+check-web: setup
 	cd web && npm run --silent check
+
+web-tests: setup
+	cd web && npm test --silent
+
+kernels: setup
+	$(BIN)/python -m tests.warm_kernels
 
 bench: setup .venv-bench/.stamp  ## ratios against peers and limits, in one run
 	PYTHONPATH=src .venv-bench/bin/python -m benchmarks.run $(ARGS)

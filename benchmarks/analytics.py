@@ -32,6 +32,7 @@ from liqfield.model.events import (
     Record,
     Trade,
 )
+from liqfield.model.tape import TradeTape
 from liqfield.store.foreign import open_recording
 from liqfield.venues import registry
 from liqfield.venues.contract import Venue
@@ -50,7 +51,7 @@ class NoReadings(MarketAnalytics):
         return None
 
 
-for _name in [name for name in vars(MarketAnalytics) if name.startswith("on_")]:
+for _name in [name for name in vars(MarketAnalytics) if name.startswith("on_")] + ["settle"]:
     setattr(NoReadings, _name, NoReadings._skip)
 
 
@@ -66,8 +67,8 @@ class _NoFlow:
 class BookReadings(MarketAnalytics):
     """The readings of the book alone."""
 
-    def __init__(self, base: str) -> None:
-        super().__init__(base)
+    def __init__(self, base: str, trades: TradeTape) -> None:
+        super().__init__(base, trades)
         self.flow = cast("FlowReadings", _NoFlow())
 
 
@@ -83,7 +84,7 @@ def cost(path: Path, limit: int = 0) -> dict[str, object]:
             infer_instruments(pipeline, part)
             for market in pipeline.engine.markets.values():
                 if kind is not None and not isinstance(market.analytics, kind):
-                    market.analytics = kind(market.base)
+                    market.analytics = kind(market.base, market.trades)
                     for state in market.instruments.values():
                         market.analytics.add(state.instrument, state.sync)
         started = time.process_time_ns()

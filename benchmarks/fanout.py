@@ -26,7 +26,7 @@ from liqfield.server.app import build_app
 from liqfield.server.hub import Hub
 from liqfield.server.serve import serving
 from liqfield.server.sources import ServerSettings
-from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, Truth
+from liqfield.server.wire import Clusters, Flow, MarketInfo, ProjectionReply, Truth
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -39,6 +39,9 @@ class _Sources:
         return (MarketInfo("BTC", ("binance",), 1),)
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:  # noqa: ARG002
+        return None
+
+    def clusters(self, base: str, at_ns: int) -> Clusters | None:  # noqa: ARG002
         return None
 
     def flow(self, base: str, span_s: float) -> Flow | None:  # noqa: ARG002

@@ -1,7 +1,8 @@
-"""Wire-shaped Binance messages: the same bytes for everyone who is timed on them.
+"""Wire-shaped messages: the same bytes for everyone who is timed on them.
 
-Depth diffs around a walking price, on the tick and never crossed; trades and liquidations as the
-venue prints them. Combined-stream form, because cryptofeed's handler reads no other.
+Of Binance depth diffs around a walking price, on the tick and never crossed, trades and
+liquidations, in combined-stream form, because cryptofeed's handler reads no other; trades of Bybit
+and OKX.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 
 import numpy as np
 
-SYMBOL = "BTCUSDT"
+SYMBOL, OKX_SYMBOL = "BTCUSDT", "BTC-USDT-SWAP"
 TICK_DECIMALS = 1
 SNAPSHOT_ID = 1_000
 _MS = 1_723_161_256_299
@@ -22,7 +23,10 @@ def _level(tick: int, quantity: float) -> list[str]:
 
 
 def _wrapped(stream: str, data: dict[str, object]) -> bytes:
-    message = {"stream": f"{SYMBOL.lower()}@{stream}", "data": data}
+    return _packed({"stream": f"{SYMBOL.lower()}@{stream}", "data": data})
+
+
+def _packed(message: object) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode()
 
 
@@ -71,8 +75,6 @@ def depth_diffs(count: int, levels: int, seed: int = 0) -> list[bytes]:
 
 def trades(count: int) -> list[bytes]:
     """Aggregate trades."""
-    rng = np.random.default_rng(2)
-    prices, sizes = _TOUCH + rng.integers(-50, 50, count), rng.exponential(0.2, count) + 0.001
     return [
         _wrapped(
             "aggTrade",
@@ -81,15 +83,45 @@ def trades(count: int) -> list[bytes]:
                 "E": _MS + i,
                 "a": 2_300_000_000 + i,
                 "s": SYMBOL,
-                **dict(zip("pq", _level(int(prices[i]), sizes[i]), strict=True)),
+                **dict(zip("pq", deal, strict=True)),
                 "f": 5_000_000_000 + i,
                 "l": 5_000_000_000 + i,
                 "T": _MS + i,
                 "m": bool(i % 2),
             },
         )
-        for i in range(count)
+        for i, deal in enumerate(_deals(count, 2))
     ]
+
+
+def bybit_trades(count: int) -> list[bytes]:
+    """Public trades of Bybit, one a message."""
+    made = []
+    for i, (price, size) in enumerate(_deals(count, 4)):
+        row = {"T": _MS + i, "s": SYMBOL, "S": "Sell" if i % 2 else "Buy", "v": size, "p": price}
+        row |= {"L": "PlusTick", "i": f"19d7df56-4f10-5290-a969-{i:012x}", "BT": False}
+        data = [row | {"RPI": False, "seq": 430_879_434_439 + i}]
+        message = {"topic": f"publicTrade.{SYMBOL}", "type": "snapshot", "ts": _MS + i}
+        made.append(_packed(message | {"data": data}))
+    return made
+
+
+def okx_trades(count: int) -> list[bytes]:
+    """Trades of OKX, one a message, in contracts."""
+    made = []
+    for i, (price, size) in enumerate(_deals(count, 5)):
+        row = {"instId": OKX_SYMBOL, "tradeId": str(2_300_000_000 + i), "px": price, "sz": size}
+        row |= {"side": "sell" if i % 2 else "buy", "ts": str(_MS + i), "count": "3"}
+        channel = {"channel": "trades", "instId": OKX_SYMBOL}
+        made.append(_packed({"arg": channel, "data": [row | {"source": "0", "seqId": i}]}))
+    return made
+
+
+def _deals(count: int, seed: int) -> list[list[str]]:
+    """Prices and sizes as text."""
+    rng = np.random.default_rng(seed)
+    prices, sizes = _TOUCH + rng.integers(-50, 50, count), rng.exponential(0.2, count) + 0.001
+    return [_level(int(price), size) for price, size in zip(prices, sizes, strict=True)]
 
 
 def liquidations(count: int) -> list[bytes]:

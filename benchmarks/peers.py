@@ -36,21 +36,24 @@ class CcxtPro:
     _SYMBOL = "BTC/USDT:USDT"
 
     def __init__(self) -> None:
-        import ccxt.pro
-        from aiohttp import WSMessage, WSMsgType
-        from ccxt.async_support.base.ws.client import Client
-
-        self._message: Callable[[str], Any] = lambda text: WSMessage(WSMsgType.TEXT, text, None)
-        self._exchange = ccxt.pro.binanceusdm()
-        self._exchange.set_markets([self._exchange.parse_market(_INFO)])
-        # `Client` makes a future, which wants a running loop only when somebody awaits it.
         url = "wss://fstream.binance.com/public/stream"
-        self._client = Client(url, self._exchange.handle_message, print, print, print)
+        self._connect("binanceusdm", url, lambda exchange: exchange.parse_market(_INFO))
         raw = json.loads(snapshot())
         book = self._exchange.order_book({}, 1000)
         book.reset(self._exchange.parse_order_book(raw, self._SYMBOL, raw["E"], "bids", "asks"))
         book["nonce"] = raw["lastUpdateId"]
         self._exchange.orderbooks[self._SYMBOL] = book
+
+    def _connect(self, exchange: str, url: str, market: Callable[[Any], Any]) -> None:
+        import ccxt.pro
+        from aiohttp import WSMessage, WSMsgType
+        from ccxt.async_support.base.ws.client import Client
+
+        self._message: Callable[[str], Any] = lambda text: WSMessage(WSMsgType.TEXT, text, None)
+        self._exchange = getattr(ccxt.pro, exchange)()
+        self._exchange.set_markets([market(self._exchange)])
+        # `Client` makes a future, which wants a running loop only when somebody awaits it.
+        self._client = Client(url, self._exchange.handle_message, print, print, print)
 
     def prepare(self, messages: Sequence[bytes]) -> list[Any]:
         return [self._message(data.decode()) for data in messages]
@@ -71,6 +74,17 @@ class CcxtPro:
     def last_liquidation(self) -> tuple[float, float]:
         last = self._exchange.liquidations[-1]
         return float(last["price"]), float(last["contracts"])
+
+
+class CcxtTrades(CcxtPro):
+    """The same of another exchange, with one market and no book."""
+
+    def __init__(self, exchange: str, url: str, symbol: str) -> None:
+        base = {"base": "BTC", "quote": "USDT", "settle": "USDT"}
+        ids = {f"{name}Id": value for name, value in base.items()}
+        what = {"type": "swap", "swap": True, "contract": True, "linear": True, "active": True}
+        made = {"id": symbol, "symbol": self._SYMBOL, "contractSize": 1.0} | base | ids | what
+        self._connect(exchange, url, lambda one: one.safe_market_structure(made))
 
 
 class Cryptofeed:

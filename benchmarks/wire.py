@@ -17,6 +17,9 @@ from liqfield.book.sync import BookSync
 from liqfield.model.events import BookDelta, BookSnapshot, Frame, Liquidation, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.venues.binance import Binance
+from liqfield.venues.bybit import Bybit
+from liqfield.venues.contract import Venue
+from liqfield.venues.okx import Okx
 
 # levels of a diff -> (messages a round, least ratio to ccxt.pro, to cryptofeed)
 DEPTHS = {10: (2000, 20.0, 12.0), 50: (1000, 30.0, 30.0), 270: (300, 45.0, 45.0)}
@@ -35,7 +38,8 @@ INSTRUMENT = Instrument(
 
 
 class Contender(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def prepare(self, payloads: Sequence[bytes]) -> Sequence[Any]: ...
     def play(self, prepared: Sequence[Any]) -> None: ...
@@ -49,19 +53,21 @@ class Ours:
 
     name = "liqfield"
 
-    def __init__(self) -> None:
-        self._venue = Binance()
-        self._known = {INSTRUMENT.id: INSTRUMENT}
-        self._sync = BookSync(INSTRUMENT.id, self._venue.book_rule)
+    def __init__(self, venue: Venue, of: Instrument, source: str) -> None:
+        self._venue, self._source = venue, source
+        self._known = {of.id: of}
+        self._sync = BookSync(of.id, venue.book_rule)
         self._newest: object = None
-        source = f"rest:/fapi/v1/depth?symbol={messages.SYMBOL}"
-        frame = Frame("binance", source, 1, messages.snapshot())
-        (event,) = self._venue.decode(frame, self._known)
+
+    def begin(self, source: str, snapshot: bytes) -> Ours:
+        """With a book."""
+        (event,) = self._venue.decode(Frame(self._venue.name, source, 1, snapshot), self._known)
         assert isinstance(event, BookSnapshot)
         self._sync.push(event)
+        return self
 
     def prepare(self, payloads: Sequence[bytes]) -> list[Frame]:
-        return [Frame("binance", "ws:/public/stream#books", 1, data) for data in payloads]
+        return [Frame(self._venue.name, self._source, 1, data) for data in payloads]
 
     def play(self, prepared: Sequence[Frame]) -> None:
         decode, push, known = self._venue.decode, self._sync.push, self._known
@@ -88,22 +94,49 @@ class Ours:
         return self._newest.price, self._newest.quantity
 
 
-def peers() -> list[type[Contender]]:
-    """Those that are installed: `make bench` brings both."""
+def ours_on_binance() -> Ours:
+    ours = Ours(Binance(), INSTRUMENT, "ws:/public/stream#books")
+    return ours.begin(f"rest:/fapi/v1/depth?symbol={messages.SYMBOL}", messages.snapshot())
+
+
+def on_binance() -> list[Contender]:
+    """Us and those peers that are installed: `make bench` brings both."""
     from benchmarks.peers import CcxtPro, Cryptofeed
 
-    found: list[type[Contender]] = []
-    found += [CcxtPro] if importlib.util.find_spec("ccxt") else []
-    found += [Cryptofeed] if importlib.util.find_spec("cryptofeed") else []
+    found: list[Contender] = [ours_on_binance()]
+    found += [CcxtPro()] if importlib.util.find_spec("ccxt") else []
+    found += [Cryptofeed()] if importlib.util.find_spec("cryptofeed") else []
+    return found
+
+
+def elsewhere(venue: Venue, symbol: str, exchange: str) -> list[Contender]:
+    """Us and ccxt.pro on trades of another exchange."""
+    from benchmarks.peers import CcxtTrades
+
+    path = "/v5/public/linear" if exchange == "bybit" else "/ws/v5/public"
+    of = Instrument(
+        id=f"{venue.name}:{symbol}",
+        venue=venue.name,
+        symbol=symbol,
+        base="BTC",
+        quote="USDT",
+        settle="USDT",
+        tick_decimals=messages.TICK_DECIMALS,
+    )
+    found: list[Contender] = [Ours(venue, of, f"ws:{path}#trades")]
+    if importlib.util.find_spec("ccxt"):
+        found.append(CcxtTrades(exchange, f"wss://{exchange}{path}", symbol))
     return found
 
 
 def _race(
-    payloads: Sequence[bytes], a_round: int, rounds: int, seen: Callable[[Contender], object]
+    contenders: Sequence[Contender],
+    payloads: Sequence[bytes],
+    a_round: int,
+    rounds: int,
+    seen: Callable[[Contender], object],
 ) -> dict[str, list[float]]:
     """CPU seconds a message by contender and round; all must have seen the same at the end."""
-    kinds: list[type[Contender]] = [Ours, *peers()]
-    contenders = [kind() for kind in kinds]
     prepared = {one.name: one.prepare(payloads) for one in contenders}
 
     def part(one: Contender) -> Callable[[int], None]:
@@ -132,21 +165,24 @@ async def _all(quick: bool) -> list[Row]:
     for levels, (a_round, ccxt, cryptofeed) in DEPTHS.items():
         count = 20 if quick else a_round
         payloads = messages.depth_diffs(count * (rounds + 1), levels)
-        taken = _race(payloads, count, rounds, lambda one: one.best())
+        taken = _race(on_binance(), payloads, count, rounds, lambda one: one.best())
         least = {"ccxt.pro": ccxt, "cryptofeed": cryptofeed}
         made += _rows(f"wire to book, Binance diff of {levels} levels", taken, least)
     count = 20 if quick else TRADES_A_ROUND
-    kinds: list[tuple[str, list[bytes], Callable[[Contender], object]]] = [
-        ("trade decoded", messages.trades(count * (rounds + 1)), lambda one: one.last_trade()),
-        (
-            "liquidation decoded",
-            messages.liquidations(count * (rounds + 1)),
-            lambda one: one.last_liquidation(),
-        ),
+    total = count * (rounds + 1)
+    bybit, okx = (Bybit(), messages.SYMBOL, "bybit"), (Okx(), messages.OKX_SYMBOL, "okx")
+    kinds: list[tuple[str, list[bytes], list[Contender]]] = [
+        ("trade decoded", messages.trades(total), on_binance()),
+        ("trade of Bybit decoded", messages.bybit_trades(total), elsewhere(*bybit)),
+        ("trade of OKX decoded", messages.okx_trades(total), elsewhere(*okx)),
     ]
-    for name, payloads, seen in kinds:
-        made += _rows(name, _race(payloads, count, rounds, seen), {"ccxt.pro": TRADES_RATIO})
-    return made
+    ratios = {"ccxt.pro": TRADES_RATIO}
+    for name, payloads, contenders in kinds:
+        taken = _race(contenders, payloads, count, rounds, lambda one: one.last_trade())
+        made += _rows(name, taken, ratios)
+    payloads = messages.liquidations(total)
+    taken = _race(on_binance(), payloads, count, rounds, lambda one: one.last_liquidation())
+    return made + _rows("liquidation decoded", taken, ratios)
 
 
 def rows(*, quick: bool = False) -> list[Row]:

@@ -209,6 +209,40 @@ BINANCE = (
 
 BYBIT = (
     _bybit(
+        "a reply with the newest trades, newest first",
+        {
+            "retCode": 0,
+            "result": {
+                "category": "linear",
+                "list": [
+                    {
+                        "execId": "e-2",
+                        "symbol": "BTCUSDT",
+                        "price": "60000.5",
+                        "size": "0.25",
+                        "side": "Sell",
+                        "time": str(T),
+                        "isBlockTrade": False,
+                    }
+                ],
+            },
+            "time": T,
+        },
+        (
+            "Trade",
+            {
+                "instrument_id": "bybit:BTCUSDT",
+                "event_ns": NS,
+                "price": 60000.5,
+                "quantity": 0.25,
+                "aggressor": Aggressor.SELL,
+                "trade_id": "e-2",
+                "kind": TradeKind.MARKET,
+            },
+        ),
+        at="rest:/v5/market/recent-trade?category=linear&symbol=BTCUSDT&limit=1000",
+    ),
+    _bybit(
         "two trades of one frame, taker sides",
         {
             "topic": "publicTrade.BTCUSDT",
@@ -543,6 +577,26 @@ OKX = (
 )
 
 HYPERLIQUID = (
+    _hyper(
+        "a reply with the newest trades has the keys of the stream",
+        [
+            {
+                "coin": "BTC",
+                "side": "A",
+                "px": "60000.5",
+                "sz": "0.25",
+                "time": T,
+                "hash": "0x0",
+                "tid": 7,
+                "users": ["0x1", "0x2"],
+            }
+        ],
+        (
+            "Trade",
+            {"event_ns": NS, "aggressor": Aggressor.SELL, "quantity": 0.25, "trade_id": f"{T}-7"},
+        ),
+        body='{"type":"recentTrades","coin":"BTC"}',
+    ),
     _hyper(
         "B bought, A sold; thousands of coins",
         {

@@ -16,6 +16,7 @@ from liqfield.venues import registry
 from tests.conformance.expected import EXPECTED
 from tests.conformance.handwritten import CASES as FIRST
 from tests.conformance.handwritten_two import CASES as SECOND
+from tests.conformance.test_requests import HOLE
 from tests.conformance.wire import REQUESTS
 from tests.support import INSTRUMENTS
 
@@ -81,6 +82,8 @@ def test_what_is_promised_is_read_from_there(name: str) -> None:
     } | {(kind, REPLY) for poll in venue.polls(mine) for kind in poll.kinds}
     promised |= {("Listing", REPLY), ("Candle", REPLY)}  # by bootstrap and back-fill
     promised |= {("Turnover", REPLY)} if venue.ranking() else set()
+    if mine and venue.missed_trades(mine[0], *HOLE, 0) is not None:
+        promised.add(("Trade", REPLY))
     cells = proven(name)
     lacking = {(kind, way) for kind, way in promised if way not in cells.get(kind, way)}
     assert lacking == set()

@@ -10,9 +10,10 @@ import pytest
 
 from liqfield.model import events
 from liqfield.model.errors import DecodeError
-from liqfield.model.events import Event, Frame, Unknown
+from liqfield.model.events import Event, Frame, Trade, Unknown
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
+from liqfield.model.sides import Aggressor
 from liqfield.venues import registry
 from liqfield.venues.allowances import ALLOWANCES
 from liqfield.venues.contract import Venue, stamped
@@ -20,6 +21,10 @@ from tests.support import INSTRUMENTS
 
 VENUES = sorted(registry.VENUES)
 H = 3_600_000_000_000
+HOLE = (
+    Trade("x", 1_790_000_000_000_000_000, 1, 1.0, 1.0, Aggressor.BUY, "1000"),
+    Trade("x", 1_790_000_001_000_000_000, 1, 1.0, 1.0, Aggressor.BUY, "5000"),
+)
 END_NS = 1_790_000_000_000_000_000
 KINDS = {kind.__name__ for kind in events.MarketEvent.__args__}
 # Every venue must carry these of every instrument it follows, by stream or by poll.
@@ -42,6 +47,11 @@ def requests(venue: Venue) -> Iterator[HttpRequest]:
         yield poll.request
     for of in mine:
         yield from venue.backfill(of, END_NS - 24 * H, END_NS)
+        for page in range(3):
+            missed = venue.missed_trades(of, *HOLE, page)
+            if missed is not None:
+                assert missed.instrument_id == of.id
+                yield missed
         plan = venue.resync(of)
         if plan.request is not None:
             yield plan.request

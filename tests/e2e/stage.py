@@ -14,7 +14,9 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
+from liqfield.app.clusters import ClusterFinder
 from liqfield.app.truth import truth_message
+from liqfield.density.clusters import ClusterSettings
 from liqfield.model.analytics import (
     CascadeOutlook,
     CascadeState,
@@ -54,6 +56,7 @@ from tests.unit.server.support import SECOND, T0, Running, running
 HOUR = 3600
 MARK = 85_000.0
 HOURS = 24
+LEAST_THEN_USD = 200e6  # what counts in the past: of the ridges only the one above
 OUTLOOK = CascadeOutlook(83_620.0, 84_480.0, 82_190.0, (9e6, 41e6, 120e6), 12)
 
 
@@ -206,6 +209,8 @@ def fill(server: Running) -> float:
         map_ = density(T0 + 300 * (step + 1))
         server.maps.append("BTC", "all", map_.at_ns, map_, 300)
     server.sources.maps[("BTC", "all")] = density(now_s)
+    finder = ClusterFinder(server.maps, ClusterSettings(min_usd=LEAST_THEN_USD))
+    server.sources.past = lambda base, at_ns: finder.known_at(base, (), at_ns)
     tape = [
         TapeRow((now_s - 60 * i) * 1e3, "okx", "long" if i % 3 else "short",
                 float(close[-1 - i]), 4e5 * (1 + i % 7), "trigger", "sampled")

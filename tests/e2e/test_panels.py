@@ -155,7 +155,6 @@ def test_the_map_as_of_another_moment_is_the_one_that_the_server_knew(
     phone.get_by_role("button", name="as of…").click()
     bar = phone.get_by_test_id("as-of")
     expect(bar).to_contain_text("6.2 h ago")
-    expect(phone.get_by_test_id("clusters")).to_contain_text("of now, not of the moment shown")
     slider = bar.get_by_label("as known at")
     before = float(slider.input_value())
     bar.get_by_role("button", name="earlier").click()
@@ -176,8 +175,23 @@ def test_the_map_as_of_another_moment_is_the_one_that_the_server_knew(
     bin_ = math.floor(math.log(83_500) / shown["binWidth"]) - shown["firstBin"]
     long_usd = sum(shown["usd"][plane][bin_] for plane in range(3))
     assert long_usd == pytest.approx(sum(reply["usd"][0]), rel=0.08, abs=700)
+    # So are the clusters: those that stood out of that column, and what there was none of.
+    asked = f"{market.url}api/v1/clusters/BTC?at_ms={shown['knownMs']}"
+    then = phone.request.get(asked).json()
+    assert then["atMs"] == reply["asOfMs"]
+    (cluster,) = then["clusters"]
+    rows = phone.get_by_test_id("clusters")
+    expect(rows).to_contain_text("as known at")
+    expect(rows.locator(".row")).to_have_count(1)
+    expect(rows.locator(".row")).to_contain_text(f"${cluster['usd'] / 1e6:.0f}M")
+    expect(rows).to_contain_text("no cluster ≥ $200M within 14 % below")
+    rows.locator(".row").click()
+    expect(rows).to_contain_text("Neither the books of then nor the interval are kept")
+    rows.locator(".row").click()
+    rows.get_by_role("button", name="Clusters").click()
     bar.get_by_role("button", name="now").click()
     expect(bar).to_be_hidden()
+    expect(rows.locator(".row")).to_have_count(3)
 
 
 def test_a_swipe_and_the_arrows_lead_from_cluster_to_cluster(phone: Page) -> None:

@@ -248,7 +248,7 @@ def test_rotation_loses_and_doubles_nothing(transport: str) -> None:
         assert gaps(records) == [GapReason.CONNECT]
         assert set(ids) == {str(n) for n in range(1, sent + 1)}, "a trade was lost"
         market = engine.markets["BTC"]
-        candle = market.instruments[BTC.id].candles.get()
+        candle = market.instruments[BTC.id].candle()
         assert candle is not None
         assert feed.rotations >= 3
         assert len(ids) == sent, "the old and the new socket overlap, and nothing came twice"

@@ -85,6 +85,7 @@ class Account(msgspec.Struct):
     gaps_told: int = 0
     malformed: int = 0
     lost_trades: int = 0  # all of them told, but where ids do not count and the venue left them out
+    repaired_trades: int = 0  # that REST brought after their stream had lost them
     back_p50_s: float = 0.0
     back_p99_s: float = 0.0
     back_over_allowed_max: float = 0.0
@@ -124,6 +125,7 @@ def account_of(outcomes: Iterable[Outcome], memory: Iterable[Memory] = ()) -> Ac
     account.gaps_told = sum(o.gaps for o in all_of)
     account.malformed = sum(o.decode_errors for o in all_of)
     account.lost_trades = sum(o.lost_trades for o in all_of)
+    account.repaired_trades = sum(o.repaired_trades for o in all_of)
     back = [o for o in all_of if o.back_s >= 0.0]
     if back:
         waits = [o.back_s for o in back]

@@ -46,13 +46,21 @@ def test_every_kind_alone(kind: str) -> None:
     run_virtual(run())
 
 
-@pytest.mark.parametrize("number", [2398, 2558, 3926, 4634])
+@pytest.mark.parametrize("number", [2398, 2558, 3926, 4634, 20330])
 def test_contracts_of_another_size_while_the_venue_hides_it(number: int) -> None:
     """Requests hang, are refused, or answers are old: the book waits for the list."""
     outcome = run_scenario(number)
     assert "unit" in outcome.kinds
     assert outcome.problem == ""
     assert outcome.compared > 30
+
+
+@pytest.mark.parametrize("number", [10_094, 16_132])
+def test_back_soon_where_requests_or_sockets_were_swallowed(number: int) -> None:
+    """A socket that hears nothing is given up in time; a lost snapshot request is asked again."""
+    outcome = run_scenario(number)
+    assert outcome.problem == ""
+    assert 0.0 <= outcome.back_s <= outcome.allowed_s
 
 
 def test_contracts_of_another_size_on_connections_that_stay_up() -> None:

@@ -42,7 +42,7 @@ def test_the_engine_holds_the_markets_books_and_its_trades(trades_late: bool) ->
             shown = ladder.top(side, count)
             assert shown[0].tolist() == ticks[:count].tolist()
             assert shown[1].tolist() == quantity[:count].tolist()
-        candle = state.candles.get()
+        candle = state.candle()
         assert candle is not None
         assert traded[key] > 0.0
         assert state.mark is not None

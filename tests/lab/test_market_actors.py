@@ -7,7 +7,7 @@ import pytest
 
 from liqfield.app.study.pushes import tally
 from liqfield.app.study.wall_plays import Said, said, said_simply, verdicts
-from liqfield.book.wall_facts import Flip, Layering, WallEnd
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallSettings
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_actors import Desk, Flipper, Layerer, Pusher, StagedMarket
 from liqfield.lab.market_setup import demo_spec
@@ -123,7 +123,8 @@ def test_readings_and_simple_rules_as_claims() -> None:
     first, second = said([(OF, layer), (OF, flip)])
     assert (first.kind, first.low, first.high, first.is_bid) == ("layering", 3, 5, True)
     assert (second.kind, second.low, second.is_bid) == ("flip", 7, False)
-    simple = list(said_simply([(OF, wall(k, k)) for k in (1, 2, 3, 30)]))
+    pulled = [(OF, wall(k, k)) for k in (1, 2, 3, 30)]
+    simple = list(said_simply(pulled, WallSettings()))
     assert [claim.kind for claim in simple].count("flip") == 4
     (layers,) = [claim for claim in simple if claim.kind == "layering"]
     assert (layers.low, layers.high) == (1, 3)

@@ -45,23 +45,23 @@ def test_fast_equals_slow(
         low, high = math.exp(min(before, x)), math.exp(max(before, x))
         if stops and x < before:
             reach = REACH / WIDTH
-            edge, moved = fast.grid.bin_of(low), (before - x) / WIDTH
+            edge, moved = math.floor(x / WIDTH) - first, (before - x) / WIDTH
             np.testing.assert_allclose(
-                fast.erode(0, low, before - x, REACH, 0.7),
+                fast.erode(0, x, before - x, REACH, 0.7),
                 slow.erode(0, edge, moved, reach, 0.7),
                 rtol=1e-4,
                 atol=1e-6,
             )
         swept, born = np.zeros((2, laws.CLASSES)), np.zeros((2, laws.CLASSES))
-        fast.sweep(low, high, swept, born)
+        fast.sweep(min(before, x), max(before, x), swept, born)
         np.testing.assert_allclose(swept, slow.sweep(WIDTH, first, low, high), rtol=1e-4, atol=1e-5)
         delta = change * quantity
         flow = np.array(
             [[before, 4.0 * buys, 4.0 * (1.0 - buys)], [x, 6.0 * (1.0 - buys), 6.0 * buys]]
         )
-        mark_bin = fast.grid.bin_of(math.exp(x))
-        _, dead = fast.turn_over(
-            flow, churn * quantity, delta, quantity + delta, EXITS, WEIGHTS, TABLE, math.exp(x), 0.0
+        mark_bin = math.floor(x / WIDTH) - first
+        _, _, *dead = fast.turn_over(
+            flow, churn * quantity, delta, quantity + delta, EXITS, WEIGHTS, TABLE, x, 0.0
         )
         want = slow.turn_over(
             TABLE, counter, flow, churn * quantity, delta, quantity + delta, EXITS, WEIGHTS,
@@ -111,7 +111,7 @@ def test_wandering_levels_equal_their_slow_twin_and_keep_all(
             fast.raw[side, c, b] += coins
             fast.birth[side, c, b] += 2.0 * coins
             slow.mass[side, c, b] += coins
-    fast.sums[:, c] = 1000.0
+    fast.sums[:, c], fast.span[:, c] = 1000.0, (0, BINS)
     mean = float((fast.raw[0, c] * np.arange(BINS)).sum())
     for spread in spreads:
         by = np.zeros((2, laws.CLASSES))
@@ -124,6 +124,10 @@ def test_wandering_levels_equal_their_slow_twin_and_keep_all(
     np.testing.assert_allclose(fast.out, slow.out, rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(fast.totals(), 1000.0, rtol=1e-12)
     np.testing.assert_allclose(fast.sums, fast.raw.sum(axis=2, dtype=np.float64), rtol=1e-12)
+    for side in range(2):
+        held = np.flatnonzero(fast.raw[side, c])
+        tightest = (held[0], held[-1] + 1) if len(held) else (BINS, 0)
+        assert tuple(fast.span[side, c]) == tightest
     if fast.out[0, c] < 1e-6:
         moved = float((fast.raw[0, c] * np.arange(BINS)).sum()) - mean
         assert abs(moved) < 1e-2 * 1000.0, "levels wander, they do not drift"

@@ -222,7 +222,7 @@ def test_the_scanner_reads_coin_margined_diffs_as_json_does() -> None:
     compact = json.dumps(message, separators=(",", ":")).encode()
     spaced = json.dumps(message).encode()
     scanner = Scanner("binance-coinm", scanned_shapes(2))
-    assert scanner.scan(Frame("binance-coinm", "ws:/ws#books", 1, compact), INSTRUMENTS)
+    assert scanner.scan(compact, 1, INSTRUMENTS)
     fast, slow = (
         wire.venue.decode(Frame("binance-coinm", "ws:/ws#books", 1, payload), INSTRUMENTS)[0]
         for payload in (compact, spaced)

@@ -60,3 +60,37 @@ def through_origin(rows: Sequence[tuple[float, float]]) -> tuple[float, float] |
     xy = sum(x * y for x, y in moving)
     yy = sum(y * y for _, y in moving)
     return xy / xx, (xy * xy / (xx * yy) if yy > 0.0 else 0.0)
+
+
+def candles(trades: Sequence[Trade], interval_ns: int) -> list[tuple[float, ...]]:
+    """(open, high, low, close, volume, bought) of every candle; a late trade counts in the running
+    one."""
+    groups: list[list[Trade]] = []
+    end_ns = -(1 << 62)
+    for t in trades:
+        if t.event_ns >= end_ns:
+            groups.append([])
+            end_ns = t.event_ns // interval_ns * interval_ns + interval_ns
+        groups[-1].append(t)
+    return [
+        (
+            group[0].price,
+            max(t.price for t in group),
+            min(t.price for t in group),
+            group[-1].price,
+            sum(t.quantity for t in group),
+            sum(t.quantity for t in group if t.aggressor is Aggressor.BUY),
+        )
+        for group in groups
+    ]
+
+
+def hits(trades: Sequence[Trade], row_usd: float) -> tuple[dict[int, float], dict[int, float]]:
+    """Row -> coins that sellers, and that buyers, traded there."""
+    sold: dict[int, float] = {}
+    bought: dict[int, float] = {}
+    for t in trades:
+        row = math.floor(t.price / row_usd + 1e-9)
+        side = bought if t.aggressor is Aggressor.BUY else sold
+        side[row] = side.get(row, 0.0) + t.quantity
+    return sold, bought

@@ -46,8 +46,10 @@ def prefix(path: Path) -> Iterator[Record]:
 
 
 def new_pipeline(recorder: RecordWriter | None = None) -> Pipeline:
+    """Assets with books in the recordings: the tickers of Bybit's name 692, with four books."""
     venues = registry.make()
-    engine = Engine({name: venue.book_rule for name, venue in venues.items()})
+    bases = frozenset({"BTC", "ETH", "SOL", "DOGE", "UNI"})
+    engine = Engine({name: venue.book_rule for name, venue in venues.items()}, bases)
     return Pipeline(engine, venues, recorder=recorder)
 
 

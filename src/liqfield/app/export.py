@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ import numpy as np
 from liqfield.app.maps import OUTSIDE, SIDE_NAMES
 from liqfield.app.settings import nearest
 from liqfield.app.sources import RecordingSource
+from liqfield.engine.market import RecentKeys
 from liqfield.model.errors import SettingError
 from liqfield.model.estimates import BANDS
 from liqfield.model.events import (
@@ -35,6 +37,7 @@ from liqfield.store.slab_files import SlabFolder
 from liqfield.store.table import Column, Table
 
 BATCH = 50_000
+TRADES_KNOWN = 65_536  # of an instrument, the newest
 KINDS: dict[str, tuple[type, ...]] = {
     "trades": (Trade,),
     "books": (BookSnapshot, BookDelta),
@@ -60,6 +63,8 @@ def export_recording(kind: str, path: Path, out: Path, instrument_id: str = "") 
         raise SettingError(f"unknown kind {kind!r}: {nearest(kind, (*KINDS, MAP))}")
     source = RecordingSource(path)
     rows_of = _books if kind == "books" else _plain
+    # Canaries, rotations and pages of missed trades repeat what was recorded already.
+    told: defaultdict[str, RecentKeys] = defaultdict(lambda: RecentKeys(TRADES_KNOWN))
     batch: list[Row] = []
     with Table(out) as table:
         for event in source.decoded():
@@ -67,6 +72,8 @@ def export_recording(kind: str, path: Path, out: Path, instrument_id: str = "") 
                 continue
             of = source.known.get(getattr(event, "instrument_id", ""))
             if of is None or instrument_id not in ("", of.id):
+                continue
+            if isinstance(event, Trade) and told[of.id].seen(event.trade_id):
                 continue
             batch += rows_of(event, of)
             if len(batch) >= BATCH:

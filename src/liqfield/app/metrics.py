@@ -108,18 +108,25 @@ class TerminalCollector(Collector):
         accounts = GaugeMetricFamily(
             "liqfield_accounts", "public accounts known, and holding", labels=["venue", "kind"]
         )
+        holes = CounterMetricFamily(
+            "liqfield_trade_holes",
+            "losses of trades: filled by REST, or beyond the venue's history",
+            labels=["venue", "outcome"],
+        )
         levels: dict[str, float] = {}
         for name, feed in self._feeds.items():
             levels |= feed.budgets()
             if feed.lag_s is not None:
                 lag.add_metric([name], feed.lag_s)
             waiting.add_metric([name], feed.resyncs_waiting)
+            holes.add_metric([name, "filled"], feed.missed.filled)
+            holes.add_metric([name, "short"], feed.missed.short)
             if feed.accounts.known:
                 accounts.add_metric([name, "known"], feed.accounts.known)
                 accounts.add_metric([name, "holding"], len(feed.accounts.holders))
         for key, level in levels.items():
             budget.add_metric([key], level)
-        yield from (budget, lag, waiting, accounts)
+        yield from (budget, lag, waiting, accounts, holes)
 
 
 def exposition(collector: TerminalCollector) -> bytes:

@@ -17,7 +17,7 @@ import msgspec
 from liqfield.engine.engine import Engine
 from liqfield.engine.outputs import Output
 from liqfield.model.errors import DecodeError
-from liqfield.model.events import Event, Frame, Gap, Record
+from liqfield.model.events import Event, Frame, Gap, Record, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.store.past_frames import is_past, read_past
 
@@ -77,7 +77,7 @@ class Pipeline:
         self.is_in_past = False
         self.venues = venues
         self._last = "", ""  # venue and source of the last frame, often those of the next one
-        self._label, self._is_past = "", False
+        self._label, self._is_past, self._is_reply = "", False, False
         self._recorder = recorder
         self._on_events = on_events
         self._on_malformed = on_malformed
@@ -104,7 +104,13 @@ class Pipeline:
             events = self.decode(record)
             if not events:
                 continue
+            if self._is_reply:
+                trades = [event for event in events if isinstance(event, Trade)]
+                if trades:
+                    outputs += self.engine.repair(trades)
             for event in events:
+                if self._is_reply and isinstance(event, Trade):
+                    continue
                 for piece in self.engine.past(event):
                     self.is_in_past = True
                     yield [*outputs, *piece]
@@ -124,6 +130,7 @@ class Pipeline:
             self._last = frame.venue, frame.source
             self._label = f"{frame.venue} {frame.source.partition('?')[0]}"
             self._is_past = is_past(frame)
+            self._is_reply = frame.source.startswith("rest:")
         self.frames[self._label] += 1
         if venue is None:
             self.engine.unknown[f"venue {frame.venue}"] += 1

@@ -7,29 +7,38 @@ from typing import NamedTuple
 
 import numpy as np
 
+from liqfield.app.clusters import ClusterFinder
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.thin import thin_windows
 from liqfield.app.truth import truth_message
 from liqfield.book.composite import BookSource, compose
 from liqfield.book.ladder import ASK, BID
 from liqfield.context.funding import VenueFunding, rate_8h, weighted_8h
-from liqfield.density.clusters import ClusterSettings, find_clusters
+from liqfield.density.clusters import ClusterSettings
 from liqfield.density.combine import combine, combine_columns
 from liqfield.engine.market import DAY_NS, InstrumentState, MarketEngine
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
-from liqfield.model.estimates import Cluster, LiquidationDensity, StreamHealth
+from liqfield.model.estimates import LiquidationDensity, StreamHealth
 from liqfield.model.events import FloatArray
 from liqfield.model.requests import NeedSnapshot
 from liqfield.model.sides import PositionSide
 from liqfield.server import encode, encode_flow
 from liqfield.server.hub import Hub, LadderWant
 from liqfield.server.tiles import live_tile
-from liqfield.server.wire import Flow, Health, Market, MarketInfo, ProjectionReply, TapeRow, Truth
+from liqfield.server.wire import (
+    Clusters,
+    Flow,
+    Health,
+    Market,
+    MarketInfo,
+    ProjectionReply,
+    TapeRow,
+    Truth,
+)
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
 MINUTE_NS = 60_000_000_000
-GROWTH_NS = 600_000_000_000  # clusters are compared with those of ten minutes ago
 FLOW_SPAN_S = 3600.0
 FLOW_EVERY = 2  # slow beats: the flow panel every two seconds
 CONTEXT_EVERY = 15
@@ -64,12 +73,11 @@ class Publisher:
         self._engine = pipeline.engine
         self._maps = maps
         self._candles = candles
-        self._clusters = ClusterSettings(min_usd=cluster_min_usd)
+        self._clusters = ClusterFinder(maps, ClusterSettings(min_usd=cluster_min_usd))
         self._health = health
         self._need_snapshot = need_snapshot
         self._notes = notes
         self._load = load or (lambda: Load(0, {}, {}))
-        self._past: dict[str, list[tuple[int, tuple[Cluster, ...]]]] = {}
         self._pooled: dict[str, LiquidationDensity] = {}
         self._revision = 0
 
@@ -96,6 +104,13 @@ class Publisher:
             if state.instrument.venue == venue:
                 return market.instruments[key].density.get()
         return None
+
+    def clusters(self, base: str, at_ns: int) -> Clusters | None:
+        market = self._engine.markets.get(base)
+        if market is None:
+            return None
+        venues = sorted({state.instrument.venue for state in market.instruments.values()})
+        return self._clusters.known_at(base, venues, at_ns)
 
     def flow(self, base: str, span_s: float) -> Flow | None:
         market = self._engine.markets.get(base)
@@ -167,6 +182,14 @@ class Publisher:
             for want in self.hub.ladders(base):
                 self._ladder(market, want)
 
+    @property
+    def is_first_map_due(self) -> bool:
+        """Whether a market has a map, of now, that nobody was told of."""
+        return not self.pipeline.is_in_past and any(
+            base not in self._pooled and market.has_map
+            for base, market in self._engine.markets.items()
+        )
+
     def slow(self, now_ns: int) -> None:
         """About once a second: map, clusters, top bar, candle, health."""
         self._revision += 1
@@ -176,9 +199,8 @@ class Publisher:
             if pooled is not None:
                 self._pooled[base] = pooled
                 self._live_maps(base, densities, pooled)
-                found = self._find_clusters(base, densities, pooled.at_ns)
-                paths = market.paths(found, pooled)
-                message = encode.clusters(base, pooled.at_ns, pooled.mark_price, found, paths)
+                found = self._clusters.now(base, densities, pooled.at_ns)
+                message = self._clusters.message(base, pooled, found, market.paths(found, pooled))
                 self.hub.publish(f"clusters:{base}", message)
             self._top_bar(base, market)
             if self._revision % FLOW_EVERY == 0:
@@ -188,7 +210,7 @@ class Publisher:
                 score = truth_message(base, market.clock_ns, market.truth(), market.truth_running())
                 self.hub.publish(f"truth:{base}", score)
             reference = market.reference()
-            running = reference.candles.get() if reference is not None else None
+            running = reference.candle() if reference is not None else None
             if running is not None:
                 self.hub.publish(f"candle:{base}", encode.candle_row(base, running))
         self.hub.publish("health", self._health_message(now_ns))
@@ -217,18 +239,6 @@ class Publisher:
             topic = f"map:{base}:{venue}"
             if topic in wanted or venue == "all":
                 self.hub.publish(topic, live_tile(base, venue, density, self._revision))
-
-    def _find_clusters(
-        self, base: str, densities: Sequence[LiquidationDensity], at_ns: int
-    ) -> tuple[Cluster, ...]:
-        past = self._past.setdefault(base, [])
-        while len(past) > 1 and at_ns - past[1][0] >= GROWTH_NS:
-            past.pop(0)
-        then_ns, before = past[0] if past else (at_ns, ())
-        found = find_clusters(densities, self._clusters, before, (at_ns - then_ns) / 1e9)
-        if not past or at_ns - past[-1][0] >= MINUTE_NS:
-            past.append((at_ns, found))
-        return found
 
     def _ladder(self, market: MarketEngine, want: LadderWant) -> None:
         rows, venue = want.rows, want.venue

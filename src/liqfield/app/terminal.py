@@ -29,7 +29,7 @@ from liqfield.feeds.backfill_cache import BackfillCache
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.intake import Intake
 from liqfield.feeds.tier_cache import TierCache
-from liqfield.feeds.transport import Clock, HeldClock, NetTransport
+from liqfield.feeds.transport import Clock, HeldClock, NetTransport, wall_ns
 from liqfield.feeds.venue_feed import VenueFeed
 from liqfield.model.errors import StoreError
 from liqfield.model.estimates import StreamHealth
@@ -126,7 +126,7 @@ class Terminal:
             if self.recorder is not None:
                 _Recorder(self).tick(time.time_ns())
             self.publisher.fast()
-            if beat % 10 == 0:
+            if beat % 10 == 0 or self.publisher.is_first_map_due:
                 self.publisher.slow(time.time_ns())
             beat += 1
             await asyncio.sleep(0.1)
@@ -154,7 +154,7 @@ class Terminal:
                     self.intake.put,
                     transport=NetTransport(session),
                     pools=pools,
-                    clock=Clock(self._held.now_s, time.time_ns),
+                    clock=Clock(self._held.now_s, wall_ns),
                     rest_url=rest_url,
                     ws_url=ws_url,
                     tiers=self.tiers,

@@ -1,4 +1,4 @@
-"""The engine's kernels, loaded before the first venue answers.
+"""The kernels of decoding and engine, loaded before the first venue answers.
 
 Loading the first compiled kernel costs about a second, compiling all of them half a minute; both
 would hold up the event loop when the first listing comes. A made-up market folds a few events on
@@ -24,6 +24,7 @@ from liqfield.model.events import (
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, BookRule
+from liqfield.venues.scan import load_scanner
 
 SECOND = 1_000_000_000
 KEY = "warm-up:BTC"
@@ -35,13 +36,14 @@ def start() -> None:
 
 
 def warm() -> None:
-    """Fold what a market's first seconds bring: books, trades, marks, a column of the map."""
+    """What a market's first seconds bring: messages, books, trades, marks, a column of the map."""
     words = {"base": "BTC", "quote": "USDT", "settle": "USDT", "venue": "warm-up", "symbol": "BTC"}
     engine = MarketEngine("BTC", {"warm-up": BookRule.NEXT_BY_ONE})
     engine.add(Instrument(id=KEY, tick_decimals=1, **words))  # type: ignore[arg-type]
     for event in events():
         engine.step(event)
     combine(engine.densities())
+    load_scanner()
 
 
 def events() -> list[MarketEvent]:

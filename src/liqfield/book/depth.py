@@ -22,8 +22,8 @@ from liqfield.model.jit import kernel
 REACH = float(EDGES[-1])
 KAPPA = 1.1  # public measurements lie between 1.1 and 1.4, real windows of a few bp near 1
 KAPPA_SD = 0.2
-OCTAVE_SD = 0.3  # scatter of log Cum an octave, before a fit
-LEAST_OCTAVE_SD = 0.2
+OCTAVE_SD = 0.4  # scatter of log Cum an octave, before a fit
+LEAST_OCTAVE_SD = 0.4  # real books, one octave beyond the view (docs/order-book.md)
 HALF_OCTAVES = 5  # of the view that a fit looks at: its outer two octaves
 LEAST_POINTS = 3
 

@@ -5,14 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import floats_at, inner_kernel, ints_at, kernel
+from liqfield.model.jit import floats_at, inlined, inner_kernel, ints_at, kernel
+from liqfield.model.native import (
+    as_int,
+    bad_argument,
+    drop,
+    fill_tuple,
+    has_failed,
+    make_int,
+    make_tuple,
+    native,
+    plain_array,
+    take,
+    words_of,
+)
 
 # Best ticks of a side with nothing in it: worse than any price, so that comparisons need no case.
 NO_BID, NO_ASK = -(1 << 62), 1 << 62
-# Words of `best`: best ticks inside the window and outside it, slots taken in the far table; then
-# the tick of column 0, and where the arrays lie that `apply_levels` changes.
-BEST_BID, BEST_ASK, FAR_BID, FAR_ASK, TAKEN = range(5)
-BASE, SIZE, WINDOW, KEYS, SIZES, SLOTS, BEFORE, ROOM, WORDS = range(5, 14)
+# Words of `best`: best ticks inside the window and outside it, slots taken in the far table; what
+# was said last (the best of all); then the tick of column 0, where the arrays lie that
+# `apply_levels` changes, and the objects that it needs.
+BEST_BID, BEST_ASK, FAR_BID, FAR_ASK, TAKEN, SAID_BID, SAID_ASK = range(7)
+BASE, SIZE, WINDOW, KEYS, SIZES, SLOTS, BEFORE, ROOM = range(7, 15)
+NOTHING, SEE_TO_IT, NOT_DONE, NDARRAY, INTS, FLOATS, WORDS = range(15, 22)
 
 # Levels outside the window: an open-addressed table from tick * 2 + side to coins. A slot once
 # taken keeps its key, a deleted level has size 0; the owner makes a new table before half is taken.
@@ -41,14 +56,14 @@ def _far_best(keys: IntArray, sizes: FloatArray, side: int) -> int:
     return best
 
 
-@kernel
-def apply_levels(
+@inlined
+def _apply(
     ticks: IntArray, quantity: FloatArray, first: int, split: int, last: int, best: IntArray
-) -> tuple[int, int, bool, bool]:
+) -> tuple[int, int, bool]:
     """Set sizes to the bids [first, split) and the asks [split, last); note what rested at each.
 
-    Returns best bid and ask, whether the book is crossed, and whether the owner must see to it: the
-    touch has left the middle half of the window, or a quarter of the far slots is taken.
+    Returns best bid and ask, and whether the owner must see to it: the touch has left the middle
+    half of the window, or a quarter of the far slots is taken.
     """
     base, window = best[BASE], best[WINDOW]
     size = floats_at(best[SIZE], 2 * window)
@@ -87,7 +102,56 @@ def apply_levels(
     column, edge = (bid if bid != NO_BID else ask) - base, window // 4
     has_left = not edge <= column < window - edge or far_bid > bid or far_ask < ask
     bid, ask = max(bid, far_bid), min(ask, far_ask)
-    return bid, ask, bid >= ask, has_left or best[TAKEN] * 4 > len(far_keys)
+    return bid, ask, has_left or best[TAKEN] * 4 > len(far_keys)
+
+
+@inlined
+def _answer(object_: int) -> int:
+    take(object_)
+    return object_
+
+
+@inlined
+def _pair(bid: int, ask: int) -> int:
+    """A tuple of two numbers; 0 on failure."""
+    made, one, other = make_tuple(2), make_int(bid), make_int(ask)
+    if made == 0 or one == 0 or other == 0:
+        for part in (made, one, other):
+            if part != 0:
+                drop(part)
+        return 0
+    fill_tuple(made, 0, one)
+    fill_tuple(made, 1, other)
+    return int(made)
+
+
+def apply_levels(ladder: int, given: int, count: int) -> int:
+    """(ticks, quantity, first, bids, last) -> None if the best of both sides are as they were, else
+    (best bid, best ask). True if the owner must see to it, as `_apply` says. False, and nothing is
+    done, for levels that do not fit: too many, or not in plain arrays."""
+    if count != 5:
+        bad_argument()
+        return 0
+    best, arguments = ints_at(words_of(ladder), WORDS), ints_at(given, 5)
+    ticks_at, room = plain_array(arguments[0], best[NDARRAY], best[INTS])
+    quantity_at, other_room = plain_array(arguments[1], best[NDARRAY], best[FLOATS])
+    first, bids, last = as_int(arguments[2]), as_int(arguments[3]), as_int(arguments[4])
+    if last < 0:
+        last = room
+    split = first + bids
+    fits = 0 <= first <= split <= last <= min(room, other_room) and last - first <= best[ROOM]
+    if ticks_at == 0 or quantity_at == 0 or not fits:
+        return 0 if has_failed() != 0 else _answer(best[NOT_DONE])
+    ticks, quantity = ints_at(ticks_at, room), floats_at(quantity_at, room)
+    bid, ask, must_see = _apply(ticks, quantity, first, split, last, best)
+    was_bid, was_ask = best[SAID_BID], best[SAID_ASK]
+    best[SAID_BID], best[SAID_ASK] = bid, ask
+    if must_see:
+        return _answer(best[SEE_TO_IT])
+    return _answer(best[NOTHING]) if bid == was_bid and ask == was_ask else _pair(bid, ask)
+
+
+applier = native(apply_levels)
 
 
 @inner_kernel
@@ -260,6 +324,23 @@ def sum_columns(size: FloatArray, side: int, first: int, last: int) -> float:
     for column in range(first, last):
         total += size[side, column]
     return total
+
+
+@kernel
+def sum_sides(
+    size: FloatArray, first_bid: int, last_bid: int, first_ask: int, last_ask: int
+) -> tuple[float, float]:
+    """Coins of bids at columns in [first_bid, last_bid) and of asks in [first_ask, last_ask)."""
+    bids, asks = 0.0, 0.0
+    both = min(last_bid - first_bid, last_ask - first_ask)
+    for k in range(both):  # two sums at once: each waits for its own last addition
+        bids += size[0, first_bid + k]
+        asks += size[1, first_ask + k]
+    for column in range(first_bid + both, last_bid):
+        bids += size[0, column]
+    for column in range(first_ask + both, last_ask):
+        asks += size[1, column]
+    return bids, asks
 
 
 @kernel

@@ -7,6 +7,9 @@ in when the window moves. Best prices are kept by the kernel. Quantities are bas
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from liqfield.book.kernels import (
     NO_ASK,
     NO_BID,
     TAKEN,
-    apply_levels,
+    applier,
     best_first,
     best_levels,
     best_ticks,
@@ -26,6 +29,7 @@ from liqfield.book.kernels import (
     fill_far,
     read_far,
     sum_columns,
+    sum_sides,
     top_levels,
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
@@ -37,57 +41,93 @@ BID, ASK = 0, 1
 _MOST = 1 << 10  # levels of a message, at first; a far table has four times as many slots
 
 
+def _none_fit(*_levels: object) -> bool:
+    """Of a ladder without a window."""
+    return False
+
+
 class Ladder:
     """One book. All prices are integer ticks of its instrument."""
 
     def __init__(self) -> None:
         self._size = np.zeros((2, WINDOW))
         self._best = np.zeros(kernels.WORDS, np.int64)
-        self._best[: TAKEN + 1] = NO_BID, NO_ASK, NO_BID, NO_ASK, 0
         self._base = 0  # tick of column 0
-        self._bid, self._ask = NO_BID, NO_ASK  # wherever they are
         self._most, self._before = _MOST, np.empty(_MOST)
+        self._best[kernels.NOTHING :] = (
+            *(id(None), id(True), id(False)),
+            *(id(np.ndarray), id(np.dtype(np.int64)), id(np.dtype(np.float64))),
+        )
         self._tabulate(np.empty(0, np.int64), np.empty(0))
+        self._apply: Callable[..., object] = _none_fit
+        self._best_levels = best_levels
+        self._clear()
+
+    def _clear(self) -> None:
+        self._best[:TAKEN] = NO_BID, NO_ASK, NO_BID, NO_ASK
+        self._best[TAKEN : kernels.BASE] = 0, NO_BID, NO_ASK
+        self._best[kernels.ROOM] = 0  # the window lies nowhere yet: no levels fit
+        self._bid, self._ask = NO_BID, NO_ASK  # wherever they are
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
         self.applied: BookLevels | None = None  # the newest levels
-        self._apply_levels, self._best_levels = apply_levels, best_levels
+        self._sum_sides = sum_sides
 
     def replace(self, levels: BookLevels) -> None:
         """Forget everything and take these levels."""
         self._size[:] = 0.0
-        self._best[: TAKEN + 1] = NO_BID, NO_ASK, NO_BID, NO_ASK, 0
-        self._bid, self._ask = NO_BID, NO_ASK
         self._far_keys[:] = FREE
         self._far_sizes[:] = 0.0
-        self._is_empty, self.is_crossed = True, False
+        self._clear()
         self.apply(levels)
 
     def apply(self, levels: BookLevels) -> None:
         """Set absolute sizes; 0 deletes."""
-        if self._is_empty and not self._begin(levels):
-            return
-        first, last = levels.first, levels.last
-        if last < 0:
-            last = len(levels.all_ticks)
-        if last - first > self._most:
-            self._most = 1 << (last - first).bit_length()
-            self._before = np.empty(self._most)
-            self._make_room()
         self.applied = levels
-        # The window moves when the touch comes within a quarter of its edge, or left it.
-        self._bid, self._ask, self.is_crossed, needs_care = self._apply_levels(
+        said = self._apply(
             levels.all_ticks,
             levels.all_quantity,
-            first,
-            first + levels.bid_count,
-            last,
-            self._best,
+            levels.first,
+            levels.bid_count,
+            levels.last,
         )
-        if needs_care:
-            self._follow()
-            if self._best[TAKEN] * 4 > len(self._far_keys):
-                self._make_room()
+        if said is not None:
+            self._heed(said)
+
+    def _heed(self, said: object) -> None:
+        """What `apply_levels` says of the newest levels."""
+        if said is False:
+            said = self._fit()
+        if said is None:
+            return
+        if said is not True:
+            self._bid, self._ask = cast("tuple[int, int]", said)
+            self.is_crossed = self._bid >= self._ask
+            return
+        self._bid, self._ask = self._best[kernels.SAID_BID : kernels.BASE].tolist()
+        self.is_crossed = self._bid >= self._ask
+        # The window moves when the touch comes within a quarter of its edge, or left it.
+        self._follow()
+        if self._best[TAKEN] * 4 > len(self._far_keys):
+            self._make_room()
+
+    def _fit(self) -> object:
+        """Apply the newest levels after making them fit."""
+        levels = self.applied
+        assert levels is not None
+        if self._is_empty:
+            if not len(levels):
+                return None
+            self._begin(levels)
+        if len(levels) > self._most:
+            self._most = 1 << len(levels).bit_length()
+            self._before = np.empty(self._most)
+            self._make_room()
+        plain = np.array(levels.price_ticks, np.int64), np.array(levels.quantity, np.float64)
+        said = self._apply(*plain, 0, levels.bid_count, len(levels))
+        if said is False:
+            raise ValueError(f"no levels: {levels}")
+        return said
 
     @property
     def before(self) -> FloatArray:
@@ -195,6 +235,17 @@ class Ladder:
             return float(self.between(side, low, high)[1].sum())
         return sum_columns(self._size, side, first, last)
 
+    def near(self, share: float) -> tuple[float, float]:
+        """Coins of bids and asks within `share` of their best price; 0 while a side is empty."""
+        bid, ask = self._bid, self._ask
+        if bid == NO_BID or ask == NO_ASK:
+            return 0.0, 0.0
+        low, high = bid - math.floor(bid * share), ask + math.floor(ask * share) + 1
+        base = self._base
+        if min(low, ask) >= base and max(high, bid + 1) <= base + WINDOW:
+            return self._sum_sides(self._size, low - base, bid + 1 - base, ask - base, high - base)
+        return self.resting(BID, low, bid + 1), self.resting(ASK, ask, high)
+
     def digest(self) -> bytes:
         """Hash of all levels: equal books have equal digests, whatever window they sit in."""
         sha = hashlib.sha256()
@@ -219,19 +270,16 @@ class Ladder:
             return np.empty(0, np.int64), np.empty(0)
         return collect_far(self._far_keys, self._far_sizes, side, low, high)
 
-    def _begin(self, levels: BookLevels) -> bool:
-        """Lay the window around the first levels; False if there are none."""
-        if not len(levels):
-            return False
+    def _begin(self, levels: BookLevels) -> None:
+        """Lay the window around the first levels."""
         # Bids come best first on every venue; any level near the touch will do.
         self._set_base(int(levels.price_ticks[0]) - WINDOW // 2)
+        self._best[kernels.ROOM] = self._most
         self._is_empty = False
-        # Levels may be a column of a table: `strided` stands for any layout.
-        strided = np.empty((2, 2), np.int64)[:, 0], np.empty((2, 2))[:, 0]
-        self._apply_levels = direct(apply_levels, *strided, 0, 0, 0, self._best)
+        self._apply = applier(self._best, self)  # compiled when first needed
+        self._sum_sides = direct(sum_sides, self._size, 0, 0, 0, 0)
         best = np.empty((2, 1), np.int64), np.empty((2, 1))
         self._best_levels = direct(best_levels, self._best, *best)
-        return True
 
     def _set_base(self, base: int) -> None:
         self._base = self._best[kernels.BASE] = base
@@ -248,7 +296,7 @@ class Ladder:
         self._far_keys, self._far_sizes = np.full(slots, FREE), np.zeros(slots)
         fill_far(self._far_keys, self._far_sizes, keys, coins)
         self._best[TAKEN] = len(keys)
-        self._best[kernels.BASE :] = (
+        self._best[kernels.BASE : kernels.NOTHING] = (
             *(self._base, address_of(self._size), WINDOW),
             *(address_of(self._far_keys), address_of(self._far_sizes), slots),
             *(address_of(self._before), self._most),

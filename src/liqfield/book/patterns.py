@@ -24,9 +24,11 @@ class PulledPatterns:
         self._flip_ns: tuple[deque[int], deque[int]] = (deque(maxlen=64), deque(maxlen=64))
 
     def pulled(self, end: WallEnd) -> list[WallFact]:
-        """Do the last pulled walls, this one included, form a layer?"""
+        """Do the last pulled walls, this one included, form a layer? Any that was followed counts:
+        a pattern says more than the size of one."""
         chosen = self.settings
-        self._waiting.append(end)
+        if end.excess >= chosen.flip_excess:
+            self._waiting.append(end)
         self._ended.append(end)
         like = [
             other
@@ -41,6 +43,8 @@ class PulledPatterns:
             return []
         for other in like:
             self._ended.remove(other)
+            if other in self._waiting:  # its reason is known
+                self._waiting.remove(other)
         return [
             Layering(
                 end.ended_ns,
@@ -71,16 +75,22 @@ class PulledPatterns:
         return sha.digest()
 
     def _flip(self, end: WallEnd) -> list[WallFact]:
-        """Bids pulled and sold into, or asks pulled and bought from, within two seconds."""
+        """Bids pulled and sold into, or asks pulled and bought from, within two seconds. A flow
+        many times the wall was no reason for it: the market moved."""
         chosen = self.settings
         span = chosen.flip_ns // SECOND_NS
         middle = end.ended_ns // SECOND_NS
         newest = self._of.second.item()
         seconds = [s for s in range(middle - span, middle + span + 1) if s <= newest]
-        flow = self._of.aggression[end.is_ask].tolist()
+        aggression = self._of.aggression.tolist()
+        flow, against = aggression[end.is_ask], aggression[1 - end.is_ask]
         within = sum(flow[s % AGGRESSION_S] for s in seconds)
+        both = within + sum(against[s % AGGRESSION_S] for s in seconds)
         pace = sum(flow) / AGGRESSION_S * len(seconds)
-        if within < chosen.flip_times * pace or within < 0.25 * end.peak:
+        least = max(
+            chosen.flip_times * pace, chosen.flip_least * end.peak, chosen.flip_share * both
+        )
+        if not least <= within <= chosen.flip_most * end.peak:
             return []
         times = self._flip_ns[end.is_ask]
         times.append(end.ended_ns)

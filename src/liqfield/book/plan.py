@@ -20,16 +20,16 @@ HEAD, EDGES_AND_LARGE, WATCH, WAITING, WAITING_LEFT, LOSSES, LOSSES_LEFT, LOSS_B
 NEWEST, TOTALS, TOUCHES, EXPLAINED, FRESH, FRESH_COINS, SIGHT, SECOND, AGGRESSION = range(8, 17)
 PENDING, LOSS_COUNT, CELLS, TOUCH_ROWS = range(17, 21)
 # The plan of the walls; CAPACITY is a count.
-WALL_LIMITS, WALL_HEAD, WALLS, WALL_COINS, WALL_ENDING, WALL_JUDGED, WALL_TOLD = range(21, 28)
-BY_AGE, APPROACH, ENDS_AT, EXPOSURE, CAPACITY = range(28, 33)
-PLAN = 33
+WALL_LIMITS, WALL_HEAD, WALLS, WALL_COINS, WALL_ENDING, WALL_JUDGED = range(21, 27)
+BY_AGE, APPROACH, ENDS_AT, EXPOSURE, CAPACITY = range(27, 32)
+PLAN = 32
 
 # Words of a cell of the watch: levels watched there, the sum of their keys and of their slots. Of a
 # lone level they are its own.
 COUNT, KEYS, WALL_SLOTS, WATCH_WORDS = range(4)
 # Words of the attribution's head; rows of `wall` and `coins`, words of the walls' head and limits.
 HEAD_WORDS = 10
-WALL_ROWS, COIN_ROWS, WALL_WORDS, LIMITS = 6, 12, 5, 6
+WALL_ROWS, COIN_ROWS, WALL_WORDS, LIMITS = 6, 13, 5, 6
 
 
 class Losses(NamedTuple):
@@ -58,8 +58,8 @@ class Losses(NamedTuple):
 
 class Walls(NamedTuple):
     """Their tables. ending int64[capacity]: slots that wait for their verdict, in their order;
-    judged int64[2, capacity]: key and slot of those that are told of, from told float64[BANDS]
-    coins on; the last four are those of `Survival`."""
+    judged int64[3, capacity]: key, slot and how it ended of verdicts; the last four are those of
+    `Survival`."""
 
     large: FloatArray
     limits: FloatArray
@@ -68,7 +68,6 @@ class Walls(NamedTuple):
     coins: FloatArray
     ending: IntArray
     judged: IntArray
-    told: FloatArray
     watch: IntArray
     by_age: FloatArray
     approach: FloatArray
@@ -119,8 +118,7 @@ def walls_at(plan: IntArray) -> Walls:
         ints_at(plan[WALLS], (WALL_ROWS, count)),
         floats_at(plan[WALL_COINS], (COIN_ROWS, count)),
         ints_at(plan[WALL_ENDING], count),
-        ints_at(plan[WALL_JUDGED], (2, count)),
-        floats_at(plan[WALL_TOLD], BANDS),
+        ints_at(plan[WALL_JUDGED], (3, count)),
         watch_at(plan),
         floats_at(plan[BY_AGE], (BANDS, AGE_STEPS, 3)),
         floats_at(plan[APPROACH], (BANDS, 3)),

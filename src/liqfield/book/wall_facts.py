@@ -12,16 +12,23 @@ SECOND_NS = 1_000_000_000
 class WallSettings(msgspec.Struct, frozen=True):
     """Thresholds; docs/order-book.md says where each comes from.
 
+    quantile_power  of (90 % quantile / usual), where that is less: a log-normal law's own quantile
     stand_out   multiple of the usual size, at the distance where it is, from which it is told;
     spread_power where levels are alike less is enough: (90 % quantile / usual) to this power
     near_share  of the peak: at least this much left is "whole" (held, or not yet begun to end)
     end_share   of the peak: at most this much left is the end
     pulled_share of the last loss that cancellations must have for "pulled"
     approach    distance at the end below which a pulled wall was pulled in the price's face
-    flip_times  aggression within flip_ns of the pull over its usual pace
+    flip_excess over the size that counts as large, from which a pulled wall may be a flip
+    flip_times  aggression within flip_ns of the pull over its usual pace, and
+    flip_least, flip_most  over the wall's peak, and
+    flip_share  of all aggression then
+    layer_*     so many pulled walls within layer_span of price, born and ended within layer_ns,
+                sizes alike within layer_size
     """
 
     quantile: float = 0.99
+    quantile_power: float = 1.815
     times_usual: float = 5.0
     reach: float = 0.03
     min_age_s: float = 3.0
@@ -33,10 +40,14 @@ class WallSettings(msgspec.Struct, frozen=True):
     verdict_ns: int = 300_000_000
     approach: float = 0.0005
     flip_ns: int = 2_000_000_000
+    flip_excess: float = 2.0
     flip_times: float = 3.0
+    flip_least: float = 0.25
+    flip_most: float = 2.0
+    flip_share: float = 0.6
     layer_ns: int = 2_000_000_000
     layer_count: int = 3
-    layer_size: float = 0.05
+    layer_size: float = 0.08
     layer_span: float = 0.0005
     capacity: int = 256
 

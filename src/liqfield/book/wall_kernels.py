@@ -1,6 +1,6 @@
 """Hot loops of the walls; what a wall is, and when it ends, is told in `walls.py`.
 
-A wall is a slot: a column of `wall` int64[6, capacity] and of `coins` float64[12, capacity]. A key
+A wall is a slot: a column of `wall` int64[6, capacity] and of `coins` float64[13, capacity]. A key
 is tick * 2 + is_ask, sizes are base coins, distances signed fractions of the mid. Each kernel
 leaves its slots as the slow twin in tests/reference/walls.py leaves its objects.
 """
@@ -18,7 +18,7 @@ FREE = -1
 KEY, BORN_NS, GROWN_NS, ENDED_NS, BORN_BAND, SEEN_BORN = range(6)
 # Rows of `coins`. LAST_*: since it was last whole. END_*: as it ended.
 SIZE, PEAK, FILL, CANCEL, ADD, LAST_FILL, LAST_CANCEL = range(7)
-BORN_DISTANCE, DISTANCE, NEAREST, END_DISTANCE, END_SIZE = range(7, 12)
+BORN_DISTANCE, DISTANCE, NEAREST, END_DISTANCE, END_SIZE, PULL_RATIO = range(7, 13)
 # Words of `head`: walls that stand, slots in use, walls that end, verdicts told, walls refused.
 STANDING, SLOTS, ENDING, JUDGED, IGNORED = range(5)
 # Words of `limits`, named as the settings.
@@ -174,7 +174,8 @@ def fold_walls(
 ) -> None:
     """Changes, then late trades, then the verdicts that are due, JUDGED of them.
 
-    The slots of walls that are told of are free, but their figures stand until the next call.
+    judged int64[3, capacity] receives key, slot and how it ended of each wall that stood long
+    enough to be told of; the slot is free, its figures stand until the next call.
     """
     w, t = walls_at(plan), losses_at(plan)
     for i in range(touched_count):
@@ -198,13 +199,13 @@ def fold_walls(
         over += 1
         lost = w.coins[LAST_FILL, slot] + w.coins[LAST_CANCEL, slot]
         ratio = w.coins[LAST_CANCEL, slot] / lost if lost > 0.0 else 1.0
-        # Younger ones are a flicker: market makers move their quotes all the time. Smaller ones
-        # were large where they were born, and are ordinary where they ended.
-        is_old = w.wall[ENDED_NS, slot] - w.wall[BORN_NS, slot] >= w.limits[MIN_AGE_NS]
-        if is_old and w.coins[PEAK, slot] >= w.told[band_at(abs(w.coins[END_DISTANCE, slot]))]:
-            w.judged[0, w.head[JUDGED]], w.judged[1, w.head[JUDGED]] = w.wall[KEY, slot], slot
-            w.head[JUDGED] += 1
         how = PULLED if ratio >= w.limits[PULLED_SHARE] else FILLED
+        # Younger ones are a flicker: market makers move their quotes all the time.
+        if w.wall[ENDED_NS, slot] - w.wall[BORN_NS, slot] >= w.limits[MIN_AGE_NS]:
+            w.coins[PULL_RATIO, slot] = ratio
+            told = w.head[JUDGED]
+            w.judged[0, told], w.judged[1, told], w.judged[2, told] = w.wall[KEY, slot], slot, how
+            w.head[JUDGED] += 1
         ended = w.wall[ENDED_NS, slot]
         drop(slot, ended, how, plan)
     for i in range(over, w.head[ENDING]):

@@ -20,7 +20,7 @@ from liqfield.book.message_kernels import find_walls, forget, pass_time
 from liqfield.book.patterns import PulledPatterns
 from liqfield.book.plan import COIN_ROWS, WALL_LIMITS, WALL_ROWS, WALL_WORDS
 from liqfield.book.sizes import LevelSizes
-from liqfield.book.survival import Survival
+from liqfield.book.survival import PULLED, Survival
 from liqfield.book.wall_facts import SECOND_NS, Wall, WallEnd, WallFact, WallSettings
 from liqfield.book.wall_kernels import (
     BORN_DISTANCE,
@@ -32,9 +32,8 @@ from liqfield.book.wall_kernels import (
     FREE,
     IGNORED,
     KEY,
-    LAST_CANCEL,
-    LAST_FILL,
     PEAK,
+    PULL_RATIO,
     SIZE,
     SLOTS,
 )
@@ -61,11 +60,10 @@ class WallTracker:
         self._wall = np.full((WALL_ROWS, s.capacity), FREE, np.int64)
         self._coins = np.zeros((COIN_ROWS, s.capacity))
         self._ending = np.zeros(s.capacity, np.int64)
-        self._judged = np.zeros((2, s.capacity), np.int64)
+        self._judged = np.zeros((3, s.capacity), np.int64)
         self.patterns = PulledPatterns(s, of)
         tables = (
             *(self._limits, self._head, self._wall, self._coins, self._ending, self._judged),
-            self.told,
             *(survival.by_age, survival.approach, survival.ends_at, survival.exposure_s),
         )
         self._plan = of.plan
@@ -109,9 +107,12 @@ class WallTracker:
             self.usual[band] = usual
             if usual == math.inf:
                 continue
-            self.large[band] = large = max(least, chosen.times_usual * usual)
-            times = min(chosen.stand_out, math.pow(wide / usual, chosen.spread_power))
-            self.told[band] = max(large, times * usual)
+            spread = wide / usual
+            # Walls that often stand here must not raise their own bar.
+            lawful = min(least, math.pow(spread, chosen.quantile_power) * usual)
+            self.large[band] = large = max(lawful, chosen.times_usual * usual)
+            times = min(chosen.stand_out, math.pow(spread, chosen.spread_power))
+            self.told[band] = max(large, least, times * usual)
         self.large[band_of(chosen.reach) + 1 :] = np.inf
         return np.flatnonzero(quantity >= self.large[bands])
 
@@ -122,12 +123,16 @@ class WallTracker:
         find_walls(ticks, quantity, bids, at_ns, mid, self._plan)
 
     def facts(self, judged: int) -> list[WallFact]:
-        """What the `judged` verdicts of the last message tell, and what they make with others."""
+        """Of the last message's verdicts: walls that are told of, and what all that were followed
+        tell together."""
         facts: list[WallFact] = []
-        for key, slot in self._judged[:, :judged].T.tolist():
+        for key, slot, how in self._judged[:, :judged].T.tolist():
             _, born_ns, _, ended_ns, *_ = self._wall[:, slot].tolist()
-            end = self._end(key, born_ns, ended_ns, self._coins[:, slot].tolist())
-            facts.append(end)
+            of = self._coins[:, slot].tolist()
+            end = self._end(key, born_ns, ended_ns, of, is_pulled=how == PULLED)
+            # Large where it was born, but ordinary where it ended: not told of alone.
+            if end.peak >= self.told[band_of(abs(end.distance))]:
+                facts.append(end)
             if end.state is not WallState.FILLED:
                 facts += self.patterns.pulled(end)
         return facts
@@ -164,12 +169,10 @@ class WallTracker:
 
     # ---- inside -------------------------------------------------------------------------------
 
-    def _end(self, key: int, born_ns: int, ended_ns: int, of: list[float]) -> WallEnd:
-        chosen = self.settings
-        lost = of[LAST_FILL] + of[LAST_CANCEL]
-        ratio = of[LAST_CANCEL] / lost if lost > 0.0 else 1.0
-        is_pulled = ratio >= chosen.pulled_share
-        distance, peak = of[END_DISTANCE], of[PEAK]
+    def _end(
+        self, key: int, born_ns: int, ended_ns: int, of: list[float], *, is_pulled: bool
+    ) -> WallEnd:
+        distance, peak, ratio = of[END_DISTANCE], of[PEAK], of[PULL_RATIO]
         band = band_of(abs(distance))
         if not is_pulled:
             state = WallState.FILLED
@@ -189,5 +192,5 @@ class WallTracker:
             of[BORN_DISTANCE],
             distance,
             state,
-            is_pulled and abs(distance) <= chosen.approach,
+            is_pulled and abs(distance) <= self.settings.approach,
         )

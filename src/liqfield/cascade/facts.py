@@ -95,6 +95,8 @@ class Burst:
 
     def recent(self, now_ns: int) -> tuple[int, float]:
         """(prints, USD) within the burst window."""
+        if not self._prints:
+            return 0, 0.0
         while self._prints and self._prints[0][0] <= now_ns - self._burst_ns:
             self._prints.popleft()
         return len(self._prints), sum(usd for _, usd in self._prints)

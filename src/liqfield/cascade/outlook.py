@@ -59,7 +59,7 @@ class OutlookSettings(msgspec.Struct, frozen=True):
     level: float = 1.0
     level_moves: float = 2.0
     level_keep: float = 0.8
-    level_sd: float = 0.85
+    level_sd: float = 1.0
     least_rest: float = 0.005
     draws: int = 256
 
@@ -120,8 +120,11 @@ class Moves:
         return quantiles
 
     def forced(self, rests: FloatArray, path: ForcedPath) -> FloatArray:
-        """USD forced on draws of the rest, each with a draw of the level."""
-        level = self._level / self._level_moves + self.settings.level_sd * _spread(len(rests))
+        """USD forced on draws of the rest, each with a draw of the level: of this move around the
+        market's level, and of that level, which few moves tell of."""
+        told = self._level_moves
+        sd = self.settings.level_sd * math.sqrt(1.0 + 1.0 / told)
+        level = self._level / told + sd * _spread(len(rests))
         usd: FloatArray = path.within(rests) * np.exp(level)
         return usd
 

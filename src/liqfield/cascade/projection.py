@@ -26,15 +26,16 @@ _Z90 = 1.2815515655446004  # 90 % quantile of the normal law
 class ProjectionSettings(msgspec.Struct, frozen=True):
     """depth_stress: depth under a cascade against depth now (books thin 3.4 times at the median in
     published cascades: 0.3 is the cautious end, 1 the naive one). depth_sigma: its log-sd.
-    push_log_sd: of the push: how long a pace goes on is hardly known. map_log_sd: of the whole map,
-    beside the interval of its bins. Both make the 80 % fan hold 80 % on tuning seeds of the
-    built-in market (docs/cascade.md)."""
+    push_log_sd: of the push: how long a pace goes on is hardly known; ended_share: chance that it
+    is over already. map_log_sd: of the whole map, beside the interval of its bins. Where they come
+    from stands in docs/cascade.md."""
 
     draws: int = 256
     seed: int = 1
     depth_stress: float = 0.5
     depth_sigma: float = 0.5
-    push_log_sd: float = 1.5
+    push_log_sd: float = 1.1
+    ended_share: float = 0.12
     map_log_sd: float = 0.75
     shared_share: float = 0.7  # of the estimate's log-variance that is common to all bins
 
@@ -89,7 +90,10 @@ def project(
     rng = np.random.default_rng(chosen.seed)
     unseen = np.zeros(n) if depth_log_sd is None else depth_log_sd
     flows, depths = _draws(rng, forced_usd, forced_p10, forced_p90, depth_usd, unseen, chosen)
-    pushes = push_usd * np.exp(chosen.push_log_sd * _common(chosen.draws)[0])
+    push_z = _common(chosen.draws)[0]
+    pushes = push_usd * np.exp(chosen.push_log_sd * push_z)
+    if chosen.ended_share > 0.0:
+        pushes[push_z < NormalDist().inv_cdf(chosen.ended_share)] = 0.0
     stops, totals = _stop(price, pushes + flows, depths, pushes[:, 0])
     travelled = np.abs(stops - price[0])
     near, far = np.quantile(travelled, (0.1, 0.9))

@@ -42,6 +42,7 @@ class CascadeTracker:
         self._seen = 0
         self._learnt_ns = 0
         self._depth = [0.0, 0.0]  # usual depth, learnt in calm
+        self._keep_depth = 0.5 ** (1.0 / s.depth_half_life_s)  # a second
         self.begun_ns = 0
         self.forced_usd = 0.0
         self._peak = 0.0
@@ -51,6 +52,13 @@ class CascadeTracker:
         self._start = 0.0  # log price where the move began
         self.last: Ended | None = None
         self._unmet = 0  # seconds for which an approach did not hold
+        self._handlers = {
+            CascadeState.CALM: self._calm,
+            CascadeState.APPROACHING: self._approaching,
+            CascadeState.RUNNING: self._active,
+            CascadeState.ABSORBING: self._active,
+            CascadeState.EXHAUSTED: self._exhausted,
+        }
 
     # ---- facts --------------------------------------------------------------------------------
 
@@ -68,14 +76,7 @@ class CascadeTracker:
         self._around = around
         self._learn(around)
         before = self.state, self.side
-        handlers = {
-            CascadeState.CALM: self._calm,
-            CascadeState.APPROACHING: self._approaching,
-            CascadeState.RUNNING: self._active,
-            CascadeState.ABSORBING: self._active,
-            CascadeState.EXHAUSTED: self._exhausted,
-        }
-        handlers[self.state](around)
+        self._handlers[self.state](around)
         if self.state is not CascadeState.CALM:
             self._refit(around.now_ns)
         return self.state if (self.state, self.side) != before else None
@@ -87,11 +88,10 @@ class CascadeTracker:
         if started is not None:
             self._run(started, around)
             return
-        for side in (0, 1):
-            if self._approach(side):
-                self._enter(CascadeState.APPROACHING, side, around)
-                self._unmet = 0
-                return
+        side = self._approach()
+        if side is not None:
+            self._enter(CascadeState.APPROACHING, side, around)
+            self._unmet = 0
 
     def _approaching(self, around: Surroundings) -> None:
         started = self._started(around)
@@ -132,12 +132,12 @@ class CascadeTracker:
             return
         past_s = (around.now_ns - self.since_ns) / 1e9
         if past_s >= self.settings.rest_s:
-            for side in (0, 1):
-                if self._approach(side):
-                    self._unmet = 0
-                    self._close()
-                    self._enter(CascadeState.APPROACHING, side, around)
-                    return
+            side = self._approach()
+            if side is not None:
+                self._unmet = 0
+                self._close()
+                self._enter(CascadeState.APPROACHING, side, around)
+                return
         if past_s >= self.settings.calm_s:
             self._close()
             self._enter(CascadeState.CALM, None, around)
@@ -155,14 +155,15 @@ class CascadeTracker:
                 found, most = side, usd
         return found
 
-    def _approach(self, side: int) -> bool:
-        """A strong move one way that stands at its extreme."""
+    def _approach(self) -> int | None:
+        """The side that a strong move would force, if it stands at its extreme."""
         sigma = self.sigma()
+        side = 0 if self.move(60) < 0.0 else 1
         if sigma is None or not self._is_driven(side, sigma, 1.0):
-            return False
+            return None
         sign = -1.0 if side == 0 else 1.0
         back = max(sign * price for price in self._prices) - sign * self._prices[-1]
-        return back <= self.settings.at_extreme_sigmas * sigma
+        return side if back <= self.settings.at_extreme_sigmas * sigma else None
 
     def _is_driven(self, side: int, sigma: float, share: float) -> bool:
         least = self.settings.drive_sigmas * sigma * math.sqrt(60.0)
@@ -233,7 +234,7 @@ class CascadeTracker:
         self._prices.append(price)
         self._flows.append(around.net_flow)
         if self.state in (CascadeState.CALM, CascadeState.APPROACHING):
-            keep = 0.5 ** (1.0 / self.settings.depth_half_life_s)
+            keep = self._keep_depth
             for side in (0, 1):
                 depth = around.depth_usd[side]
                 if depth > 0.0:

@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from liqfield.density.combine import combine, placed_usd
-from liqfield.model.estimates import SIDES, Cluster, Confidence, LiquidationDensity
+from liqfield.model.estimates import (
+    SIDES,
+    Cluster,
+    Confidence,
+    DensityColumn,
+    LiquidationDensity,
+)
 from liqfield.model.events import FloatArray
 from liqfield.model.jit import kernel
 
@@ -71,10 +77,21 @@ def find_clusters(
 
     previous: the clusters found `previous_age_s` ago, for the rate of change.
     """
-    chosen = settings or ClusterSettings()
     whole = combine(densities)
-    if whole is None:
-        return ()
+    return (
+        () if whole is None else clusters_of(whole, densities, settings, previous, previous_age_s)
+    )
+
+
+def clusters_of(
+    whole: DensityColumn,
+    densities: Sequence[DensityColumn],
+    settings: ClusterSettings | None = None,
+    previous: Sequence[Cluster] = (),
+    previous_age_s: float = 0.0,
+) -> tuple[Cluster, ...]:
+    """Clusters of a sum of venues that exists already, as `find_clusters`; densities: its parts."""
+    chosen = settings or ClusterSettings()
     usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
     reach = int(chosen.reach / whole.grid.width)
@@ -101,7 +118,7 @@ def find_clusters(
 
 
 def _describe(
-    whole: LiquidationDensity,
+    whole: DensityColumn,
     parts: dict[str, FloatArray],
     usd: FloatArray,
     side: int,
@@ -115,12 +132,14 @@ def _describe(
     amount = float(usd[side, low:high].sum())
     bands = whole.notional_usd[side, :, low:high].sum(axis=1)
     venue_usd = {name: float(mass[side, low:high].sum()) for name, mass in parts.items()}
-    age = 0.0
-    if whole.age_s is not None:
-        age = float((whole.age_s[side, low:high] * usd[side, low:high]).sum()) / amount
-    # Neighbouring bins err together (one law), so distances to the quantiles add plainly.
-    p10 = float(whole.p10[side, low:high].sum())
-    p90 = float(whole.p90[side, low:high].sum())
+    age = p10 = p90 = math.nan
+    if isinstance(whole, LiquidationDensity):
+        # Neighbouring bins err together (one law), so distances to the quantiles add plainly.
+        p10 = float(whole.p10[side, low:high].sum())
+        p90 = float(whole.p90[side, low:high].sum())
+        age = 0.0
+        if whole.age_s is not None:
+            age = float((whole.age_s[side, low:high] * usd[side, low:high]).sum()) / amount
     present = sum(value >= STACKED_SHARE * amount for value in venue_usd.values())
     layers = sum(float(value) >= STACKED_SHARE * amount for value in bands)
     near = high_price if side == 0 else low_price

@@ -29,11 +29,13 @@ class _Shared(NamedTuple):
     mark_price: float
 
 
-def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | None:
+def combine(
+    densities: Sequence[LiquidationDensity], common: float = COMMON
+) -> LiquidationDensity | None:
     """The sum over venues on the window of the largest one; None for none.
 
-    Of the distances below and above the mean, in squares, the share COMMON adds up linearly, since
-    venues share one prior law and one way of seeing; the rest adds in quadrature. Ages are weighted
+    Of the distances below and above the mean, in squares, the share `common` adds up linearly:
+    venues share one prior law and one way of seeing. The rest adds in quadrature. Ages are weighted
     by notional, the mark and the forced share by open interest.
     """
     if not densities:
@@ -47,7 +49,7 @@ def combine(densities: Sequence[LiquidationDensity]) -> LiquidationDensity | Non
         offset = _offset(d, shared.grid)
         readout.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
         outside += d.outside_usd
-    readout.bound(mass, COMMON, below, above, age)
+    readout.bound(mass, common, below, above, age)
     return LiquidationDensity(
         instrument_id="all",
         at_ns=max(d.at_ns for d in densities),

@@ -17,11 +17,11 @@ import numpy as np
 
 from liqfield.density import law as laws
 from liqfield.density.fit import LawFit
-from liqfield.density.flow import FlowBuffer, MovePath
+from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain_trades
 from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
 from liqfield.density.marks import MARK_JUMP, MarkGuard
-from liqfield.density.openings import OpeningLaw, Told
+from liqfield.density.openings import RANGE_SDS, OpeningLaw, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
@@ -41,20 +41,22 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
+from liqfield.model.jit import direct
 from liqfield.model.margin import MarginTier
 from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
+from liqfield.model.tape import TradeTape
 
 HOUR_NS = 3_600_000_000_000
 DAY_H = 24.0
 LEARNT_AGE_NS = 30 * 24 * HOUR_NS  # an older law is no better than the prior
-MARK_STALE_NS = 600_000_000_000
 HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
 LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor of the mark
 OI_JUMP = 0.5  # open interest that moves by more in one step is a change of units
 MAX_CHURN = 0.5  # share of open interest that one step may replace
 MIN_COINS, MAX_COINS = 1e-9, 1e17  # no market's open interest lies beyond; ratios stay finite
-_BUY, _MARKET = Aggressor.BUY, TradeKind.MARKET  # two look-ups a trade each, else
+_FAR = 1.0 + 4.0 * MARK_JUMP  # candles beyond this factor of the mark are not believed
+_OF_MARK, _OF_LAST = CandleOf.MARK, CandleOf.LAST
 
 
 class DensityEstimator:
@@ -78,11 +80,14 @@ class DensityEstimator:
             self.settings.forced_share,
             self.settings.level_half_life_h,
             self.settings.forced_most,
+            self.settings.sampled_share,
         )
         self.trust = Trust()
         self._pace_ns = self.settings.step_s * 1e9
         self._counts_usd = instrument.kind is ContractKind.INVERSE
         self._flow = FlowBuffer(self.settings.bin_width)
+        self._trades: TradeTape | None = None
+        self._number = self._read = 0
         self._path = MovePath()
         self._marks = MarkGuard()
         self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = 0
@@ -102,12 +107,23 @@ class DensityEstimator:
             Liquidation: self._on_print,
             FundingRate: self._on_funding,
             TierTable: self._on_tiers,
+            Gap: self._on_gap,
         }
 
     @property
     def mark(self) -> float:
         """The believed mark, USD a coin; 0 before the first."""
         return self._marks.mark
+
+    @property
+    def has_map(self) -> bool:
+        """Whether `get` gives one: a mark and open interest are known."""
+        return self.state is not None and self._oi_known
+
+    @property
+    def pace(self) -> tuple[float, float]:
+        """Open interest replaced a day and the variance of the log mark a day, slow averages."""
+        return self._turnover, self._variance
 
     @property
     def kappa(self) -> float:
@@ -123,7 +139,7 @@ class DensityEstimator:
         The holder of an inverse contract holds dollars: counted in coins, every move of the price
         would look like positions opened or closed.
         """
-        return 1.0 if self._counts_usd else self.mark
+        return 1.0 if self._counts_usd else self._marks.mark
 
     def _units(self, coins: float, price: float) -> float:
         """State units of base coins at a price."""
@@ -133,9 +149,6 @@ class DensityEstimator:
 
     def update(self, event: MarketEvent | Gap) -> None:
         """Fold one event of this instrument; kinds that say nothing of positions are ignored."""
-        if isinstance(event, Gap):
-            self.trust.gap(self.clock_ns, event)
-            return
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -149,26 +162,65 @@ class DensityEstimator:
                 self.trust.silence(event_ns, event_ns - self.clock_ns)
             self.clock_ns = event_ns
 
+    def _on_gap(self, gap: Gap) -> None:
+        self.trust.gap(self.clock_ns, gap)
+
+    def follow(self, trades: TradeTape, number: int) -> None:
+        """Read trades off a tape from now on, where they have this number; see `fold`."""
+        self._trades, self._number, self._read = trades, number, trades.count
+        flow = self._flow
+        ints = 0, 0, 0
+        self._add_plain = direct(
+            add_plain_trades, trades.words, *ints, False, 0.0, 0, 0, 0.0, 0, 0.0, 0.0, 0.0,
+            flow.bins, flow.sums, 0, 0.0,
+        )  # fmt: skip
+
+    def fold(self) -> None:
+        """The trades on the tape that were not read yet: the owner calls it before anything else
+        happens to the estimator, and before anyone looks."""
+        trades = self._trades
+        assert trades is not None
+        flow, marks = self._flow, self._marks
+        while self._read < trades.count:
+            pace_ns = self._pace_ns if self.state is not None else math.inf
+            self._read, self.clock_ns, marks.mark, is_borrowed, flow.count, flow.volume = (
+                self._add_plain(
+                    trades.words, self._read, trades.count, self._number, self._counts_usd,
+                    self.settings.bin_width, self.clock_ns, self._step_ns, pace_ns, self._mark_ns,
+                    marks.mark, *marks.way, flow.bins, flow.sums, flow.count, flow.volume,
+                )
+            )  # fmt: skip
+            if is_borrowed:
+                self.trust.borrowed_ns = self.clock_ns
+            if flow.count == len(flow.bins):
+                flow.grow()
+            elif self._read < trades.count:
+                at_ns, price, signed = trades.row(self._read)
+                self._read += 1
+                self._trade(at_ns, price, abs(signed), signed > 0.0)
+
     def _on_trade(self, event: Trade) -> None:
-        # The most frequent fact by far: what others do in calls is written out here.
-        price, quantity, event_ns = event.price, event.quantity, event.event_ns
-        if event.kind is not _MARKET or not (0.0 < price < math.inf and 0.0 < quantity < math.inf):
+        price, quantity = event.price, event.quantity
+        if event.kind is not TradeKind.MARKET or not is_finite_positive(price, quantity):
             return
-        if event_ns > self.clock_ns:
-            self._advance(event_ns, event.received_ns)
+        at_ns = event.event_ns
+        if event.received_ns > 0:
+            at_ns = min(at_ns, event.received_ns + AHEAD_NS)
+        self._trade(at_ns, price, quantity, event.aggressor is Aggressor.BUY)
+
+    def _trade(self, at_ns: int, price: float, quantity: float, is_buy: bool) -> None:
+        """Whatever a trade may be; `add_plain_trades` says of most of them that they are plain."""
+        self._advance(at_ns, 0)
         now_ns, marks = self.clock_ns, self._marks
         if marks.believes(price):
-            self._flow.trade(
-                price, quantity * price if self._counts_usd else quantity, event.aggressor is _BUY
-            )
+            self._flow.trade(price, quantity * price if self._counts_usd else quantity, is_buy)
         else:
             self.trust.outlier(now_ns, "trade price")
         if now_ns - self._mark_ns > MARK_STALE_NS:
             if not marks.follow(price):  # else it was swept up to there since the last step
                 self._take_mark(price, price, price)
             self.trust.borrowed_ns = now_ns
-        if self.state is not None and now_ns - self._step_ns >= self._pace_ns:
-            self._step(self.open_interest)
+        self._tick()
 
     def _on_mark(self, event: MarkPrice) -> None:
         if not is_finite_positive(event.price):
@@ -181,35 +233,40 @@ class DensityEstimator:
     def _on_candle(self, event: Candle) -> None:
         if not event.is_history or not event.is_closed:
             return  # live candles repeat what trades and marks already said
-        if event.event_ns < self.clock_ns or not is_finite_positive(
-            event.low, event.high, event.close
+        low, high, close, now_ns = event.low, event.high, event.close, event.event_ns
+        if now_ns < self.clock_ns or not (
+            0.0 < low < math.inf and 0.0 < high < math.inf and 0.0 < close < math.inf
         ):
             return
-        self._advance(event.event_ns, 0)
-        low, high = min(event.low, event.high), max(event.low, event.high)
-        if event.of is CandleOf.MARK:
-            self._mark_ns = self.clock_ns
-            self._take_mark(low, high, event.close)
+        if now_ns > self.clock_ns:
+            self._advance(now_ns, 0)
+        if high < low:
+            low, high = high, low
+        if event.of is _OF_MARK:
+            self._mark_ns = now_ns
+            self._take_mark(low, high, close)
             return
-        if event.of is not CandleOf.LAST:
+        if event.of is not _OF_LAST:
             return
-        if self.clock_ns - self._mark_ns > MARK_STALE_NS:
-            self._take_mark(low, high, event.close)
-            self.trust.borrowed_ns = self.clock_ns
-        if event.volume > 0.0 and math.isfinite(event.volume):
+        if now_ns - self._mark_ns > MARK_STALE_NS:
+            self._take_mark(low, high, close)
+            self.trust.borrowed_ns = now_ns
+        mark, volume = self._marks.mark, event.volume
+        if 0.0 < volume < math.inf and mark:
             buy = event.taker_buy_volume
-            buy = buy if 0.0 <= buy <= event.volume else 0.5 * event.volume
-            if self.mark and max(high / self.mark, self.mark / low) < 1.0 + 4.0 * MARK_JUMP:
-                sold = self._units(event.volume - buy, event.close)
-                self._flow.candle(low, high, self._units(buy, event.close), sold)
-        if self.clock_ns - self._step_ns >= HISTORY_STEP_NS and self.mark:
+            buy = buy if 0.0 <= buy <= volume else 0.5 * volume
+            if high < _FAR * mark and mark < _FAR * low:
+                unit = close if self._counts_usd else 1.0
+                self._flow.candle(low, high, buy * unit, (volume - buy) * unit)
+        if now_ns - self._step_ns >= HISTORY_STEP_NS and mark:
             # No open interest in this history: keep the shape, the quantity comes later.
             self._step(self.open_interest if self._oi_known else 1.0)
 
     def _on_open_interest(self, event: OpenInterest) -> None:
-        if not is_finite_positive(event.quantity):
-            return
-        if not MIN_COINS < event.quantity < MAX_COINS:
+        quantity = event.quantity
+        if not MIN_COINS < quantity < MAX_COINS:
+            if not is_finite_positive(quantity):
+                return
             self.trust.outlier(self.clock_ns, "open interest")
             return
         if event.is_history and event.event_ns < self.clock_ns:
@@ -217,7 +274,6 @@ class DensityEstimator:
         self._advance(event.event_ns, 0 if event.is_history else event.received_ns)
         if is_finite_positive(event.price) and self.clock_ns - self._mark_ns > 60_000_000_000:
             self._take_mark(event.price, event.price, event.price)
-        quantity = event.quantity
         if self._counts_usd:
             price = event.price or self.mark
             quantity = event.notional_usd or self._units(quantity, price)
@@ -283,30 +339,24 @@ class DensityEstimator:
     def _sweep(self, low: float, high: float) -> None:
         state = self.state
         assert state is not None
+        unit, level = self.unit_usd, self.level
+        x_low = math.log(low)
+        x_high = math.log(high) if high > low else x_low
         if self.settings.stop_exponent > 0.0:
-            self._stop_out(low, high)
-        w, first = state.grid.width, state.grid.first_bin
-        if (
-            math.log(low) / w - 0.5 - first > state.top[0]
-            and math.log(high) / w - 0.5 - first < state.top[1]
-        ):
-            return
-        unit = self.unit_usd
-        longs, shorts = state.sweep(low, high, *self.level.open, unit)
-        self.level.swept_usd(longs * unit, shorts * unit)
+            # Positions near their level leave when the mark makes a new worst for their side.
+            worst, width = self._frontier, state.grid.width
+            if worst[0] - x_low >= width:
+                self._stop_out(0, x_low, worst[0] - x_low)
+            if x_high - worst[1] >= width:
+                self._stop_out(1, x_high, x_high - worst[1])
+        longs, shorts = state.sweep(x_low, x_high, level.open_swept, level.open_born, unit)
+        if longs > 0.0 or shorts > 0.0:
+            level.swept_usd(longs * unit, shorts * unit)
 
-    def _stop_out(self, low: float, high: float) -> None:
-        """Positions near their level leave when the mark makes a new worst for their side."""
-        state = self.state
-        assert state is not None
-        width = state.grid.width
-        for side, x in ((0, math.log(low)), (1, math.log(high))):
-            worst = self._frontier[side]
-            moved = worst - x if side == 0 else x - worst
-            if moved >= width:
-                edge = math.exp(x)
-                state.erode(side, edge, moved, self.law.reach, self.settings.stop_exponent)
-                self._frontier[side] = x
+    def _stop_out(self, side: int, x: float, moved: float) -> None:
+        assert self.state is not None
+        self.state.erode(side, x, moved, self.law.reach, self.settings.stop_exponent)
+        self._frontier[side] = x
 
     # ---- steps --------------------------------------------------------------------------------
 
@@ -332,8 +382,7 @@ class DensityEstimator:
         # Twice: what cannot stand on this side of the mark is drawn again.
         for _ in range(2):
             self.state.turn_over(
-                flow, 0.0, 0.0, quantity, self.law.rates, weights, self.law.table, self.mark,
-                self._hours(),
+                flow, 0.0, 0.0, quantity, self.law.rates, weights, self.law.table, x, self._hours(),
             )  # fmt: skip
         self.open_interest = quantity
         self._doubt(None)
@@ -348,62 +397,53 @@ class DensityEstimator:
             self._begin(quantity)
             self._flow.clear()
             return
-        state, s = self.state, self.settings
-        dt_ns = self.clock_ns - self._step_ns
-        self._step_ns = self.clock_ns
-        x = math.log(self.mark)
-        move = self._path.step(self.clock_ns, x, dt_ns)
-        before = self.open_interest
-        volume = self._flow.volume
-        churn = s.churn_volume * volume + s.churn_move * move * before
-        churn = min(self.law.kappa * churn, MAX_CHURN * before)
-        delta = quantity - before
-        if self._told is not None:
-            churn = self._told_churn(self._told, delta)
-        opened, dead = state.turn_over(
-            self._flow.take(self._marks.low, self._marks.high),
-            churn,
-            delta,
-            quantity,
-            self.law.rates,
-            self.law.weights,
-            self.law.table,
-            self.mark,
-            self._hours(),
+        s, law, flow, marks, now_ns = (
+            self.settings,
+            self.law,
+            self._flow,
+            self._marks,
+            self.clock_ns,
         )
-        self._count_dead(dead)
+        dt_ns = now_ns - self._step_ns
+        self._step_ns = now_ns
+        x = math.log(marks.mark)
+        move = self._path.step(now_ns, x, dt_ns)
+        before = self.open_interest
+        churn = s.churn_volume * flow.volume + s.churn_move * move * before
+        churn = min(law.kappa * churn, MAX_CHURN * before)
+        delta = quantity - before
+        if self._told is not None and self._told.opened is not None:
+            churn = self._told_churn(self._told, self._told.opened, delta)
+        taken, now_h = flow.take(marks.low, marks.high), self._hours()
+        longs, shorts, *dead = self.state.turn_over(
+            taken, churn, delta, quantity, law.rates, law.weights, law.table, x, now_h
+        )
+        if dead[0] > 0.0 or dead[1] > 0.0:
+            # Opened and swept within one step: of unknown order, so half of it counts as swept.
+            usd = 0.5 * self.unit_usd
+            self.level.sweep(usd * dead[0], usd * dead[1], law.drawn, now_h)
         self.open_interest = quantity
-        turned = 0.5 * (opened[0] + opened[1]) / quantity
-        self.trust.turnover(turned)
+        turned = 0.5 * (longs + shorts) / quantity
+        self.trust.turned += turned
         self._relax(turned, x)
-        self._marks.rest()
-        self._slow(dt_ns, move, turned)
+        marks.rest()
+        self._slow(dt_ns, move, turned, x)
 
-    def _told_churn(self, told: Told, delta: float) -> float:
+    def _told_churn(self, told: Told, opened_by: FloatArray, delta: float) -> float:
         at = (self.clock_ns - told.begin_ns) // told.every_ns
-        coins = float(told.opened[min(max(at, 0), len(told.opened) - 1)])
+        coins = float(opened_by[min(max(at, 0), len(opened_by) - 1)])
         opened, self._told_coins = coins - self._told_coins, coins
         return max(opened - max(delta, 0.0), 0.0)
 
-    def _count_dead(self, dead: tuple[float, float]) -> None:
-        """Opened and swept within one step: of unknown order, so half of it counts as swept."""
-        if dead[0] > 0.0 or dead[1] > 0.0:
-            spread = (
-                0.5
-                * self.unit_usd
-                * np.array(dead)[:, None]
-                * self.law.weights.mean(axis=0)[None, :]
-            )
-            self.level.sweep(spread, spread * self._hours())
-
     def _relax(self, turned: float, x: float) -> None:
         """New owners have not yet lived through the old worst: the frontiers drift to the mark."""
-        for side in range(2):
-            self._frontier[side] += min(20.0 * turned, 1.0) * (x - self._frontier[side])
-        self._frontier[0] = min(self._frontier[0], x)
-        self._frontier[1] = max(self._frontier[1], x)
+        longs, shorts = self._frontier
+        drift = 20.0 * turned if turned < 0.05 else 1.0
+        longs += drift * (x - longs)
+        shorts += drift * (x - shorts)
+        self._frontier = [longs if longs < x else x, shorts if shorts > x else x]
 
-    def _slow(self, dt_ns: int, move: float, turned: float) -> None:
+    def _slow(self, dt_ns: int, move: float, turned: float, x: float) -> None:
         """Averages, funding, re-centring, scoring and the law: seldom and in event time."""
         state = self.state
         assert state is not None
@@ -426,8 +466,9 @@ class DensityEstimator:
             self._wander_ns = self.clock_ns
             state.wander(self.law.wandering(hours / DAY_H))
             self._sweep(self.mark, self.mark)
-        off = state.grid.bin_of(self.mark) - state.grid.count // 2
-        if abs(off) > state.grid.count // 16:
+        grid = state.grid
+        off = math.floor(x / width) - grid.first_bin - grid.count // 2
+        if abs(off) > grid.count // 16:
             state.shift(off)
         if self.clock_ns - self._score_ns >= self.settings.score_s * 1e9:
             if self.level.has_news:
@@ -514,13 +555,25 @@ class DensityEstimator:
             printed_lump_usd=lump_usd,
         )
 
+    def get_as(self, settings: DensitySettings) -> LiquidationDensity | None:
+        """The map with the interval that another `spread` or heavy law would give it, for studies;
+        changes nothing."""
+        kept, back = self.settings, self.law.doubt_as(settings)
+        self.settings = settings
+        if self.state is not None:
+            self._doubt(None)
+        density = self.get()
+        self.settings = kept
+        back()
+        return density
+
     def column(self, at_ns: int | None = None) -> DensityColumn | None:
         """What a history keeps of `get`: the same amounts, at less than half the cost."""
         if self.state is None or not self._oi_known:
             return None
         state, unit = self.state, self.unit_usd
-        mass, _ = state.read(with_ages=False)
-        mass *= unit
+        mass, _ = state.read(unit, with_ages=False)
+        forced_longs, forced_shorts = self.forced_shares().tolist()
         return DensityColumn(
             instrument_id=self.instrument.id,
             at_ns=self.clock_ns,
@@ -530,7 +583,7 @@ class DensityEstimator:
             outside_usd=state.outside() * unit,
             open_interest_usd=self.open_interest * unit,
             confidence=self._judge(at_ns)[0],
-            forced_share=float(self.forced_shares().mean()),
+            forced_share=0.5 * (forced_longs + forced_shorts),
         )
 
     def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
@@ -551,9 +604,22 @@ class DensityEstimator:
         swept: FloatArray = self.state.probe(low, high) * self.unit_usd
         return swept
 
-    def predicted(self, low: float, high: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(mean, p10, p90) USD [2] that the feed would print if the mark covered [low, high]."""
-        density_usd = self.would_sweep(low, high).sum(axis=1)
+    def would_open(self, low: float, high: float, hours: float) -> FloatArray:
+        """USD [2] that would be opened and liquidated again if the mark covered [low, high] in so
+        many hours: turnover as of late, more of it the livelier the path is for its length."""
+        if self.state is None or hours <= 0.0 or not low < high:
+            return np.zeros(2)
+        days, span = hours / DAY_H, math.log(high / low)
+        usual = RANGE_SDS * math.sqrt(max(self._variance * days, 1e-12))
+        opened = self.open_interest * self.unit_usd * min(self._turnover * days * span / usual, 1.0)
+        return opened * self.law.taken(span)
+
+    def predicted(
+        self, low: float, high: float, hours: float = 0.0
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(mean, p10, p90) USD [2] that the feed would print if the mark covered [low, high],
+        at once or, with what opens on the way, in so many hours."""
+        density_usd = self.would_sweep(low, high).sum(axis=1) + self.would_open(low, high, hours)
         mean = density_usd * self.forced_shares() * self.level.visible()
         sd = math.hypot(self.settings.spread, self.law.log_sd)
         p10, p90 = gamma_interval(mean, sd, self.level.lump_usd(self.settings.lump_usd))

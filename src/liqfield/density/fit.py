@@ -30,10 +30,6 @@ MIN_SEEN = 20
 ROUNDS = 8
 POWER = 1.5
 KAPPA_SD = 0.1
-# Prints of one stretch of so many hours count as one observation. The law of a bin errs alike in
-# neighbouring intervals and the model is not the market: without this the fit is four to five
-# times too sure and follows its own errors (docs/estimator.md, step 5).
-INDEPENDENT_H = 1.5
 # Prior standard deviations of ln share: (level, slope a unit of ln leverage, own deviation).
 ISOLATED_SD = (0.8, 0.4, 0.3)
 CROSS_SD = (0.05, 0.35, 0.1)
@@ -133,65 +129,18 @@ def fit_law(
     prior: float64[40] shares of the prior law; start: `theta` of an earlier fit; worth: what share
     of an independent observation an interval is.
     """
-    seen = np.array([e.seen for e in evidence])
-    if len(evidence) < MIN_EVIDENCE or np.count_nonzero(seen) < MIN_SEEN:
+    if len(evidence) < MIN_EVIDENCE or sum(e.seen != 0.0 for e in evidence) < MIN_SEEN:
         return None
-    side = np.array([e.side for e in evidence])
-    swept = np.array([e.swept for e in evidence])
-    standing = np.array([e.standing for e in evidence])
-    exposure = np.array([e.exposure for e in evidence])
-    floor = 0.02 * float(seen.mean())
     centre = np.concatenate(
         (np.log(np.maximum(prior, 1e-12)), np.full(2, math.log(forced_prior)), [0.0])
     )
-    assumed = np.array([e.kappa for e in evidence])[:, None]
-    precision = np.linalg.inv(prior_covariance(forced_log_sd))
-    y = seen + floor
-
-    def means(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        k = math.exp(theta[-1]) / assumed
-        faded = k * np.exp(-(k - 1.0) * exposure)
-        weights = np.exp(theta[:CLASSES])
-        stands = standing * weights
-        whole = stands.sum(axis=1, keepdims=True)
-        level = np.exp(theta[CLASSES : CLASSES + 2])[side]
-        part = level[:, None] * swept * faded * weights / whole
-        forced = part.sum(axis=1)
-        slope = np.zeros((len(y), _SIZE))
-        slope[:, :CLASSES] = part - forced[:, None] * stands / whole
-        for index in range(2):
-            slope[side == index, CLASSES + index] = forced[side == index]
-        slope[:, -1] = (part * (1.0 - k * exposure)).sum(axis=1)
-        return forced + floor, slope
-
-    def loss(theta: FloatArray, dispersion: float) -> float:
-        mean, _ = means(theta)
-        off = theta - centre
-        quarter = np.sqrt(mean)
-        deviance = float((4.0 * (np.sqrt(y) - quarter) ** 2 / quarter).sum())
-        return 0.5 * worth * deviance / dispersion + 0.5 * float(off @ precision @ off)
-
-    theta, damping = centre.copy() if start is None else start.copy(), 1.0
-    mean, slope = means(theta)
-    dispersion = _dispersion(y, mean)
-    curvature = precision
-    for _ in range(ROUNDS):
-        weight = worth / (dispersion * mean**POWER)
-        gradient = slope.T @ (weight * (y - mean)) - precision @ (theta - centre)
-        curvature = (slope * weight[:, None]).T @ slope + precision
-        step = np.linalg.solve(curvature, gradient)
-        step *= min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
-        while damping > 1e-3 and loss(theta + damping * step, dispersion) > loss(theta, dispersion):
-            damping *= 0.5
-        theta = theta + damping * step
-        damping = min(1.0, 2.0 * damping)
-        mean, slope = means(theta)
-        dispersion = _dispersion(y, mean)
-        if float(np.abs(step).max()) < 1e-3:
-            break
+    precision = _inverse(prior_covariance(forced_log_sd))
+    posterior = _Posterior(evidence, centre, precision, worth)
+    theta, dispersion, curvature = _search(posterior, centre.copy() if start is None else start)
+    mean, slope = posterior.means(theta)
     relative = slope / mean[:, None]
-    posterior = np.linalg.inv(curvature)
-    spread = np.einsum("ti,ij,tj->t", relative, posterior, relative)
+    covariance = _inverse(curvature)
+    spread = np.einsum("ti,ij,tj->t", relative, covariance, relative)
     shares = np.exp(theta[:CLASSES])
     shares /= shares.sum()
     forced = np.exp(theta[CLASSES : CLASSES + 2])
@@ -201,13 +150,94 @@ def fit_law(
         kappa=math.exp(float(theta[-1])),
         log_sd=math.sqrt(max(float(np.average(spread, weights=mean)), 0.0)),
         dispersion=dispersion,
-        intervals=len(seen),
+        intervals=len(evidence),
         theta=theta,
-        covariance=posterior,
+        covariance=covariance,
     )
 
 
-def _dispersion(y: FloatArray, mean: FloatArray) -> float:
-    """Mean unit deviance: robust against the heavy tail, unlike Pearson's."""
+class _Posterior:
+    """The evidence as arrays and the normal prior of theta: what a theta explains, how well."""
+
+    def __init__(
+        self, evidence: Sequence[Evidence], centre: FloatArray, precision: FloatArray, worth: float
+    ) -> None:
+        self._side = np.array([e.side for e in evidence])
+        self._swept = np.array([e.swept for e in evidence])
+        self._standing = np.array([e.standing for e in evidence])
+        self._exposure = np.array([e.exposure for e in evidence])
+        self._assumed = np.array([e.kappa for e in evidence])[:, None]
+        seen = np.array([e.seen for e in evidence])
+        self._floor = 0.02 * float(seen.mean())
+        self._seen = seen + self._floor
+        self._centre, self._precision, self._worth = centre, precision, worth
+
+    def means(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Expected USD of every interval [T], and its derivative by theta [T, 43]."""
+        k = math.exp(theta[-1]) / self._assumed
+        faded = k * np.exp(-(k - 1.0) * self._exposure)
+        weights = np.exp(theta[:CLASSES])
+        stands = self._standing * weights
+        whole = stands.sum(axis=1, keepdims=True)
+        level = np.exp(theta[CLASSES : CLASSES + 2])[self._side]
+        part = level[:, None] * self._swept * faded * weights / whole
+        forced = part.sum(axis=1)
+        slope = np.zeros((len(forced), _SIZE))
+        slope[:, :CLASSES] = part - forced[:, None] * stands / whole
+        for index in range(2):
+            slope[self._side == index, CLASSES + index] = forced[self._side == index]
+        slope[:, -1] = (part * (1.0 - k * self._exposure)).sum(axis=1)
+        return forced + self._floor, slope
+
+    def dispersion(self, mean: FloatArray) -> float:
+        """Mean unit deviance: robust against the heavy tail, unlike Pearson's."""
+        return max(float(_deviance(self._seen, mean).mean()), 1e-9)
+
+    def loss(self, theta: FloatArray, dispersion: float) -> float:
+        """Minus the log posterior, but for a constant."""
+        mean, _ = self.means(theta)
+        off = theta - self._centre
+        deviance = float(_deviance(self._seen, mean).sum())
+        return 0.5 * self._worth * deviance / dispersion + 0.5 * float(off @ self._precision @ off)
+
+    def climb(
+        self, theta: FloatArray, mean: FloatArray, slope: FloatArray, dispersion: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Fisher scoring: the step towards the mode [43], and the curvature here [43, 43]."""
+        weight = self._worth / (dispersion * mean**POWER)
+        gradient = slope.T @ (weight * (self._seen - mean)) - self._precision @ (
+            theta - self._centre
+        )
+        curvature: FloatArray = (slope * weight[:, None]).T @ slope + self._precision
+        return np.asarray(np.linalg.solve(curvature, gradient), np.float64), curvature
+
+
+def _search(of: _Posterior, theta: FloatArray) -> tuple[FloatArray, float, FloatArray]:
+    """(mode, dispersion, curvature of the last step) from a first guess of theta."""
+    damping = 1.0
+    mean, slope = of.means(theta)
+    dispersion = of.dispersion(mean)
+    for _ in range(ROUNDS):
+        step, curvature = of.climb(theta, mean, slope, dispersion)
+        step *= min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
+        before = of.loss(theta, dispersion)
+        while damping > 1e-3 and of.loss(theta + damping * step, dispersion) > before:
+            damping *= 0.5
+        theta = theta + damping * step
+        damping = min(1.0, 2.0 * damping)
+        mean, slope = of.means(theta)
+        dispersion = of.dispersion(mean)
+        if float(np.abs(step).max()) < 1e-3:
+            break
+    return theta, dispersion, curvature
+
+
+def _inverse(matrix: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
+def _deviance(y: FloatArray, mean: FloatArray) -> FloatArray:
+    """Unit deviance of Tweedie's law of power 1.5."""
     quarter = np.sqrt(mean)
-    return max(float((4.0 * (np.sqrt(y) - quarter) ** 2 / quarter).mean()), 1e-9)
+    deviance: FloatArray = 4.0 * (np.sqrt(y) - quarter) ** 2 / quarter
+    return deviance

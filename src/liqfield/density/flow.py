@@ -10,13 +10,114 @@ from collections import deque
 
 import numpy as np
 
-from liqfield.model.events import FloatArray
+from liqfield.density.marks import NEAR
+from liqfield.density.trust import SILENCE_NS
+from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import direct, inner_kernel, kernel
+from liqfield.model.tape import slot, tape_columns
 
 MOVE_NS = 300_000_000_000  # churn is tied to moves over five minutes
 LEAST_VOLUME = 1e-200  # below it shares of the volume cannot be told in floating point
 MAX_POINTS = 24
 WAY_POINTS = 9
-_floor, _log = math.floor, math.log  # called with every trade
+MARK_STALE_NS = 600_000_000_000  # then trades stand in for marks
+
+
+@inner_kernel
+def add_to_bin(
+    bins: IntArray, sums: FloatArray, count: int, key: int, guess: int, buy: float, sell: float
+) -> tuple[int, int]:
+    """Add coins to bins[:count], which has room; returns (bins now, where this one stands)."""
+    at = slot(bins, 0, count, key, guess)
+    if at == count:
+        bins[count] = key
+        sums[0, count] = sums[1, count] = 0.0
+        count += 1
+    sums[0, at] += buy
+    sums[1, at] += sell
+    return count, at
+
+
+@kernel
+def spread_evenly(
+    bins: IntArray,
+    sums: FloatArray,
+    count: int,
+    first: int,
+    last: int,
+    every: int,
+    buy: float,
+    sell: float,
+) -> int:
+    """Add coins to each `every`-th bin from first to last; returns the bins now."""
+    at = 0
+    for key in range(first, last + 1, every):
+        count, at = add_to_bin(bins, sums, count, key, at, buy, sell)
+    return count
+
+
+@kernel
+def sort_bins(bins: IntArray, sums: FloatArray, count: int, width: float, rows: FloatArray) -> None:
+    """Bins[:count] in order of price into rows float64[count, 3]: log-price, bought, sold."""
+    for i in range(count):
+        at, x = i, (bins[i] + 0.5) * width
+        while at > 0 and rows[at - 1, 0] > x:
+            rows[at] = rows[at - 1]
+            at -= 1
+        rows[at, 0], rows[at, 1], rows[at, 2] = x, sums[0, i], sums[1, i]
+
+
+@kernel
+def add_plain_trades(
+    tape: IntArray,
+    first: int,
+    last: int,
+    number: int,
+    counts_usd: bool,
+    width: float,
+    clock_ns: int,
+    step_ns: int,
+    pace_ns: float,
+    mark_ns: int,
+    mark: float,
+    low: float,
+    high: float,
+    bins: IntArray,
+    sums: FloatArray,
+    count: int,
+    volume: float,
+) -> tuple[int, int, float, bool, int, float]:
+    """Add an instrument's trades of [first, last) to their bins, as long as they are nothing else.
+
+    Stops before a trade that is not believed, ends a silence, moves the mark beyond [low, high]
+    (its way so far; low above high: it is not followed) or makes a step due at `step_ns` +
+    `pace_ns`, and where a bin may find no room. Returns (the trade where it stopped, the clock, the
+    mark, whether a trade stood in for it, bins now, their volume).
+    """
+    at_ns, prices, sizes, numbers, mask = tape_columns(tape)
+    is_borrowed, guess = False, 0
+    for k in range(first, last):
+        i = k & mask
+        price, coins = prices[i], abs(sizes[i])
+        if numbers[i] != number or not (0.0 < price < np.inf and 0.0 < coins < np.inf):
+            continue
+        now_ns = max(clock_ns, at_ns[i])
+        is_silence_over = clock_ns != 0 and now_ns - clock_ns > SILENCE_NS
+        is_believed = mark == 0.0 or NEAR * mark <= price <= mark / NEAR
+        is_stale = now_ns - mark_ns > MARK_STALE_NS
+        is_new = is_stale and not (mark > 0.0 and 0.0 < low <= price <= high)
+        is_due = now_ns - step_ns >= pace_ns
+        if is_silence_over or not is_believed or is_new or is_due or count == len(bins):
+            return k, clock_ns, mark, is_borrowed, count, volume
+        clock_ns = now_ns
+        if is_stale:
+            mark, is_borrowed = price, True
+        units = coins * price if counts_usd else coins
+        key = int(np.floor(np.log(price) / width))
+        buy, sell = (units, 0.0) if sizes[i] > 0.0 else (0.0, units)
+        count, guess = add_to_bin(bins, sums, count, key, guess, buy, sell)
+        volume += units
+    return last, clock_ns, mark, is_borrowed, count, volume
 
 
 class FlowBuffer:
@@ -24,32 +125,37 @@ class FlowBuffer:
 
     def __init__(self, width: float) -> None:
         self._width = width
-        self._bins: dict[int, list[float]] = {}
+        self.bins, self.sums = np.zeros(64, np.int64), np.zeros((2, 64))
+        tables = self.bins, self.sums, 0
+        self._spread_evenly = direct(spread_evenly, *tables, 0, 0, 0, 0.0, 0.0)
+        self._sort = direct(sort_bins, *tables, 0.0, np.zeros((1, 3)))
+        self.count = 0
         self.volume = 0.0
 
     def trade(self, price: float, quantity: float, is_buy: bool) -> None:
         """One execution, coins."""
-        key = _floor(_log(price) / self._width)
-        pair = self._bins.get(key)
-        if pair is None:
-            pair = self._bins[key] = [0.0, 0.0]
-        pair[not is_buy] += quantity
+        key = math.floor(math.log(price) / self._width)
+        self._spread(range(key, key + 1), *((quantity, 0.0) if is_buy else (0.0, quantity)))
         self.volume += quantity
 
     def candle(self, low: float, high: float, buy: float, sell: float) -> None:
         """Volume of a candle, spread evenly in log-price over its range."""
         first = math.floor(math.log(low) / self._width)
         last = math.floor(math.log(high) / self._width)
-        keys = range(first, last + 1, max(1, (last - first) // MAX_POINTS + 1))
-        each_buy, each_sell = buy / len(keys), sell / len(keys)
-        for key in keys:
-            pair = self._bins.get(key)
-            if pair is None:
-                self._bins[key] = [each_buy, each_sell]
-            else:
-                pair[0] += each_buy
-                pair[1] += each_sell
+        keys = range(first, last + 1, (last - first) // MAX_POINTS + 1)
+        self._spread(keys, buy / len(keys), sell / len(keys))
         self.volume += buy + sell
+
+    def _spread(self, keys: range, buy: float, sell: float) -> None:
+        while self.count + len(keys) > len(self.bins):
+            self.grow()
+        every = keys.start, keys.stop - 1, keys.step
+        self.count = self._spread_evenly(self.bins, self.sums, self.count, *every, buy, sell)
+
+    def grow(self) -> None:
+        """Room for twice as many bins."""
+        self.bins = np.concatenate((self.bins, self.bins))
+        self.sums = np.concatenate((self.sums, self.sums), axis=1)
 
     def take(self, low: float, high: float) -> FloatArray:
         """float64[J, 3]: log-price and what takers bought and sold there; empties the buffer.
@@ -63,27 +169,30 @@ class FlowBuffer:
             way = np.ones((WAY_POINTS, 3))
             way[:, 0] = np.linspace(math.log(low), math.log(high), WAY_POINTS)
             return way
-        width = self._width
-        flat: list[float] = []
-        for key in sorted(self._bins):
-            flat.append((key + 0.5) * width)
-            flat += self._bins[key]
-        taken = np.array(flat).reshape(-1, 3)
+        taken = np.empty((self.count, 3))
+        self._sort(self.bins, self.sums, self.count, self._width, taken)
         self.clear()
         return taken if len(taken) <= 2 * MAX_POINTS else _merged(taken)
 
     def clear(self) -> None:
-        self._bins.clear()
+        self.count = 0
         self.volume = 0.0
 
     def dump(self) -> list[object]:
         """Everything as plain data."""
-        return [self.volume, [[key, *pair] for key, pair in self._bins.items()]]
+        bought, sold = self.sums[:, : self.count].tolist()
+        rows = zip(self.bins[: self.count].tolist(), bought, sold, strict=True)
+        return [self.volume, [[*row] for row in rows]]
 
     def load(self, data: tuple[float, list[tuple[int, float, float]]]) -> None:
         """The inverse of `dump`."""
         self.volume, rows = data
-        self._bins = {key: [bought, sold] for key, bought, sold in rows}
+        self.count = len(rows)
+        while self.count > len(self.bins):
+            self.grow()
+        for at, (key, bought, sold) in enumerate(rows):
+            self.bins[at] = key
+            self.sums[:, at] = bought, sold
 
 
 def _merged(taken: FloatArray) -> FloatArray:

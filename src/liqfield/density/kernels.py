@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqfield.model.events import FloatArray
-from liqfield.model.jit import inner_kernel, kernel
+from liqfield.model.jit import inner_kernel, kernel, summing_kernel
 
 IntArray = npt.NDArray[np.int64]
 LEAST_SHARE, MOST_CLOSED = 0.001, 0.999999  # of open interest: kept in a step, closed in a step
@@ -174,7 +174,33 @@ def _settle(sums: FloatArray, out: FloatArray, scale: FloatArray, quantity: floa
 
 
 @kernel
-def clear(
+def sweep(
+    raw: FloatArray,
+    birth: FloatArray,
+    sums: FloatArray,
+    scale: FloatArray,
+    pending: FloatArray,
+    span: IntArray,
+    longs: tuple[int, int],
+    shorts: tuple[int, int],
+    unit: float,
+    swept: FloatArray,
+    born: FloatArray,
+) -> tuple[float, float]:
+    """Bins [first, end) of longs and of shorts become pending; returns the coins of both sides.
+
+    Adds coins x unit to swept[2, classes] and coins x unit x birth hour to born[2, classes].
+    """
+    taken = np.zeros(2)
+    for side, (low, high) in enumerate((longs, shorts)):
+        if low < high:
+            taken[side] = _clear(raw, birth, sums, scale, span, side, low, high, unit, swept, born)
+            pending[side] += taken[side]
+    return taken[0], taken[1]
+
+
+@inner_kernel
+def _clear(
     raw: FloatArray,
     birth: FloatArray,
     sums: FloatArray,
@@ -187,10 +213,6 @@ def clear(
     swept: FloatArray,
     born: FloatArray,
 ) -> float:
-    """Take the bins [low, high) of a side away; returns the coins taken.
-
-    Adds coins x unit to swept[2, classes] and coins x unit x birth hour to born[2, classes].
-    """
     total = 0.0
     for c in range(raw.shape[1]):
         taken, when = 0.0, 0.0
@@ -236,17 +258,26 @@ def erode(
             low, high = frontier - ahead, frontier
         else:
             low, high = frontier + 1, frontier + 1 + ahead
-        taken = 0.0
-        for b in range(max(low, span[side, c, 0]), min(high, span[side, c, 1])):
-            old = np.float64(raw[side, c, b])
-            if old > 0.0:
-                raw[side, c, b] = old * keep
-                birth[side, c, b] *= keep
-                taken += old - np.float64(raw[side, c, b])
+        low, high = max(low, span[side, c, 0]), min(high, span[side, c, 1])
+        if low >= high:
+            continue
+        taken = _fade(raw[side, c, low:high], keep)
+        _fade(birth[side, c, low:high], keep)
         if taken > 0.0:
             sums[side, c] = max(sums[side, c] - taken, 0.0)
             left += taken * scale[side, c]
     return left
+
+
+@summing_kernel
+def _fade(values: FloatArray, keep: float) -> float:
+    """Multiply by `keep`; returns what was lost, as stored."""
+    lost = 0.0
+    for b in range(len(values)):
+        old = np.float64(values[b])
+        values[b] = old * keep
+        lost += old - np.float64(values[b])
+    return lost
 
 
 @kernel
@@ -256,46 +287,91 @@ def wander(
     sums: FloatArray,
     out: FloatArray,
     scale: FloatArray,
-    side: int,
-    c: int,
-    spread: float,
+    span: IntArray,
+    spread: FloatArray,
     row: FloatArray,
-) -> int:
-    """A random walk of the levels of one class by `spread` bins (standard deviation).
+) -> tuple[int, int]:
+    """A random walk of levels by spread[2, classes] bins (standard deviation); 0 stands still.
 
     A share of every bin goes a stride down, as much goes up. What leaves the window, and what gets
-    too thin to count, goes to `out`; row[bins] is scratch. Returns the stride, bins.
+    too thin to count, goes to `out`; row[bins] is scratch. Returns the longest stride of longs and
+    of shorts, bins.
     """
     bins = raw.shape[2]
-    stride: int = min(max(math.ceil(1.23 * spread), 1), bins - 1)
-    part = min(0.5 * (spread / stride) ** 2, 0.33)
-    before = sums[side, c]
-    _walk(raw[side, c], stride, part, row)
-    _walk(birth[side, c], stride, part, row)
-    total = 0.0
-    for b in range(bins):
-        if raw[side, c, b] < THIN * before:
-            raw[side, c, b] = 0.0
-            birth[side, c, b] = 0.0
-        total += raw[side, c, b]
-    sums[side, c] = total
-    out[side, c] += before - total
-    if out[side, c] < 0.0:  # rounding of single precision, with nothing outside to give it to
-        scale[side, c] *= 1.0 + out[side, c] / total
-        out[side, c] = 0.0
-    return stride
+    longest = np.zeros(2, np.int64)
+    for side in range(2):
+        for c in range(raw.shape[1]):
+            before = sums[side, c]
+            if spread[side, c] <= 0.0 or before <= 0.0:
+                continue
+            stride = min(max(math.ceil(1.23 * spread[side, c]), 1), bins - 1)
+            part = min(0.5 * (spread[side, c] / stride) ** 2, 0.33)
+            low = max(span[side, c, 0] - stride, 0)
+            high = min(span[side, c, 1] + stride, bins)
+            levels, births = raw[side, c, low:high], birth[side, c, low:high]
+            _walk(levels, stride, part, row[: high - low])
+            _walk(births, stride, part, row[: high - low])
+            _thin(levels, births, THIN * before)
+            total = _total(levels)
+            first, end = _bounds(levels)
+            span[side, c, 0], span[side, c, 1] = low + first, low + end
+            if first == end:
+                span[side, c, 0], span[side, c, 1] = bins, 0
+            sums[side, c] = total
+            out[side, c] += before - total
+            if out[side, c] < 0.0:  # rounding of single precision: nothing outside to give it to
+                scale[side, c] *= 1.0 + out[side, c] / total
+                out[side, c] = 0.0
+            longest[side] = max(longest[side], stride)
+    return longest[0], longest[1]
+
+
+# Loops over whole slices, without branches: they become vector instructions.
 
 
 @inner_kernel
 def _walk(values: FloatArray, stride: int, part: float, row: FloatArray) -> None:
-    bins = len(values)
-    for b in range(bins):
+    for b in range(len(values)):
         row[b] = part * values[b]
         values[b] -= 2.0 * row[b]
-    for b in range(stride, bins):
-        values[b] += row[b - stride]
-    for b in range(bins - stride):
-        values[b] += row[b + stride]
+    if stride < len(values):
+        _add(values[stride:], row[: len(row) - stride])
+        _add(values[: len(values) - stride], row[stride:])
+
+
+@inner_kernel
+def _add(values: FloatArray, more: FloatArray) -> None:
+    for b in range(len(values)):
+        values[b] += more[b]
+
+
+@inner_kernel
+def _thin(levels: FloatArray, births: FloatArray, least: float) -> None:
+    """Empty what holds less than `least`."""
+    for b in range(len(levels)):
+        is_kept = levels[b] >= least
+        levels[b] = levels[b] if is_kept else 0.0
+        births[b] = births[b] if is_kept else 0.0
+
+
+@summing_kernel
+def _total(values: FloatArray) -> float:
+    """The sum in double precision."""
+    total = 0.0
+    for b in range(len(values)):
+        total += np.float64(values[b])
+    return total
+
+
+@inner_kernel
+def _bounds(values: FloatArray) -> tuple[int, int]:
+    """[first bin with mass, last + 1); [n, n) for none."""
+    low, high = 0, len(values)
+    while low < high and not values[low] > 0.0:
+        low += 1
+    while high > low and not values[high - 1] > 0.0:
+        high -= 1
+    return low, high
 
 
 @kernel
@@ -304,9 +380,5 @@ def find_spans(raw: FloatArray, span: IntArray) -> None:
     bins = raw.shape[2]
     for side in range(2):
         for c in range(raw.shape[1]):
-            row = raw[side, c]
-            low, high = bins, 0
-            for b in range(bins):
-                if row[b] > 0.0:
-                    low, high = min(low, b), b + 1
-            span[side, c, 0], span[side, c, 1] = low, high
+            low, high = _bounds(raw[side, c])
+            span[side, c, 0], span[side, c, 1] = (low, high) if low < high else (bins, 0)

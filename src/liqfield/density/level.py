@@ -18,9 +18,19 @@ from liqfield.model.sides import Coverage, PositionSide
 
 KEEP = 1500
 SEEN = 1024
-# Share of the forced notional that a sampled feed shows: not published, a stated guess.
-SAMPLED_SHARE = 0.35
-LATEST_PENALTY = 0.7
+
+
+class Shown(NamedTuple):
+    """Of a feed of one print a second: the weight of one print in the share of prints that have a
+    follower, and the power by which that tells the notional shown."""
+
+    blend: float
+    power: float
+
+
+# `liqfield study constants` scans them on full tapes. Those of the largest show half too much in
+# cascades, and are kept: what would be right there makes the map's total worse (docs/estimator.md).
+LARGEST, LATEST = Shown(0.01, 0.6), Shown(0.1, 1.5)
 
 
 class Evidence(NamedTuple):
@@ -43,18 +53,29 @@ class Evidence(NamedTuple):
 class Level:
     """Forced share by side, the granularity of prints, and the evidence for the law."""
 
-    def __init__(self, prior_share: float, half_life_h: float, most: float = 1.0) -> None:
+    def __init__(
+        self,
+        prior_share: float,
+        half_life_h: float,
+        most: float = 1.0,
+        sampled_share: float = 0.35,
+        largest: Shown = LARGEST,
+        latest: Shown = LATEST,
+    ) -> None:
+        self._sampled_share, self._largest, self._latest = sampled_share, largest, latest
         self._prior: FloatArray = np.full(2, prior_share)
         self._half_life_h, self._most = half_life_h, most
         # USD by side, forgetting: printed, what that stands for, swept by the mark
-        self._fading = np.zeros((3, 2))
-        self.shown, self.seen, self.swept = self._fading
+        self.shown, self.seen, self.swept = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
         self.prints = 0
         self._last_second = 0
         self._follow = 0.1  # share of printed seconds that are followed by another
         self.size_1 = self.size_2 = 0.0  # forgetting sums of USD and USD squared
+        # USD [2, classes] swept in the open interval, and USD x birth hour, to be added to; who
+        # does so tells the sums to `swept_usd`
         self._open = np.zeros((2, 2, CLASSES))
-        self._open_swept, self._open_born = self._open
+        self.open_swept, self.open_born = self._open
+        self._is_open = False  # something was
         self._open_seen = np.zeros(2)
         self.evidence: deque[Evidence] = deque(maxlen=KEEP)
         self._known: dict[tuple[int, str, float, float], None] = {}
@@ -81,43 +102,41 @@ class Level:
         """Share of the forced notional that the feed shows now.
 
         One print a second: with a Poisson number of orders of mean mu a second, the next second
-        prints with 1 - exp(-mu), so the share of prints with a follower tells mu; the largest of
-        the orders is more than its share 1/n of the sum.
+        prints with 1 - exp(-mu), so the share of prints with a follower tells mu, and shown is
+        (1 - exp(-mu)) / mu of their number. Of the notional the largest is more than its share;
+        the latest is less, because mu is far from even and most orders come in the fullest seconds.
         """
         if event.coverage is Coverage.COMPLETE:
             return 1.0
         if event.coverage is Coverage.SAMPLED:
-            return SAMPLED_SHARE
+            return self._sampled_share
+        of = self._latest if event.coverage is Coverage.LATEST_PER_SECOND else self._largest
         second = event.event_ns // 1_000_000_000
         gap = second - self._last_second
         self._last_second = second
         if gap > 0:
-            self._follow += 0.01 * ((1.0 if gap == 1 else 0.0) - self._follow)
+            self._follow += of.blend * ((1.0 if gap == 1 else 0.0) - self._follow)
         mu = -math.log(1.0 - min(self._follow, 0.98))
-        shown = ((1.0 - math.exp(-mu)) / mu) ** 0.6 if mu > 1e-6 else 1.0
-        return shown * (LATEST_PENALTY if event.coverage is Coverage.LATEST_PER_SECOND else 1.0)
-
-    @property
-    def open(self) -> tuple[FloatArray, FloatArray]:
-        """USD [2, classes] swept in the open interval, and USD x birth hour, to be added to; who
-        does so tells the sums to `swept_usd`."""
-        return self._open_swept, self._open_born
+        return float(((1.0 - math.exp(-mu)) / mu) ** of.power) if mu > 1e-6 else 1.0
 
     def swept_usd(self, longs: float, shorts: float) -> None:
-        """Sums by side of what was added to `open`, USD."""
+        """Sums by side of what was added to `open_swept`, USD."""
         self.swept[0] += longs
         self.swept[1] += shorts
+        self._is_open = True
 
-    def sweep(self, swept_usd: FloatArray, born_usd: FloatArray) -> None:
-        """Mass swept by the mark, USD [2, classes], and USD x birth hour [2, classes]."""
-        self._open_swept += swept_usd
-        self._open_born += born_usd
-        self.swept += swept_usd.sum(axis=1)
+    def sweep(self, longs: float, shorts: float, shares: FloatArray, born_h: float) -> None:
+        """Mass swept by the mark, USD, born at one hour, spread over classes by shares[classes]."""
+        spread = np.multiply.outer((longs, shorts), shares)
+        self.open_swept += spread
+        spread *= born_h
+        self.open_born += spread
+        self.swept_usd(longs, shorts)
 
     @property
     def has_news(self) -> bool:
         """Whether the open interval can say anything of the law: sweeps, and a feed that prints."""
-        return self.prints > 0 and bool(self._open_swept.any())
+        return self.prints > 0 and self._is_open
 
     def witness(
         self, now_h: float, shares: FloatArray, masses: FloatArray, rates: FloatArray, kappa: float
@@ -129,10 +148,10 @@ class Level:
         """
         unit = 1.0 / np.maximum(shares, 1e-9)
         for side in range(2):
-            swept = self._open_swept[side]
+            swept = self.open_swept[side]
             if swept.sum() > 0.0:
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    age = np.where(swept > 0.0, now_h - self._open_born[side] / swept, 0.0)
+                    age = np.where(swept > 0.0, now_h - self.open_born[side] / swept, 0.0)
                 exposure = np.clip(age, 0.0, 1e3) * rates
                 stands = masses[side] / max(float(masses[side].sum()), 1e-300)
                 seen = float(self._open_seen[side])
@@ -142,9 +161,15 @@ class Level:
 
     def forget(self, dt_h: float) -> None:
         """Another scoring interval begins: the running sums fade by the one that ended, hours."""
-        self._fading *= 0.5 ** (dt_h / self._half_life_h)
-        self._open.fill(0.0)
-        self._open_seen.fill(0.0)
+        keep = 0.5 ** (dt_h / self._half_life_h)
+        for sums in (self.shown, self.seen, self.swept):
+            sums[0] *= keep
+            sums[1] *= keep
+        if self._is_open:
+            self._open.fill(0.0)
+            self._is_open = False
+        if self.prints:
+            self._open_seen.fill(0.0)
 
     def rebase(self, forced: tuple[float, float]) -> None:
         """A new law is in force: what was swept under the old one would have been other."""
@@ -155,13 +180,14 @@ class Level:
 
     def visible(self) -> FloatArray:
         """Share of the forced notional that the feed prints, float64[2]; 1 before any print."""
-        return np.where(self.seen > 0.0, self.shown / np.maximum(self.seen, 1e-300), 1.0)
+        seen = np.array(self.seen)
+        return np.where(seen > 0.0, self.shown / np.maximum(seen, 1e-300), 1.0)
 
     def share(self, prior_usd: float) -> FloatArray:
         """Forced share by side, float64[2], positive and at most what the settings allow."""
         if self.prints == 0:
             return self._prior.copy()
-        shares = (prior_usd * self._prior + self.seen) / (prior_usd + self.swept)
+        shares = (prior_usd * self._prior + self.seen) / (prior_usd + np.array(self.swept))
         return np.clip(shares, 1e-4, self._most)
 
     def lump_usd(self, prior_usd: float) -> float:
@@ -174,14 +200,14 @@ class Level:
         """Everything as plain data."""
         return {
             "prior": self._prior.tolist(),
-            "seen": self.seen.tolist(),
-            "shown": self.shown.tolist(),
-            "swept": self.swept.tolist(),
+            "seen": self.seen,
+            "shown": self.shown,
+            "swept": self.swept,
             "prints": self.prints,
             "sizes": [self.size_1, self.size_2],
             "pace": [self._last_second, self._follow],
-            "open_swept": self._open_swept.tobytes(),
-            "open_born": self._open_born.tobytes(),
+            "open_swept": self.open_swept.tobytes(),
+            "open_born": self.open_born.tobytes(),
             "open_seen": self._open_seen.tolist(),
             "evidence": [
                 [
@@ -204,9 +230,10 @@ class Level:
         self.prints = int(data["prints"])  # type: ignore[call-overload]
         self.size_1, self.size_2 = data["sizes"]  # type: ignore[misc]
         self._last_second, self._follow = data["pace"]  # type: ignore[misc]
-        self._open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
-        self._open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
+        self.open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
+        self.open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])
+        self._is_open = bool(self.open_swept.any())
         self.evidence.clear()
         for side, *parts, kappa, seen in data["evidence"]:  # type: ignore[attr-defined]
             swept, standing, exposure = (np.frombuffer(part).copy() for part in parts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
-_NEAR = math.exp(-MARK_JUMP)
+NEAR = math.exp(-MARK_JUMP)
+_WICK = math.exp(-2.0 * MARK_JUMP)
 CONFIRMED = 3  # so many marks near the jumped one are not an error any more
 
 
@@ -20,7 +21,7 @@ class MarkGuard:
     def take(self, low: float, high: float, close: float) -> tuple[float, float] | None:
         """The believed path [low, high] of a look at the mark, or None for an outlier."""
         mark = self.mark
-        if mark and abs(math.log(close / mark)) > MARK_JUMP:
+        if mark and not NEAR * mark <= close <= mark / NEAR:
             doubted, times = self._doubt
             near = doubted > 0.0 and abs(math.log(close / doubted)) < MARK_JUMP / 2
             self._doubt = (close, times + 1 if near else 1)
@@ -30,27 +31,37 @@ class MarkGuard:
         self._doubt = (0.0, 0)
         if mark:
             # A wick that no close confirms and that is far out is an outlier too.
-            low = max(low, min(close, mark) * math.exp(-2.0 * MARK_JUMP))
-            high = min(high, max(close, mark) * math.exp(2.0 * MARK_JUMP))
+            least, most = (close, mark) if close < mark else (mark, close)
+            low, high = max(low, least * _WICK), min(high, most / _WICK)
         self.mark = close
-        low, high = min(low, close), max(high, close)
-        self.low = min(self.low, low) if self.low else low
-        self.high = max(self.high, high)
+        if close < low:
+            low = close
+        if close > high:
+            high = close
+        if low < self.low or not self.low:
+            self.low = low
+        if high > self.high:
+            self.high = high
         return low, high
 
     def follow(self, price: float) -> bool:
         """`take` of a price on the way that was gone since the last step; False for any other."""
         if not self.low <= price <= self.high or self._doubt[1] or self.low <= 0.0:
             return False
-        if not _NEAR * self.mark <= price <= self.mark / _NEAR:
+        if not NEAR * self.mark <= price <= self.mark / NEAR:
             return False
         self.mark = price
         return True
 
+    @property
+    def way(self) -> tuple[float, float]:
+        """[low, high] that `follow` follows a price on; low above high: none."""
+        return (math.inf, 0.0) if self._doubt[1] else (self.low, self.high)
+
     def believes(self, price: float) -> bool:
         """Whether a traded price is near enough to the mark; any is before the first mark."""
         mark = self.mark
-        return not mark or _NEAR * mark <= price <= mark / _NEAR
+        return not mark or NEAR * mark <= price <= mark / NEAR
 
     def rest(self) -> None:
         """A step has used the way so far."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
 from liqfield.density.fit import (
-    INDEPENDENT_H,
     LawFit,
     band_covariance,
     fit_law,
@@ -25,20 +24,27 @@ from liqfield.model.margin import MarginTier
 from liqfield.model.sides import ContractKind
 
 RATIO_BOUND = 100.0  # what one fit may do to a class
+# How far a path still goes against a position that is opened at a random time on it, as a share of
+# the path's whole range: quantiles 0.05, 0.15, ... of a random walk's (the tests draw it again).
+AHEAD: FloatArray = np.array([0.0, 0.04, 0.09, 0.15, 0.23, 0.32, 0.42, 0.55, 0.69, 0.86])
+RANGE_SDS = math.sqrt(8.0 / math.pi)  # mean range of a random walk in deviations of its end
 
 
 class Told(msgspec.Struct, frozen=True, eq=False):
-    """What only a simulator knows; a filter told this is the ceiling of its own form.
+    """What only a simulator knows; a filter told all of it is the ceiling of its own form.
 
     weights float64[2 taker maker, 40] shares of openings; rates float64[40] relative exit rates;
-    opened float64[n] coins opened a side since begin_ns, cumulative, every every_ns.
+    opened float64[n] coins opened a side since begin_ns, cumulative, every every_ns. What is None
+    is found out as if nothing had been told. prior: float64[40], shares of openings to begin with
+    instead of the settings' law; prints may still move them.
     """
 
-    weights: FloatArray
-    rates: FloatArray
-    begin_ns: int
-    every_ns: int
-    opened: FloatArray
+    weights: FloatArray | None = None
+    rates: FloatArray | None = None
+    begin_ns: int = 0
+    every_ns: int = 1
+    opened: FloatArray | None = None
+    prior: FloatArray | None = None
 
 
 class OpeningLaw:
@@ -53,15 +59,23 @@ class OpeningLaw:
         told: Told | None = None,
     ) -> None:
         self._settings, self._kind, self._fee_rate = settings, kind, fee_rate
-        self._told = told
+        self._weights = None if told is None else told.weights
+        self._told_prior = None if told is None else told.prior
         self.tiers = tiers
         self._table_for: tuple[MarginTier, ...] = ()
         # float64[40], shares of openings by class; float64[2, 40] of takers and of makers
         self.shares: FloatArray = laws.class_shares(settings.law, laws.top_leverage(tiers))
         self.weights: FloatArray = np.empty(0)
-        self.rates: FloatArray = laws.exit_rates(settings.law) if told is None else told.rates
+        self.drawn: FloatArray = np.empty(0)  # float64[40], their mean
+        self.rates: FloatArray = laws.exit_rates(settings.law)
+        if told is not None and told.rates is not None:
+            self.rates = told.rates
+        if self._told_prior is not None:
+            self.shares = self._told_prior
         self.table: FloatArray = np.empty(0)  # float64[2, 40, 64], log-distances
         self.distance: FloatArray = np.empty(0)  # float64[40], their means
+        # float64[2, 40]: by how much levels of cross classes wander in a day, sd of log price
+        self._wandering: FloatArray = np.empty(0)
         self.kappa = 1.0  # factor on the assumed churn
         self.log_sd = settings.spread  # error of ln mean along traversed bins
         self.bands: FloatArray = np.zeros((3, 3))  # covariance of ln mass by leverage band
@@ -70,6 +84,7 @@ class OpeningLaw:
         self.heavier: FloatArray = np.zeros(3)
         self.near_heavier = 0.0
         self._theta: FloatArray | None = None
+        self._covariance: FloatArray | None = None  # of the last fit in this run
         self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
 
     @property
@@ -83,18 +98,25 @@ class OpeningLaw:
         """Another tier table: before a fit, the prior is cut at its highest leverage."""
         before, self.tiers = laws.top_leverage(self.tiers), tiers
         after = laws.top_leverage(tiers)
-        if after != before and not self.is_fitted and self._told is None:
+        if (
+            after != before
+            and not self.is_fitted
+            and self._weights is None
+            and self._told_prior is None
+        ):
             self.shares = laws.class_shares(self._settings.law, after)
 
     def prepare(self, price: float) -> None:
         """Make the tables for the shares and tiers in force; price: USD a coin."""
         if self._table_for != self.tiers:
             self._make_table(price)
-        if self._told is not None:
-            self.weights, self.shares = self._told.weights, self._told.weights.mean(axis=0)
+        if self._weights is not None:
+            self.weights = self._weights
+            self.drawn = self.shares = self.weights.mean(axis=0)
             return
         tilt = self._settings.law.taker_tilt
         self.weights = np.stack((laws.tilted(self.shares, tilt), laws.tilted(self.shares, -tilt)))
+        self.drawn = self.weights.mean(axis=0)
 
     def _make_table(self, price: float) -> None:
         s = self._settings
@@ -104,6 +126,10 @@ class OpeningLaw:
         self.table = laws.distance_table(self._kind, rates)
         finite = np.where(np.isfinite(self.table), np.abs(self.table), 3.0)
         self.distance = finite.mean(axis=(0, 2))
+        level = np.where(np.isfinite(self.table), np.exp(self.table), 1.0).mean(axis=2)
+        self._wandering = np.where(
+            laws.IS_CROSS, s.cross_noise / (laws.CLASS_LEVERAGE * level), 0.0
+        )
         self._table_for = self.tiers
 
     @property
@@ -116,13 +142,21 @@ class OpeningLaw:
 
         Collateral of 1 / L of the entry's notional moves by `cross_noise`, and the level as much.
         """
-        level = np.where(np.isfinite(self.table), np.exp(self.table), 1.0).mean(axis=2)
-        spread = self._settings.cross_noise * math.sqrt(days) / (laws.CLASS_LEVERAGE * level)
-        return np.where(laws.IS_CROSS, spread, 0.0)
+        return self._wandering * math.sqrt(days)
 
     def standing(self, turnover: float, variance: float) -> FloatArray:
         """float64[40], shares of what stands; turnover in OI a day, variance of log price a day."""
         return laws.standing_shares(self.shares, self.rates, self.distance, turnover, variance)
+
+    def taken(self, span: float) -> FloatArray:
+        """float64[2]: of what opens along a path, the share that the same path liquidates.
+
+        span: log(high / low) of the path; in which order it went is not known.
+        """
+        distance = np.abs(np.where(np.isfinite(self.table), self.table, np.inf))
+        reached = (distance[..., None] < span * AHEAD).mean(axis=(2, 3))
+        shares: FloatArray = reached @ self.drawn
+        return shares
 
     # ---- learning -----------------------------------------------------------------------------
 
@@ -131,6 +165,8 @@ class OpeningLaw:
         return self._prior(self._settings.law, turnover, variance)
 
     def _prior(self, law: LeverageLaw, turnover: float, variance: float) -> FloatArray:
+        if self._told_prior is not None:
+            return self._told_prior
         prior = laws.class_shares(law, laws.top_leverage(self.tiers))
         if self._cross is None or not len(self.distance):
             return prior
@@ -150,10 +186,10 @@ class OpeningLaw:
         What stands is to be multiplied by the ratio. Without enough prints only a measured prior
         changes the shares. Nothing to learn for a law that was told.
         """
-        if self._told is not None or not self._settings.fit_law:
+        if self._weights is not None or not self._settings.fit_law:
             return None, None
         s, prior = self._settings, self.prior(turnover, variance)
-        worth = min(s.score_s / (3600.0 * INDEPENDENT_H), 1.0)
+        worth = min(s.score_s / (3600.0 * s.independent_h), 1.0)
         fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta, worth)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
@@ -176,10 +212,12 @@ class OpeningLaw:
 
         masses: all that stands, near: what stands near the mark, coins [40].
         """
-        if self._told is not None:
+        if self._weights is not None:
             return
         assumed = prior_covariance(self._settings.forced_log_sd)
-        free = assumed if fit is None else fit.covariance
+        if fit is not None:
+            self._covariance = fit.covariance
+        free = assumed if self._covariance is None else self._covariance
         covariance = mass_covariance(free, masses)
         self.bands = band_covariance(covariance, near)
         part = near / max(float(near.sum()), 1e-300)
@@ -199,6 +237,18 @@ class OpeningLaw:
         added = np.bincount(laws.CLASS_BAND, more, 3)
         self.heavier = np.maximum(added / np.maximum(standing, 1e-300), 0.0)
         self.near_heavier = max(float(more.sum() / max(near.sum(), 1e-300)), 0.0)
+
+    def doubt_as(self, settings: DensitySettings) -> Callable[[], None]:
+        """Other settings for what `doubt` says next; gives what puts the old ones back."""
+        names = ("_settings", "bands", "near_sd", "heavier", "near_heavier")
+        kept = {name: getattr(self, name) for name in names}
+        self._settings = settings
+
+        def back() -> None:
+            for name, value in kept.items():
+                setattr(self, name, value)
+
+        return back
 
     # ---- out ----------------------------------------------------------------------------------
 

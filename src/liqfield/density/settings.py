@@ -53,6 +53,10 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     forced_most    largest forced share; above 1 only where prints cover more than the venue's OI
     forced_prior       weight of the prior against prints, as a share of OI swept
     level_half_life_h  memory of the fitted level
+    sampled_share      share of the forced notional that a sampled feed shows: nobody publishes it
+    independent_h      prints of so many hours count as one observation: the law of a bin errs alike
+                       in neighbouring intervals and the model is not the market; without this the
+                       fit is four to five times too sure and follows its own errors
     size_median_usd, size_sigma   notional-weighted log-normal law of position size (tiers)
     entry_spread       log-price spread of entries assumed for open interest met at the start
     lump_usd           granularity: mean notional of one position, weighted by notional
@@ -71,6 +75,8 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     forced_most: float = 1.0
     forced_prior: float = 0.002
     level_half_life_h: float = 24.0
+    sampled_share: float = 0.35
+    independent_h: float = 1.5
     size_median_usd: float = 150e3
     size_sigma: float = 1.8
     entry_spread: float = 0.03

@@ -23,6 +23,7 @@ from liqfield.model.grid import PriceGrid
 
 RESYNC_STEPS = 2048
 TINY = 1e-9
+_NOWHERE = (0, 0)  # no bins
 
 
 class DensityState:
@@ -44,7 +45,7 @@ class DensityState:
         self.steps = 0
         # Outermost bins that may hold mass: a sweep looks no further.
         self.top = [0, count - 1]
-        self.target: FloatArray = np.zeros(2)
+        self.target = 0.0  # what each side is to hold
 
     # ---- sums ---------------------------------------------------------------------------------
 
@@ -71,14 +72,15 @@ class DensityState:
         table: FloatArray,
         mark: float,
         now_h: float,
-    ) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Close and open so that each side is `quantity` coins.
+    ) -> tuple[float, float, float, float]:
+        """Close and open so that each side is `quantity` coins; mark: its log-price.
 
         flow: float64[J, 3], log-price and what takers bought and sold there, in any unit. Returns
-        what was opened and what was dead on arrival, longs and shorts, in coins.
+        coins opened long and short, and coins dead on arrival long and short.
         """
-        mark_bin = self.grid.bin_of(mark)
-        self.counter, lowest, *amounts = kernels.turn_over(
+        grid, top = self.grid, self.top
+        mark_bin = math.floor(mark / grid.width) - grid.first_bin
+        self.counter, lowest, longs, shorts, dead_longs, dead_shorts = kernels.turn_over(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
@@ -94,61 +96,55 @@ class DensityState:
             quantity,
             rates,
             weights,
-            self.grid.first_bin,
-            self.grid.width,
+            grid.first_bin,
+            grid.width,
             mark_bin,
             now_h,
         )
-        self.top[0] = min(max(self.top[0], mark_bin - 1), self.grid.count - 1)
-        self.top[1] = max(min(self.top[1], mark_bin + 1), 0)
-        self.target[:] = quantity
+        if mark_bin > top[0] + 1:
+            top[0] = min(mark_bin - 1, grid.count - 1)
+        if mark_bin + 1 < top[1]:
+            top[1] = max(mark_bin + 1, 0)
+        self.target = quantity
         self.steps += 1
         if self.steps % RESYNC_STEPS == 0 or lowest < TINY:
             self.resync()
-        longs, shorts, dead_longs, dead_shorts = amounts
-        return (longs, shorts), (dead_longs, dead_shorts)
+        return longs, shorts, dead_longs, dead_shorts
 
     def sweep(
         self, low: float, high: float, swept: FloatArray, born: FloatArray, unit: float = 1.0
     ) -> tuple[float, float]:
-        """The mark covered [low, high]: longs at or above low, shorts at or below high are gone.
+        """The mark covered [low, high], log-prices: longs at or above, shorts at or below are gone.
 
         A bin falls when the mark passes its centre. Adds coins x unit to swept[2, classes] and
         coins x unit x birth hour to born[2, classes]; returns coins of longs and of shorts.
         """
         w, first, count = self.grid.width, self.grid.first_bin, self.grid.count
-        longs = shorts = 0.0
+        longs = shorts = _NOWHERE
         # first bin whose centre is at or above `low`, last whose centre is at or below `high`
-        from_bin = math.ceil(math.log(low) / w - 0.5) - first
-        if from_bin <= self.top[0]:
-            start = max(from_bin, 0)
-            longs = self._clear(0, start, self.top[0] + 1, unit, swept, born)
-            self.top[0] = max(start - 1, 0)
-        to_bin = math.floor(math.log(high) / w - 0.5) - first
-        if to_bin >= self.top[1]:
-            stop = min(to_bin, count - 1)
-            shorts = self._clear(1, self.top[1], stop + 1, unit, swept, born)
-            self.top[1] = min(stop + 1, count - 1)
-        return longs, shorts
-
-    def _clear(
-        self, side: int, low: int, high: int, unit: float, swept: FloatArray, born: FloatArray
-    ) -> float:
-        taken = kernels.clear(
+        start = math.ceil(low / w - 0.5) - first
+        if start <= self.top[0]:
+            start = max(start, 0)
+            longs, self.top[0] = (start, self.top[0] + 1), max(start - 1, 0)
+        last = math.floor(high / w - 0.5) - first
+        if last >= self.top[1]:
+            end = min(last + 1, count)
+            shorts, self.top[1] = (self.top[1], end), min(end, count - 1)
+        if longs is shorts:
+            return 0.0, 0.0
+        return kernels.sweep(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
             self.sums,
             self.scale,
+            self.pending,
             self.span,
-            side,
-            low,
-            high,
+            longs,
+            shorts,
             unit,
             swept,
             born,
         )
-        self.pending[side] += taken
-        return taken
 
     def probe(self, low: float, high: float) -> FloatArray:
         """What `sweep` would take, coins [2, classes]; changes nothing."""
@@ -167,7 +163,7 @@ class DensityState:
     def erode(
         self, side: int, frontier: float, moved: float, reach: FloatArray, exponent: float
     ) -> float:
-        """Stop-outs ahead of an adverse move (log-price) ending at `frontier`; returns coins."""
+        """Stop-outs ahead of an adverse move ending at `frontier`, log-prices; returns coins."""
         left = kernels.erode(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
@@ -175,7 +171,7 @@ class DensityState:
             self.scale,
             self.span,
             side,
-            self.grid.bin_of(frontier),
+            math.floor(frontier / self.grid.width) - self.grid.first_bin,
             moved,
             reach,
             self.grid.width,
@@ -190,23 +186,18 @@ class DensityState:
         Levels that come to lie beyond the mark stand there until the next sweep.
         """
         row = np.empty(self.grid.count, dtype=np.float32)
-        furthest = [0, 0]
-        for side, c in np.argwhere((spread > 0.0) & (self.sums > 0.0)).tolist():
-            stride = kernels.wander(
-                self.raw,  # type: ignore[arg-type]
-                self.birth,  # type: ignore[arg-type]
-                self.sums,
-                self.out,
-                self.scale,
-                side,
-                c,
-                float(spread[side, c]) / self.grid.width,
-                row,  # type: ignore[arg-type]
-            )
-            furthest[side] = max(furthest[side], stride)
-        self.top[0] = min(self.top[0] + furthest[0], self.grid.count - 1)
-        self.top[1] = max(self.top[1] - furthest[1], 0)
-        kernels.find_spans(self.raw, self.span)  # type: ignore[arg-type]
+        longs, shorts = kernels.wander(
+            self.raw,  # type: ignore[arg-type]
+            self.birth,  # type: ignore[arg-type]
+            self.sums,
+            self.out,
+            self.scale,
+            self.span,
+            spread / self.grid.width,
+            row,  # type: ignore[arg-type]
+        )
+        self.top[0] = min(self.top[0] + longs, self.grid.count - 1)
+        self.top[1] = max(self.top[1] - shorts, 0)
 
     def rescale(self, factor: float) -> None:
         """Multiply every quantity (a change of units)."""
@@ -230,7 +221,7 @@ class DensityState:
         self.out *= self.scale
         self.scale[:] = 1.0
         self._recount()
-        wanted = self.target - self.pending
+        wanted = self.target - self.pending  # each side
         owned = self.masses().sum(axis=1)
         for side in range(2):
             if owned[side] > 0.0 and wanted[side] > 0.0:
@@ -277,14 +268,15 @@ class DensityState:
 
     # ---- out ----------------------------------------------------------------------------------
 
-    def read(self, *, with_ages: bool = True) -> tuple[FloatArray, FloatArray]:
-        """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins]); no bins without ages."""
+    def read(self, unit: float = 1.0, *, with_ages: bool = True) -> tuple[FloatArray, FloatArray]:
+        """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins]), both times `unit`; no
+        bins of the second without ages."""
         count = self.grid.count
         mass, born = np.empty((2, 3, count)), np.empty((2, count if with_ages else 0))
         readout.read_out(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
-            self.scale,
+            self.scale if unit == 1.0 else self.scale * unit,
             self.span,
             CLASS_BAND,
             mass,
@@ -316,7 +308,7 @@ class DensityState:
             "sums": self.sums.tobytes(),
             "out": self.out.tobytes(),
             "pending": self.pending.tobytes(),
-            "target": self.target.tobytes(),
+            "target": self.target,
             "raw": zlib.compress(self.raw.tobytes(), 1),
             "birth": zlib.compress(self.birth.tobytes(), 1),
         }
@@ -334,7 +326,7 @@ class DensityState:
         for name in ("scale", "sums", "out"):
             setattr(state, name, np.frombuffer(head[name]).reshape(shape).copy())
         state.pending = np.frombuffer(head["pending"]).copy()
-        state.target = np.frombuffer(head["target"]).copy()
+        state.target = head["target"]
         full = (2, CLASSES, count)
         for name in ("raw", "birth"):
             data = np.frombuffer(zlib.decompress(head[name]), dtype=np.float32)

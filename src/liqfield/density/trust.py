@@ -39,9 +39,6 @@ class Trust:
     def begun(self, now_ns: int) -> None:
         self._begun_ns = now_ns
 
-    def turnover(self, share: float) -> None:
-        self.turned += share
-
     def gap(self, now_ns: int, gap: Gap) -> None:
         if not gap.kinds or DATA_KINDS & set(gap.kinds):
             self._note("gap", now_ns, f"a stream was lost ({gap.reason})", 0.1)

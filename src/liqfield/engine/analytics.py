@@ -35,7 +35,8 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import Aggressor, PositionSide
+from liqfield.model.sides import PositionSide
+from liqfield.model.tape import TradeTape
 
 EVENTS = 500  # of the flow, kept
 WALLS_SHOWN = 64
@@ -72,11 +73,12 @@ class MarketAnalytics:
     the book's own update.
     """
 
-    def __init__(self, base: str, flow: FlowSettings | None = None) -> None:
+    def __init__(self, base: str, trades: TradeTape, flow: FlowSettings | None = None) -> None:
+        """trades: written by the owner, before `on_trade`."""
         self.base = base
         self.clock_ns = 0
         self.events: deque[FlowEvent] = deque(maxlen=EVENTS)
-        self.flow = FlowReadings(base, flow)
+        self.flow = FlowReadings(base, trades, flow)
         self.path_history: deque[PathRecord] = deque(maxlen=PATHS)
         self.outlook = Outlook()
         self._densities: Sequence[LiquidationDensity] = ()  # of the last column
@@ -115,11 +117,19 @@ class MarketAnalytics:
             self._path_ns = self.clock_ns
             self._note_paths(self.flow.clusters, combine(densities))
 
-    def on_trade(self, trade: Trade) -> None:
-        """One market execution."""
+    def on_trade(self, trade: Trade, is_buy: bool) -> None:
+        """One market execution; the flow reads it off the tape."""
         of = self._of[trade.instrument_id]
-        of.book.trade(trade.price, trade.quantity, trade.aggressor is Aggressor.BUY, trade.event_ns)
-        self.flow.on_trade(trade)
+        of.book.trade(trade.price, trade.quantity, is_buy, trade.event_ns)
+
+    def settle(self) -> None:
+        """What waits on the tape is folded now: it is about to be written over, or to tell of the
+        past."""
+        self.flow.settle()
+
+    def on_missed(self) -> None:
+        """Executions of a while ago that a stream had lost came on the tape, after `settle`."""
+        self.flow.on_missed()
 
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message was folded: `sync.ladder` is the true book now, or None."""

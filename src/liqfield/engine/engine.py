@@ -15,6 +15,7 @@ from liqfield.model.events import (
     Listing,
     Notice,
     PositionSnapshot,
+    Trade,
     Turnover,
     Unknown,
 )
@@ -76,6 +77,11 @@ class Engine:
         assert isinstance(event, Turnover)
         self.turnover_usd[event.instrument_id] = event.notional_usd
         return []
+
+    def repair(self, trades: Sequence[Trade]) -> list[Output]:
+        """Trades of one reply: what streams had lost of them is folded, the rest is known."""
+        market = self._market_of.get(trades[0].instrument_id) if trades else None
+        return market.repair(trades) if market is not None else []
 
     def past(self, event: Event) -> Iterable[list[Output]]:
         """What must be folded before this event, in small pieces; `step` does it all at once."""

@@ -35,15 +35,15 @@ from liqfield.model.analytics import (
     VenueFlow,
 )
 from liqfield.model.estimates import LONG, SHORT, Cluster, LiquidationDensity
-from liqfield.model.events import BestQuote, Gap, Liquidation, OpenInterest, Trade
+from liqfield.model.events import BestQuote, Gap, Liquidation, OpenInterest
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import Aggressor, PositionSide
+from liqfield.model.sides import PositionSide
+from liqfield.model.tape import TradeTape
 from liqfield.model.words import usd_words
 
 S = 1_000_000_000
 WINDOW_S = 10  # of the impact fits
 BAR_NS = 300 * S
-BATCH = 64  # trades that wait at most
 EVENTS = 500
 MAP_NS = 30 * S
 CLUSTER_SHARE = 0.002  # of open interest: a smaller one is no fuel
@@ -62,14 +62,16 @@ class FlowSettings(msgspec.Struct, frozen=True):
 
 
 class FlowReadings:
-    """Readings of one base asset. The hooks are those of `MarketAnalytics`."""
+    """Readings of one base asset. The hooks are those of `MarketAnalytics`; it reads trades itself
+    off their tape."""
 
-    def __init__(self, base: str, settings: FlowSettings | None = None) -> None:
+    def __init__(self, base: str, trades: TradeTape, settings: FlowSettings | None = None) -> None:
         self.base = base
         self.settings = settings or FlowSettings()
         self.of: dict[str, InstrumentFlow] = {}
-        self.delta = DayDelta()
-        self.footprint = FootprintBuilder(BAR_NS)
+        self._trades, self._read = trades, trades.count
+        self.delta = DayDelta(trades)
+        self.footprint = FootprintBuilder(trades, BAR_NS)
         self.tracker = CascadeTracker(self.settings.cascade)
         self.push = PushDetector()
         self.of_touch, self.of_trades = RollingImpact(), RollingImpact()
@@ -83,58 +85,40 @@ class FlowReadings:
         self._lead, self._mid = "", 0.0  # the venue whose mid is shown, a second old at most
         self._impact: ImpactFit | None = None
         self._events: deque[FlowEvent] = deque(maxlen=EVENTS)
-        self._trades: list[Trade] = []  # not folded yet
-        self._cold: set[str] = set()  # instruments that did not trade yet
 
     def add(self, instrument: Instrument) -> None:
         """Follow an instrument, afresh if it was followed before."""
-        self._settle()
-        self.of[instrument.id] = InstrumentFlow(instrument, self.settings.absorption)
-        self._cold.add(instrument.id)
+        self.settle()
+        self.of[instrument.id] = InstrumentFlow(instrument, self.settings.absorption, self._trades)
         self.footprint.coarsest_tick(instrument.tick_usd)
 
     def drop(self, instrument_id: str) -> None:
-        self._settle()
+        self.settle()
         self.of.pop(instrument_id, None)
-        self._cold.discard(instrument_id)
 
     # ---- facts --------------------------------------------------------------------------------
 
-    def on_trade(self, trade: Trade) -> None:
-        """Trades are folded many at a time, at the end of the second or before anyone looks."""
-        # The clock follows event times as far as they are believed: a trade is never ahead of it.
-        if trade.event_ns > self.clock_ns:
-            trade = msgspec.structs.replace(trade, event_ns=self.clock_ns)
-        self._trades.append(trade)
-        if (self._cold and trade.instrument_id in self._cold) or len(self._trades) >= BATCH:
-            self._settle()
+    def settle(self) -> None:
+        """Fold the trades that wait on the tape: at the end of the second, or before anyone looks.
+        Quotes may overtake them or fall behind."""
+        # One venue's mid, so that the line does not swing between venues a tick apart.
+        self._fold(self._mid)
 
-    def _settle(self) -> None:
-        """Fold the trades that wait, in their order. Quotes may overtake them or fall behind, but
-        for an instrument's first trade, which lays out the rows of its absorption."""
-        if not self._trades:
+    def on_missed(self) -> None:
+        """Trades that a stream had lost came on the tape, under a number of their own, right after
+        `settle`: they count in the day's delta at their own time and price, and in the running
+        footprint bar; impact and absorption are of their own moment and do without."""
+        self._fold(0.0)
+
+    def _fold(self, mid: float) -> None:
+        if self._read == self._trades.count:
             return
-        trades, self._trades = self._trades, []
-        if self._cold:
-            for flow in self.of.values():
-                flow.settle()
-        of, mid, buy = self.of, self._mid, Aggressor.BUY
-        update, print_ = self.delta.update, self.footprint.update
-        for trade in trades:
-            flow = of[trade.instrument_id]
-            at_ns, price, quantity = trade.event_ns, trade.price, trade.quantity
-            signed = quantity if trade.aggressor is buy else -quantity
-            flow.net += signed
-            flow.gross += quantity
-            flow.window_net += signed
-            # One venue's mid, so that the line does not swing between venues a tick apart.
-            update(flow.instrument.venue, at_ns, mid or price, signed)
-            flow.absorption.on_trade(price, signed)
-            bar = print_(at_ns, price, signed)
-            if bar is not None:
-                self._events.extend(stacked_events(bar))
-        if self._cold:
-            self._cold = {key for key, flow in of.items() if not flow.absorption.has_rows}
+        self._read = self._trades.count
+        self.delta.fold(mid)
+        for bar in self.footprint.fold():
+            self._events.extend(stacked_events(bar))
+        for flow in self.of.values():
+            flow.absorption.fold()
 
     def on_quote(self, quote: BestQuote) -> None:
         flow = self.of[quote.instrument_id]
@@ -162,7 +146,7 @@ class FlowReadings:
         flow = self.of.get(instrument_id)
         if flow is None:
             return
-        self._settle()
+        self.settle()
         kinds = set(gap.kinds)
         if not kinds or kinds & {"BestQuote", "BookDelta", "BookSnapshot"}:
             flow.reset_prices()
@@ -184,7 +168,7 @@ class FlowReadings:
 
     def second(self, ladders: dict[str, Ladder | None]) -> None:
         """Close the second, once `clock_ns` reached `due_ns`; `ladders` by instrument id."""
-        self._settle()
+        self.settle()
         now = self.clock_ns // S
         elapsed = min(now - self._second, 3600) if self._second else 1
         is_window = now // WINDOW_S > self._second // WINDOW_S
@@ -198,9 +182,8 @@ class FlowReadings:
             for event in flow.absorption.second(at_ns, flow.trade_impact, elapsed):
                 if event.outcome != "running":
                     self._events.append(event)
-            net += flow.net
-            gross += flow.gross
-            flow.net = flow.gross = 0.0
+            traded = flow.absorption.take_second()
+            net, gross = net + traded[0], gross + traded[1]
             depth = flow.near_depth(ladders.get(key))
             bids, asks = bids + depth[0], asks + depth[1]
             mid, before = flow.touch.mid, flow.second_mid
@@ -216,16 +199,16 @@ class FlowReadings:
     def _follow_lead(self) -> None:
         """The venue with the largest open interest, kept as long as it has a price."""
         lead = self.of.get(self._lead)
-        if lead is None or lead.touch.mid <= 0.0:
-            priced = [(f.open_interest, key) for key, f in self.of.items() if f.touch.mid > 0.0]
+        if lead is None or lead.second_mid <= 0.0:
+            priced = [(f.open_interest, key) for key, f in self.of.items() if f.second_mid > 0.0]
             self._lead = max(priced)[1] if priced else ""
             lead = self.of.get(self._lead)
-        self._mid = lead.touch.mid if lead is not None else 0.0
+        self._mid = lead.second_mid if lead is not None else 0.0
 
     def _pool_price(self, moves: Sequence[float]) -> None:
         """Mean of the venues' moves: a venue that comes or goes is no move of the market."""
         if self.price <= 0.0:
-            mids = [flow.touch.mid for flow in self.of.values() if flow.touch.mid > 0.0]
+            mids = [flow.second_mid for flow in self.of.values() if flow.second_mid > 0.0]
             self.price = sum(mids) / len(mids) if mids else 0.0
         elif moves:
             self.price *= math.exp(sum(moves) / len(moves))
@@ -279,7 +262,7 @@ class FlowReadings:
 
     def events(self) -> tuple[FlowEvent, ...]:
         """Finished and running ones, in order of their beginning."""
-        self._settle()
+        self.settle()
         running = [
             event for flow in self.of.values() for event in flow.absorption.running(self.clock_ns)
         ]
@@ -290,7 +273,7 @@ class FlowReadings:
 
     def view(self, now_ns: int, events: tuple[FlowEvent, ...], span_s: float = 3600.0) -> FlowView:
         """The Flow panel; `events` of book and flow, merged by the caller."""
-        self._settle()
+        self.settle()
         series = self.delta.get(max(now_ns, self.clock_ns), int(span_s * S))
         recent = slice(-DIVERGENCE_BUCKETS, None)
         price, cvd = series.price[recent], series.cvd[recent]
@@ -341,13 +324,13 @@ class FlowReadings:
 
     def digest(self) -> bytes:
         """Hash over what decides the future of these readings, as far as readers could tell."""
-        self._settle()
+        self.settle()
         sha = hashlib.sha256()
         sha.update(repr((self._second, self.price, self.ofi, self._impact)).encode())
         sha.update(repr(self.delta.totals()).encode())
         sha.update(repr(self.tracker.view()).encode())
         for key in sorted(self.of):
-            sha.update(repr((key, self.of[key].row(), self.of[key].net)).encode())
+            sha.update(repr((key, self.of[key].row(), self.of[key].absorption.net)).encode())
         running = self.footprint.get()
         if running is not None:
             sha.update(repr((running.start_ns, running.step, running.first_row)).encode())

@@ -58,7 +58,16 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
-from liqfield.model.sides import BookRule, CandleOf, ContractKind, PositionSide, TradeKind
+from liqfield.model.sides import (
+    Aggressor,
+    BookRule,
+    CandleOf,
+    ContractKind,
+    GapReason,
+    PositionSide,
+    TradeKind,
+)
+from liqfield.model.tape import TradeTape
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60_000_000_000
@@ -71,39 +80,46 @@ MAX_AHEAD_NS = 5_000_000_000
 BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
 # Sizes that may be contracts; what a venue repeats of before their size changed is in the old ones.
 COUNTED = frozenset({Trade, Liquidation, BestQuote, OpenInterest})
-MAYBE_PAST = frozenset({Candle, FundingRate, OpenInterest})
+MAYBE_PAST = frozenset({Candle, FundingRate, OpenInterest, ImportedPast})
+# A loss that is seen in what came after it, or told behind frames that waited in our own queue.
+TOLD_LATE = {GapReason.SEQUENCE: 600 * SECOND_NS, GapReason.CORRUPT: 5 * SECOND_NS}
 LIVE_KINDS = frozenset({Trade, MarkPrice})  # their first one ends the past
+_BUY, _MARKET = Aggressor.BUY, TradeKind.MARKET  # two look-ups a trade each, else
 
 
 class RecentKeys:
-    """Remembers the newest keys: reconnects and rotations repeat trades and liquidations."""
+    """Remembers the newest `capacity` keys, and at most as many again: reconnects and rotations
+    repeat trades and liquidations."""
 
     def __init__(self, capacity: int) -> None:
-        self._order: deque[object] = deque(maxlen=capacity)
-        self._keys: set[object] = set()
+        self._capacity = capacity
+        self._new: set[object] = set()
+        self._old: set[object] = set()
 
     def seen(self, key: object) -> bool:
         """True if the key was here before; an empty key never was."""
         if key == "":
             return False
-        if key in self._keys:
+        if key in self._new or key in self._old:
             return True
-        if len(self._order) == self._order.maxlen:
-            self._keys.discard(self._order[0])
-        self._order.append(key)
-        self._keys.add(key)
+        self._new.add(key)
+        if len(self._new) == self._capacity:
+            self._old, self._new = self._new, set()
         return False
 
 
 class InstrumentState:
     """Everything known of one instrument."""
 
-    def __init__(self, instrument: Instrument, rule: BookRule) -> None:
+    def __init__(self, instrument: Instrument, rule: BookRule, trades: TradeTape) -> None:
         self.instrument = instrument
         self.sync = BookSync(instrument.id, rule)
-        self.density = DensityEstimator(instrument)
+        self.number = trades.number_of(instrument.id)
+        self._trades = trades
+        self._density = DensityEstimator(instrument)
+        self._density.follow(trades, self.number)
         self.measured = MeasuredBook(instrument.id)
-        self.candles = CandleBuilder(instrument.id, MINUTE_NS)
+        self.candles = CandleBuilder(instrument.id, MINUTE_NS, trades, self.number)
         self.closes: deque[tuple[int, float]] = deque(maxlen=2_000)
         self.quote: BestQuote | None = None
         self.mark: MarkPrice | None = None
@@ -114,7 +130,22 @@ class InstrumentState:
         self.resyncs = 0
         self.gaps = 0
         self.seen_ids = RecentKeys(4_096)
+        # Where trades may be missing, by the venue's time; the newest begins when the loss is told.
+        self.holes: deque[tuple[int, int]] = deque(maxlen=16)
+        self.hole_from_ns = 0
+        self.last_in_old_units: Trade | None = None
+        self.repaired = 0  # trades that REST brought after their stream had lost them
         self.old_units_ns = 0  # the venue's time of the last message in units that hold no more
+
+    @property
+    def density(self) -> DensityEstimator:
+        """The filter, with every trade so far."""
+        self._density.fold()
+        return self._density
+
+    def candle(self) -> Candle | None:
+        """The running minute; None before the first trade."""
+        return self.candles.get(self.last.received_ns) if self.last is not None else None
 
     def relist(self, instrument: Instrument) -> None:
         """New words for the same contract. Other units void the book, and only the book: nobody
@@ -127,7 +158,32 @@ class InstrumentState:
             self.sync = BookSync(instrument.id, self.sync.rule, after_ns=self.old_units_ns)
             self.sync.losses = losses
             self.quote = None
-        self.instrument = self.density.instrument = instrument
+            # What was missed up to now was counted in nobody knows which units.
+            self.holes.clear()
+            self.hole_from_ns, self.last_in_old_units = 0, self.last
+        self.instrument = self._density.instrument = instrument
+
+    def open_hole(self, gap: Gap) -> None:
+        """Trades may be missing from the newest one on."""
+        if self.last is self.last_in_old_units or (gap.kinds and "Trade" not in gap.kinds):
+            return
+        assert self.last is not None
+        begin_ns = self.last.event_ns - TOLD_LATE.get(gap.reason, 0)
+        self.hole_from_ns = min(self.hole_from_ns or begin_ns, begin_ns)
+        if gap.reason in TOLD_LATE:
+            self.close_hole(self.last.event_ns)
+
+    def close_hole(self, at_ns: int) -> None:
+        """The stream is heard again."""
+        if at_ns >= self.hole_from_ns:
+            self.holes.append((self.hole_from_ns, at_ns))
+            self.hole_from_ns = 0
+
+    def was_missed(self, trade: Trade) -> bool:
+        """A trade of a reply: whether the stream had lost it, and nobody has brought it since."""
+        at_ns = trade.event_ns
+        is_in_hole = any(begin_ns <= at_ns <= end_ns for begin_ns, end_ns in self.holes)
+        return is_in_hole and at_ns > self.old_units_ns and not self.seen_ids.seen(trade.trade_id)
 
 
 class MarketEngine:
@@ -138,10 +194,11 @@ class MarketEngine:
     ) -> None:
         self.base = base
         self.instruments: dict[str, InstrumentState] = {}
-        self.recent = RecentVolume()
+        self.trades = TradeTape()
+        self.recent = RecentVolume(self.trades)
         self.tape: deque[Liquidation] = deque(maxlen=5_000)
         self.clock_ns = 0
-        self.analytics = MarketAnalytics(base, flow)
+        self.analytics = MarketAnalytics(base, self.trades, flow)
         self.context_readings = ContextReadings()
         self.cot: Sequence[CotReport] = ()  # what the user dropped in: read only, never folded
         self._rules = rules
@@ -171,7 +228,7 @@ class MarketEngine:
         """Follow an instrument; a changed listing replaces the words, not the state."""
         state = self.instruments.get(instrument.id)
         if state is None:
-            state = InstrumentState(instrument, self._rules[instrument.venue])
+            state = InstrumentState(instrument, self._rules[instrument.venue], self.trades)
             self.instruments[instrument.id] = state
             self.analytics.add(instrument, state.sync)
         elif state.instrument != instrument:
@@ -197,21 +254,10 @@ class MarketEngine:
         if state is None:
             return []
         kind = type(event)
-        if kind is ImportedPast:
-            assert isinstance(event, ImportedPast)
-            for past in event.events:
-                self._history.add(past)
-            self.has_past |= bool(self._history)
-            self._joined_ns = max(self._joined_ns, event.event_ns)
+        if kind in MAYBE_PAST and self._keep(event):
             return []
         handler = self._handlers.get(kind)
         if handler is None:
-            return []
-        if kind in MAYBE_PAST and (
-            getattr(event, "is_history", False) or getattr(event, "is_settled", False)
-        ):
-            self._history.add(event)
-            self.has_past |= bool(self._history)
             return []
         outputs = list(chain.from_iterable(self.past(event))) if self.has_past else []
         at_ns, believed_ns = event.event_ns, event.received_ns + MAX_AHEAD_NS
@@ -226,6 +272,19 @@ class MarketEngine:
             due = handler(state, event)
             return outputs + due if outputs else due
         return outputs
+
+    def _keep(self, event: MarketEvent) -> bool:
+        """Whether an event tells of the past: it waits until live begins."""
+        if isinstance(event, ImportedPast):
+            for past in event.events:
+                self._history.add(past)
+            self._joined_ns = max(self._joined_ns, event.event_ns)
+        elif getattr(event, "is_history", False) or getattr(event, "is_settled", False):
+            self._history.add(event)
+        else:
+            return False
+        self.has_past |= bool(self._history)
+        return True
 
     def past(self, event: MarketEvent) -> Iterable[list[Output]]:
         """The waiting past where `event` is the live one that ends it, else nothing.
@@ -257,12 +316,34 @@ class MarketEngine:
             if hit:
                 state.gaps += 1
                 state.density.update(gap)
+                state.open_hole(gap)
                 if not gap.kinds or BOOK_KINDS & set(gap.kinds):
                     need = state.sync.push(gap)
                     if need is not None:
                         outputs.append(need)
                 self.analytics.on_gap(state.instrument.id, gap)
         return outputs
+
+    def repair(self, trades: Sequence[Trade]) -> list[Output]:
+        """Trades of a reply: those that were missed count from now on, at their own time. Prices of
+        now, and what happens in windows of now, know nothing of them."""
+        amended: dict[tuple[str, int], Candle] = {}
+        self._catch_up()
+        for trade in sorted(trades, key=lambda trade: trade.event_ns):
+            state = self.instruments.get(trade.instrument_id)
+            if state is None or trade.kind is not TradeKind.MARKET or not state.was_missed(trade):
+                continue
+            state.repaired += 1
+            state.density.update(trade)
+            # Under a number of its own, which the readings of its own moment do not look for.
+            number = self.trades.number_of(f"{trade.instrument_id} missed")
+            signed = trade.quantity if trade.aggressor is _BUY else -trade.quantity
+            self.trades.append(number, min(trade.event_ns, self.clock_ns), trade.price, signed)
+            candle = state.candles.amend(trade)
+            if candle is not None:
+                amended[trade.instrument_id, candle.event_ns] = candle
+        self.analytics.on_missed()
+        return [CandleClosed(self.base, candle) for candle in amended.values()]
 
     def measure(self, snapshot: PositionSnapshot) -> None:
         """What a public account holds now, on whichever of this asset's instruments."""
@@ -292,6 +373,11 @@ class MarketEngine:
                 law = state.measured.cross_law(state.open_interest.quantity, self.clock_ns)
                 if law is not None:
                     state.density.learn_cross(law.standing, law.weight)
+
+    @property
+    def has_map(self) -> bool:
+        """Whether `densities` has any."""
+        return any(state.density.has_map for state in self.instruments.values())
 
     def densities(self) -> tuple[LiquidationDensity, ...]:
         """The map of every instrument that has one, in order of instrument id."""
@@ -406,17 +492,36 @@ class MarketEngine:
 
     def _on_trade(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, Trade)
-        if event.kind is not TradeKind.MARKET or state.seen_ids.seen(event.trade_id):
+        if event.kind is not _MARKET or state.seen_ids.seen(event.trade_id):
             return []
+        # A trade is never ahead of the clock, which follows event times as far as believed.
+        at_ns, quantity = event.event_ns, event.quantity
+        if at_ns > self.clock_ns:
+            at_ns = self.clock_ns
+        closed = self._close_candle(state, at_ns) if at_ns >= state.candles.end_ns else []
         state.last = event
-        state.density.update(event)
-        self.recent.update(event)
-        self.analytics.on_trade(event)
-        closed = state.candles.update(event)
+        if state.hole_from_ns:
+            state.close_hole(event.event_ns)
+        is_buy = event.aggressor is _BUY
+        signed = quantity if is_buy else -quantity
+        if self.trades.append(state.number, at_ns, event.price, signed):
+            self._catch_up()
+        self.analytics.on_trade(event, is_buy)
+        return closed
+
+    def _close_candle(self, state: InstrumentState, at_ns: int) -> list[Output]:
+        closed = state.candles.close(at_ns, state.last.received_ns if state.last else 0)
         if closed is None:
             return []
         state.closes.append((closed.event_ns, closed.close))
         return [CandleClosed(self.base, closed)]
+
+    def _catch_up(self) -> None:
+        """Nothing may wait so long that the tape is written over."""
+        for state in self.instruments.values():
+            state.density.fold()
+            state.candles.fold()
+        self.analytics.settle()
 
     def _on_quote(self, state: InstrumentState, event: MarketEvent) -> list[Output]:
         assert isinstance(event, BestQuote)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from liqfield.book.ladder import ASK, BID, Ladder
+from liqfield.book.ladder import Ladder
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.flow.imbalance import (
     LEVELS,
@@ -17,6 +15,7 @@ from liqfield.flow.imbalance import (
 from liqfield.flow.impact import RollingImpact
 from liqfield.model.analytics import VenueFlow
 from liqfield.model.instrument import Instrument
+from liqfield.model.tape import TradeTape
 
 NEAR = 0.001  # depth near the touch: within 10 bp
 QUOTES_GONE_NS = 5_000_000_000  # without a quote for so long the book stands in for them
@@ -26,20 +25,24 @@ BATCH = 32  # quotes folded at once: a second of them at once would be felt
 class InstrumentFlow:
     """Readings of one instrument."""
 
-    def __init__(self, instrument: Instrument, settings: AbsorptionSettings) -> None:
+    def __init__(
+        self, instrument: Instrument, settings: AbsorptionSettings, trades: TradeTape
+    ) -> None:
         self.instrument = instrument
         self._touch = TouchImbalance()
         self._tops: list[Top] = []  # not folded yet
+        self._batch = 1  # until the first trade has laid out the rows of absorption
         self.levels = LevelImbalance()
-        self.absorption = AbsorptionDetector(instrument.venue, instrument.tick_usd, settings)
+        number = trades.number_of(instrument.id)
+        self.absorption = AbsorptionDetector(
+            instrument.venue, instrument.tick_usd, trades, number, settings
+        )
         self.of_touch, self.of_levels, self.of_trades = (RollingImpact() for _ in range(3))
         self.ofi: float | None = None  # of the last whole window
         self.ofi_multi: float | None = None
         self.quoted_ns = 0
-        self.net = self.gross = 0.0  # aggressive base coins of the running second
-        self.window_net = 0.0
         self.window_mid = 0.0  # at the window's start; 0 = unknown
-        self.second_mid = 0.0
+        self.second_mid = 0.0  # at the end of the last second; 0 = unknown
         self.open_interest = 0.0
         self.trade_impact: float | None = None  # USD per base coin of net aggressive flow
 
@@ -52,12 +55,15 @@ class InstrumentFlow:
     def top(self, top: Top) -> None:
         """The best quotes now; they are folded some at a time, which is all the same to readers."""
         self._tops.append(top)
-        if len(self._tops) >= BATCH:
+        if len(self._tops) >= self._batch:
             self.settle()
 
     def settle(self) -> None:
-        """Fold the quotes that wait."""
+        """Fold the quotes that wait. Trades may overtake them or fall behind, but for the first."""
         if self._tops:
+            if self._batch == 1:
+                self.absorption.fold()
+                self._batch = BATCH if self.absorption.row_usd else 1
             tops, self._tops = self._tops, []
             self._touch.fold(tops)
             self.absorption.on_tops(tops)
@@ -77,7 +83,7 @@ class InstrumentFlow:
 
     def close_window(self) -> tuple[float, float, float] | None:
         """(OFI, net trades, move in USD) of the window that ends; None while prices are unknown."""
-        net, self.window_net = self.window_net, 0.0
+        net = self.absorption.take_window()
         ofi, by_level = self.touch.close(), self.levels.close()
         before, mid = self.window_mid, self.touch.mid
         self.window_mid = mid
@@ -99,8 +105,7 @@ class InstrumentFlow:
         if ladder is None or ladder.best_bid is None or ladder.best_ask is None:
             return 0.0, 0.0
         bid, ask, unit = ladder.best_bid, ladder.best_ask, self.instrument.tick_usd
-        bids = ladder.resting(BID, bid - math.floor(bid * NEAR), bid + 1)
-        asks = ladder.resting(ASK, ask, ask + math.floor(ask * NEAR) + 1)
+        bids, asks = ladder.near(NEAR)
         return bids * bid * unit, asks * ask * unit
 
     def reset_prices(self) -> None:

@@ -32,7 +32,7 @@ from liqfield.venues.allowances import allowance
 from liqfield.venues.contract import Budget, Connection, stamped
 
 EASE_S, STEADY_S = 2.0, 10.0  # of data: waits are short again; a failure is a first one again
-ACK_S = 10.0  # after the last subscription the venue must have said something
+ACK_S = 5.0  # after the last subscription the venue must have said something
 TAKE_OVER_S = 10.0  # the new socket of a rotation takes over at the latest after this
 TICK_S = 0.25
 # A stream that stays silent on a living connection: rotate for its sake, ever more rarely.

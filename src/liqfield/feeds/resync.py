@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from liqfield.feeds.backoff import SHARE
+from liqfield.feeds.backoff import SHARE, Backoff
 from liqfield.feeds.rest import RestClient
 from liqfield.model.errors import VenueRefusal
 from liqfield.model.events import Record
@@ -48,6 +48,7 @@ class Resynchroniser:
         self._sink = sink
         self._rng = rng
         self._stubborn = stubborn
+        self._backoff = Backoff(rng)  # of requests that the network lost
         self._now_s = now_s or (lambda: asyncio.get_running_loop().time())
         self._queue: asyncio.Queue[NeedSnapshot] = asyncio.Queue()
         self._pending: set[str] = set()
@@ -112,11 +113,12 @@ class Resynchroniser:
         self._pending.discard(need.instrument_id)
         try:
             await self._serve(need)
+            self._backoff.reset()
         except VenueRefusal as refusal:
             await asyncio.sleep(refusal.retry_after_s or RETRY_S)
             self._again(need)
         except OSError:
-            await asyncio.sleep(self._rng.uniform(0.5, RETRY_S))
+            await asyncio.sleep(self._backoff.next_s())
             self._again(need)
 
     def _again(self, need: NeedSnapshot) -> None:

@@ -11,11 +11,16 @@ import aiohttp
 from liqfield.feeds.socket import Socket, open_socket
 
 
+def wall_ns() -> int:
+    """Ns since epoch in whole microseconds: finer is noise that a recording would have to keep."""
+    return time.time_ns() // 1_000 * 1_000
+
+
 class Clock(NamedTuple):
     """`now_s` for durations (never jumps), `now_ns` since epoch for stamps."""
 
     now_s: Callable[[], float] = time.monotonic
-    now_ns: Callable[[], int] = time.time_ns
+    now_ns: Callable[[], int] = wall_ns
 
 
 class HeldClock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import statistics
 from collections import deque
@@ -15,6 +16,7 @@ from liqfield.feeds.backfill_cache import BackfillCache, Stretch
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.connection import ConnectionSupervisor
 from liqfield.feeds.door import Door
+from liqfield.feeds.missed_trades import MissedTrades
 from liqfield.feeds.relist import InstrumentList
 from liqfield.feeds.rest import RestClient
 from liqfield.feeds.resync import Resynchroniser
@@ -43,6 +45,8 @@ from liqfield.venues.contract import Poll, Resync, Venue
 
 log = structlog.get_logger()
 ANNOUNCED = {"planned": "live", "maintenance": "stale", "open": ""}  # kind -> state in the health
+FRESH_LIST_S = 60.0  # a list of instruments this young serves the tiers of all of them
+LIST_WAIT_S = 10.0
 CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
 
 
@@ -74,7 +78,7 @@ class VenueFeed:
         self._pools = pools or Pools(self._clock.now_s)
         self._transport = transport
         self.rest = RestClient(venue, transport, self._pools, base_url=rest_url, clock=self._clock)
-        self._sink = sink
+        self._sink = self._told(sink)
         self._ws_url = ws_url or venue.ws_url
         self._other_ws = () if ws_url else allowance(venue.name).other_ws
         self._rng = random.Random(f"{venue.name} {seed}")
@@ -83,6 +87,7 @@ class VenueFeed:
         self._to_keep: dict[tuple[str, int], tuple[Stretch, HttpRequest]] = {}
         self._instruments: dict[str, Instrument] = {}
         self._by_source: dict[str, ConnectionSupervisor] = {}
+        self._has_contracts = False
         self._prepared: set[HttpRequest] = set()
         self._corrupt_s: dict[str, float] = {}
         self._announced: Sequence[Event] = ()  # what the venue last said of itself
@@ -91,6 +96,14 @@ class VenueFeed:
         # What is looked at before its turn is read with a decoder of its own, because the
         # pipeline's may keep state.
         self._second: Venue | None = None
+        self.missed = MissedTrades(
+            venue.missed_trades,
+            self.rest,
+            sink,
+            self._decoded,
+            lambda: self._instruments,
+            counts_ids=allowance(venue.name).counts_trades,
+        )
         self.list = InstrumentList(
             venue.bootstrap(())[0],
             self.rest,
@@ -150,7 +163,7 @@ class VenueFeed:
     def follow(self, instruments: Sequence[Instrument]) -> None:
         """What to connect for."""
         self._instruments = {of.id: of for of in instruments}
-        has_contracts = any(of.quantity_factor != 1.0 for of in instruments)
+        has_contracts = self._has_contracts = any(of.quantity_factor != 1.0 for of in instruments)
         door = Door(self._rng, self._clock.now_s)
         self.connections = [
             ConnectionSupervisor(
@@ -212,6 +225,7 @@ class VenueFeed:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._resync.run())
             group.create_task(self.accounts.run())
+            group.create_task(self.missed.run())
             for connection in self.connections:
                 group.create_task(connection.run())
             for poll in self.venue.polls(list(self._instruments.values())):
@@ -238,7 +252,7 @@ class VenueFeed:
             instrument_id = getattr(event, "instrument_id", "")
             if connection is not None:
                 connection.seen(instrument_id, type(event).__name__, frame.received_ns)
-            if isinstance(event, Trade):
+            if isinstance(event, Trade) and connection is not None:
                 self._lags_ns.append(frame.received_ns - event.event_ns)
                 self._on_trade(frame, event)
             elif isinstance(event, BookSnapshot):
@@ -305,7 +319,8 @@ class VenueFeed:
             self._replies.store(*wanted, frame)
 
     def _on_trade(self, frame: Frame, trade: Trade) -> None:
-        missing = self._chain.push(trade)
+        last, missing = self.missed.last(trade.instrument_id), self._chain.push(trade)
+        was_told = self.missed.heard(trade)
         if missing:
             self._sink(
                 Gap(
@@ -318,11 +333,15 @@ class VenueFeed:
                     ("Trade",),
                 )
             )
+            if last is not None and not was_told:
+                self.missed.hole(last, trade)
 
     def _relisted(self, instrument: Instrument) -> None:
         """A list that was asked for again: a followed instrument may have ended."""
         if instrument.id not in self._instruments:
             return
+        if instrument.quantity_factor != self._instruments[instrument.id].quantity_factor:
+            self.missed.forget(instrument.id)
         self._instruments[instrument.id] = instrument
         if instrument.is_trading:
             return
@@ -331,13 +350,25 @@ class VenueFeed:
 
     def _probe(self, frame: Frame) -> list[tuple[str, str]]:
         """(instrument id, kind) of what a frame holds, ahead of the pipeline."""
+        return [(getattr(e, "instrument_id", ""), type(e).__name__) for e in self._decoded(frame)]
+
+    def _decoded(self, frame: Frame) -> Sequence[Event]:
         if self._second is None:
             self._second = registry.make((self.venue.name,))[self.venue.name]
         try:
-            events = self._second.decode(frame, self._instruments)
+            return self._second.decode(frame, self._instruments)
         except DecodeError:
-            return []
-        return [(getattr(e, "instrument_id", ""), type(e).__name__) for e in events]
+            return ()
+
+    def _told(self, sink: Callable[[Record], None]) -> Callable[[Record], None]:
+        """Losses that connections tell begin holes in the trades."""
+
+        def tell(record: Record) -> None:
+            if isinstance(record, Gap):
+                self.missed.lost(record)
+            sink(record)
+
+        return tell
 
     def _is_list(self, reply: Frame) -> bool:
         return any(kind == "Listing" for _, kind in self._probe(reply))
@@ -368,6 +399,11 @@ class VenueFeed:
         await asyncio.sleep(self._rng.uniform(0.0, min(poll.every_s, 2.0)))
         while True:
             wait_s, frame = 0.0, None
+            if tiers is not None and self._has_contracts:
+                # Tiers count contracts: the size is to be known as of now, if the venue says.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LIST_WAIT_S):
+                        await self.list.younger_than(self._clock.now_s() - FRESH_LIST_S)
             try:
                 frame = await self.rest.fetch(poll.request)
                 self._sink(frame)

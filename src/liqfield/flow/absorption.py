@@ -16,13 +16,20 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeAlias, cast
 
 import msgspec
+import numpy as np
 
 from liqfield.flow.imbalance import Top
 from liqfield.model.analytics import FlowEvent, FlowEventKind
+from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import direct, kernel
 from liqfield.model.quantile import DecayedQuantile
+from liqfield.model.tape import TradeTape, slot, tape_columns
 from liqfield.model.words import usd_words
+
+Shown: TypeAlias = tuple[dict[int, float], dict[int, float]]
 
 
 class AbsorptionSettings(msgspec.Struct, frozen=True):
@@ -41,20 +48,85 @@ class AbsorptionSettings(msgspec.Struct, frozen=True):
     quiet_s: int = 15
 
 
-class Second:
-    """What happened in one second. Rows of price; base coins.
+# Words of `head`: by side where the running second's rows begin and where they end.
+BEGIN, END = 0, 2
+# Words of `facts`: height of a row (0 = not laid out), lowest and highest price of the second; base
+# coins of the running second, net and in all, and net of the window that the owner closes.
+ROW, LOW, HIGH, NET, GROSS, WINDOW = range(6)
 
-    hit: [bid side, ask side] row -> aggressive volume; shown: row -> most displayed at the touch;
-    volumes: sums of `hit`, once it is over.
+
+@kernel
+def add_hits(
+    tape: IntArray,
+    first: int,
+    last: int,
+    number: int,
+    least_row: float,
+    row_share: float,
+    head: IntArray,
+    facts: FloatArray,
+    rows: IntArray,
+    coins: FloatArray,
+) -> int:
+    """Add an instrument's trades of [first, last) to the running second's rows of either side.
+
+    rows int64[2, n], coins float64[2, n]: [bid side, ask side], second after second. Returns the
+    trade where it stopped for want of room.
     """
+    _, prices, sizes, numbers, mask = tape_columns(tape)
+    guess = 0
+    for k in range(first, last):
+        i = k & mask
+        if numbers[i] != number:
+            continue
+        price, signed = prices[i], sizes[i]
+        if facts[ROW] <= 0.0:
+            facts[ROW] = max(least_row, row_share * price)
+        side = 1 if signed > 0.0 else 0
+        row = int(np.floor(price / facts[ROW] + 1e-9))
+        end = head[END + side]
+        guess = slot(rows[side], head[BEGIN + side], end, row, guess)
+        if guess == end:
+            if end == rows.shape[1]:
+                return k
+            rows[side, end] = row
+            coins[side, end] = 0.0
+            head[END + side] += 1
+        coins[side, guess] += abs(signed)
+        facts[LOW], facts[HIGH] = min(facts[LOW], price), max(facts[HIGH], price)
+        facts[NET] += signed
+        facts[GROSS] += abs(signed)
+        facts[WINDOW] += signed
+    return last
 
-    __slots__ = ("high", "hit", "low", "shown", "volumes")
 
-    def __init__(self) -> None:
-        self.hit: tuple[dict[int, float], dict[int, float]] = ({}, {})
-        self.shown: tuple[dict[int, float], dict[int, float]] = ({}, {})
-        self.volumes = (0.0, 0.0)
-        self.low, self.high = math.inf, -math.inf
+@kernel
+def volumes_of(head: IntArray, coins: FloatArray) -> tuple[float, float]:
+    """Coins of the running second, by side."""
+    bids, asks = 0.0, 0.0
+    for k in range(head[BEGIN], head[END]):
+        bids += coins[0, k]
+    for k in range(head[BEGIN + 1], head[END + 1]):
+        asks += coins[1, k]
+    return bids, asks
+
+
+@kernel
+def hardest_hit(rows: IntArray, coins: FloatArray) -> tuple[int, float]:
+    """(row, coins) of the row with the most coins, the highest one of equals; rows may repeat."""
+    keys, sums = np.empty(len(rows), np.int64), np.empty(len(rows))
+    count, guess = 0, 0
+    for k in range(len(rows)):
+        guess = slot(keys, 0, count, rows[k], guess)
+        if guess == count:
+            keys[count], sums[count] = rows[k], 0.0
+            count += 1
+        sums[guess] += coins[k]
+    best = 0
+    for k in range(1, count):
+        if sums[k] > sums[best] or (sums[k] == sums[best] and keys[k] > keys[best]):
+            best = k
+    return keys[best], sums[best]
 
 
 class Standing(msgspec.Struct):
@@ -69,18 +141,39 @@ class Standing(msgspec.Struct):
 
 
 class AbsorptionDetector:
-    """One instrument. `on_trade` and `on_top` as they come; `second` once a second of the clock."""
+    """One instrument: its trades on the tape, `on_top` as quotes come, `second` once a second."""
 
     def __init__(
-        self, venue: str, tick_usd: float, settings: AbsorptionSettings | None = None
+        self,
+        venue: str,
+        tick_usd: float,
+        tape: TradeTape,
+        number: int,
+        settings: AbsorptionSettings | None = None,
     ) -> None:
         self.venue = venue
         self.settings = settings or AbsorptionSettings()
         self._tick_usd = tick_usd
-        self._row_usd = 0.0
-        self._seconds: deque[Second] = deque(maxlen=self.settings.window_s)
-        self._now = Second()
-        self._price, self._row = 0.0, 0  # of the last trade
+        self._tape, self._number, self._read = tape, number, tape.count
+        self._head = np.zeros(4, np.int64)
+        self._facts = np.array([0.0, math.inf, -math.inf, 0.0, 0.0, 0.0])
+        # The same memory: an element of it costs half of numpy's own.
+        self._head_words = self._head.data
+        self._fact_words = cast("memoryview[float]", self._facts.data)
+        self._rows, self._coins = np.zeros((2, 64), np.int64), np.zeros((2, 64))
+        tables = self._head, self._facts, self._rows, self._coins
+        self._add = direct(add_hits, tape.words, 0, 0, 0, 0.0, 0.0, *tables)
+        self._volumes_of = direct(volumes_of, self._head, self._coins)
+        # The last seconds, oldest first: where each side's rows begin, and their coins.
+        window = self.settings.window_s
+        self._begins: deque[tuple[int, int]] = deque(maxlen=window)
+        self._volumes: tuple[deque[float], deque[float]] = (
+            deque(maxlen=window),
+            deque(maxlen=window),
+        )
+        # [bid side, ask side] row -> most displayed at the touch, of each and of the running second
+        self._past_shown: deque[Shown] = deque(maxlen=window)
+        self._shown: Shown = ({}, {})
         self._touch = [0.0, 0.0]  # best bid, best ask
         self._touch_rows = [-1, -1]  # where they are; -1 = not looked up yet
         memory = self.settings.memory_s
@@ -89,29 +182,49 @@ class AbsorptionDetector:
 
     # ---- facts --------------------------------------------------------------------------------
 
-    @property
-    def has_rows(self) -> bool:
-        """Rows are laid out by the first trade; tops before it are only remembered."""
-        return self._row_usd > 0.0
+    def fold(self) -> None:
+        """The trades on the tape that were not read yet. Sells hit the bid side (0), buys the ask
+        side (1). The first one lays out the rows; tops before it are only remembered."""
+        tape, s = self._tape, self.settings
+        while self._read < tape.count:
+            self._read = self._add(
+                tape.words,
+                self._read,
+                tape.count,
+                self._number,
+                self._tick_usd,
+                s.row_share,
+                self._head,
+                self._facts,
+                self._rows,
+                self._coins,
+            )
+            if self._read < tape.count:
+                self._rows = np.concatenate((self._rows, self._rows), axis=1)
+                self._coins = np.concatenate((self._coins, self._coins), axis=1)
 
-    def on_trade(self, price: float, signed: float) -> None:
-        """signed: base coins, bought > 0. Sells hit the bid side (0), buys the ask side (1)."""
-        if self._row_usd <= 0.0:
-            self._row_usd = max(self._tick_usd, self.settings.row_share * price)
-        now = self._now
-        if price != self._price:  # most trades are at the price of the one before
-            self._price, self._row = price, math.floor(price / self._row_usd + 1e-9)
-        row = self._row
-        if signed > 0.0:
-            hit = now.hit[1]
-            hit[row] = hit.get(row, 0.0) + signed
-        else:
-            hit = now.hit[0]
-            hit[row] = hit.get(row, 0.0) - signed
-        if price < now.low:
-            now.low = price
-        if price > now.high:
-            now.high = price
+    @property
+    def row_usd(self) -> float:
+        """Height of a row, USD; 0 before the first trade."""
+        return self._fact_words[ROW]
+
+    @property
+    def net(self) -> float:
+        """Aggressive base coins of the running second, bought less sold."""
+        return self._fact_words[NET]
+
+    def take_second(self) -> tuple[float, float]:
+        """(net, gross) aggressive base coins since it was last asked."""
+        facts = self._fact_words
+        net, gross = facts[NET], facts[GROSS]
+        facts[NET] = facts[GROSS] = 0.0
+        return net, gross
+
+    def take_window(self) -> float:
+        """Net aggressive base coins since it was last asked."""
+        facts = self._fact_words
+        net, facts[WINDOW] = facts[WINDOW], 0.0
+        return net
 
     def on_top(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
         """The best quotes now."""
@@ -119,11 +232,11 @@ class AbsorptionDetector:
 
     def on_tops(self, tops: Sequence[Top]) -> None:
         """`on_top` for many in a row, at least one."""
-        touch, width, rows = self._touch, self._row_usd, self._touch_rows
+        touch, width, rows = self._touch, self.row_usd, self._touch_rows
         if width <= 0.0:
             touch[0], _, touch[1], _ = tops[-1]
             return
-        bids, asks = self._now.shown
+        bids, asks = self._shown
         old_bid, old_ask = touch
         bid_row, ask_row = rows
         most_bid, most_ask = bids.get(bid_row, 0.0), asks.get(ask_row, 0.0)
@@ -144,8 +257,12 @@ class AbsorptionDetector:
 
     def reset(self) -> None:
         """After a loss of trades or quotes: what was seen of the window says nothing any more."""
-        self._seconds.clear()
-        self._now = Second()
+        self.fold()
+        self._head[:] = 0
+        self._fact_words[LOW], self._fact_words[HIGH] = math.inf, -math.inf
+        for past in (self._begins, *self._volumes, self._past_shown):
+            past.clear()
+        self._shown = ({}, {})
         self._touch, self._touch_rows = [0.0, 0.0], [-1, -1]
         self._standing = [None, None]
 
@@ -158,21 +275,48 @@ class AbsorptionDetector:
         all that a level may give way. elapsed: seconds since the last call; silent seconds move
         the window on.
         """
-        ended = self._now
-        ended.volumes = sum(ended.hit[0].values()), sum(ended.hit[1].values())
-        self._seconds.append(ended)
-        for _ in range(min(elapsed - 1, self.settings.window_s)):
-            self._seconds.append(Second())
-        self._now = Second()
+        self.fold()
+        head, s = self._head_words, self.settings
+        bid_from, ask_from, bid_end, ask_end = head
+        self._keep((bid_from, ask_from), self._volumes_of(self._head, self._coins), self._shown)
+        for _ in range(min(elapsed - 1, s.window_s)):
+            self._keep((bid_end, ask_end), (0.0, 0.0), ({}, {}))
         events: list[FlowEvent] = []
-        volumes = [sum([second.volumes[side] for second in self._seconds]) for side in (0, 1)]
         for side in (0, 1):
+            volume = sum(self._volumes[side])
             standing = self._standing[side]
             if standing is not None:
-                events += self._follow(side, standing, ended, now_ns)
-            self._judge(side, volumes, impact, now_ns, events)
-            self._usual[side].add(volumes[side])
+                events += self._follow(side, standing, now_ns)
+            usual = self._usual[side]
+            is_warm = usual.count >= s.warm_s
+            if volume > 0.0 and is_warm and volume >= usual.quantile(s.volume_quantile):
+                self._judge(side, volume, impact, now_ns, events)
+            usual.add(volume)
+        self._shown = ({}, {})
+        self._fact_words[LOW], self._fact_words[HIGH] = math.inf, -math.inf
+        head[BEGIN], head[BEGIN + 1] = bid_end, ask_end
+        if max(bid_end, ask_end) > self._rows.shape[1] // 2:
+            self._forget()
         return events
+
+    def _keep(self, begins: tuple[int, int], volumes: tuple[float, float], shown: Shown) -> None:
+        self._begins.append(begins)
+        self._volumes[0].append(volumes[0])
+        self._volumes[1].append(volumes[1])
+        self._past_shown.append(shown)
+
+    def _forget(self) -> None:
+        """Make room: rows of seconds that are not looked at any more."""
+        oldest = self._begins[0]
+        for side, gone in enumerate(oldest):
+            end = int(self._head[END + side])
+            for table in (self._rows[side], self._coins[side]):
+                table[: end - gone] = table[gone:end].copy()
+            self._head[BEGIN + side] -= gone
+            self._head[END + side] -= gone
+        moved = [(bid - oldest[0], ask - oldest[1]) for bid, ask in self._begins]
+        self._begins.clear()
+        self._begins.extend(moved)
 
     def running(self, now_ns: int) -> list[FlowEvent]:
         """Absorptions that are confirmed and have not ended."""
@@ -185,28 +329,25 @@ class AbsorptionDetector:
     def _judge(
         self,
         side: int,
-        volumes: list[float],
+        volume: float,
         impact: float | None,
         now_ns: int,
         events: list[FlowEvent],
     ) -> None:
+        """Of a side that met much flow."""
         s = self.settings
-        usual = self._usual[side]
-        if usual.count < s.warm_s:
-            return
-        if volumes[side] <= 0.0 or volumes[side] < usual.quantile(s.volume_quantile):
-            return
-        found = self._level(side, volumes[side])
+        found = self._level(side, volume)
         if found is None:
             return
         row, taken, shown = found
-        level = (row + side) * self._row_usd
+        row_usd = self.row_usd
+        level = (row + side) * row_usd
         touch = self._touch[side]
         if touch <= 0.0:
             return
         away = level - touch if side == 0 else touch - level
         expected = max(impact or 0.0, 0.0) * taken
-        if away > max(s.move_share * expected, self._row_usd):
+        if away > max(s.move_share * expected, row_usd):
             return
         score = taken / shown
         standing = self._standing[side]
@@ -222,36 +363,32 @@ class AbsorptionDetector:
     def _level(self, side: int, volume: float) -> tuple[int, float, float] | None:
         """(row, volume, most shown) of the level that took the flow and was refilled, or None."""
         s = self.settings
-        hit: dict[int, float] = {}
-        shown: dict[int, float] = {}
-        for second in self._seconds:
-            for row, coins in second.hit[side].items():
-                hit[row] = hit.get(row, 0.0) + coins
-            for row, coins in second.shown[side].items():
-                if coins > shown.get(row, 0.0):
-                    shown[row] = coins
-        row = max(hit, key=lambda r: (hit[r], r))
-        taken = hit[row]
+        window = slice(self._begins[0][side], int(self._head[END + side]))
+        row, taken = hardest_hit(self._rows[side, window], self._coins[side, window])
         # What stood at the level's own row; unseen means that it was never the touch.
-        most = shown.get(row, 0.0)
+        most = max(shown[side].get(row, 0.0) for shown in self._past_shown)
         if taken < s.level_share * volume or most <= 0.0 or taken < s.refill_ratio * most:
             return None
         return row, taken, most
 
-    def _follow(self, side: int, standing: Standing, ended: Second, now_ns: int) -> list[FlowEvent]:
+    def _follow(self, side: int, standing: Standing, now_ns: int) -> list[FlowEvent]:
         s = self.settings
-        near = range(standing.row - 1, standing.row + 2)
-        came = sum(ended.hit[side].get(row, 0.0) for row in near)
+        now = slice(int(self._head[BEGIN + side]), int(self._head[END + side]))
+        hit = dict(
+            zip(self._rows[side, now].tolist(), self._coins[side, now].tolist(), strict=True)
+        )
+        came = sum(hit.get(row, 0.0) for row in range(standing.row - 1, standing.row + 2))
         standing.volume += came
         if came > 0.0:
             standing.last_hit_ns = now_ns
-        slack = s.break_rows * self._row_usd
-        level = standing.row * self._row_usd
+        row_usd, low, high = self._facts[: HIGH + 1].tolist()
+        slack = s.break_rows * row_usd
+        level = standing.row * row_usd
         touch = self._touch[side]
         if side == 0:
-            is_broken = min(ended.low, touch or math.inf) < level - slack
+            is_broken = min(low, touch or math.inf) < level - slack
         else:
-            is_broken = max(ended.high, touch) > level + self._row_usd + slack
+            is_broken = max(high, touch) > level + row_usd + slack
         is_quiet = now_ns - standing.last_hit_ns > s.quiet_s * 1_000_000_000
         if not is_broken and not is_quiet:
             return []
@@ -261,7 +398,7 @@ class AbsorptionDetector:
         return [self._event(side, standing, now_ns, "broken" if is_broken else "held")]
 
     def _event(self, side: int, standing: Standing, now_ns: int, outcome: str) -> FlowEvent:
-        price = (standing.row + 0.5) * self._row_usd
+        price = (standing.row + 0.5) * self.row_usd
         usd = standing.volume * price
         until_ns = standing.last_hit_ns if outcome == "held" else now_ns
         flow, book = ("selling", "bid") if side == 0 else ("buying", "ask")

@@ -6,14 +6,17 @@ the same series, and pooled = sum over venues at every bucket. Memory is one day
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
 from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import direct, kernel
+from liqfield.model.tape import TradeTape, tape_columns
 
 DAY_NS = 86_400_000_000_000
+DAY, LATE = range(2)
 
 
 class CvdSeries(msgspec.Struct, frozen=True, eq=False):
@@ -27,48 +30,105 @@ class CvdSeries(msgspec.Struct, frozen=True, eq=False):
     cvd_by_venue: dict[str, FloatArray]
 
 
-class DayDelta:
-    """`update` with trades of any venue in any order; a trade of an earlier day is only counted."""
+@kernel
+def add_to_buckets(
+    tape: IntArray,
+    first: int,
+    last: int,
+    mid: float,
+    bucket_ns: int,
+    head: IntArray,
+    row_of: IntArray,
+    price: FloatArray,
+    signed: FloatArray,
+    has_traded: IntArray,
+) -> None:
+    """Add trades [first, last) to the day's buckets: price float64[n], signed float64[venues, n].
 
-    def __init__(self, bucket_ns: int = 5_000_000_000) -> None:
+    mid: the price to note, 0 = each trade's own. head: the day, late trades so far. row_of: row by
+    instrument number.
+    """
+    at_ns, prices, sizes, numbers, mask = tape_columns(tape)
+    for k in range(first, last):
+        i = k & mask
+        day = at_ns[i] // DAY_NS
+        if day < head[DAY]:
+            head[LATE] += 1
+            continue
+        if day > head[DAY]:
+            head[DAY] = day
+            price[:] = 0.0
+            signed[:] = 0.0
+        bucket = (at_ns[i] - day * DAY_NS) // bucket_ns
+        price[bucket] = mid if mid != 0.0 else prices[i]
+        row = row_of[numbers[i]]
+        signed[row, bucket] += sizes[i]
+        has_traded[row] = 1
+
+
+class DayDelta:
+    """Trades of any venue in any order; one of an earlier day is only counted."""
+
+    def __init__(self, tape: TradeTape, bucket_ns: int = 5_000_000_000) -> None:
         if DAY_NS % bucket_ns:
             raise ValueError(f"bucket_ns {bucket_ns} does not divide a day")
         self.bucket_ns = bucket_ns
-        self.late = 0
+        self._tape, self._read = tape, tape.count
         self._size = DAY_NS // bucket_ns
-        self._day = -1
-        self._bucket, self._bucket_at_ns = 0, -(1 << 62)
-        self._signed: dict[str, array[float]] = {}
-        self._price = array("d", bytes(8 * self._size))
+        self._head = np.array([-1, 0], np.int64)
+        self._venues: dict[str, int] = {}
+        self._row_of: IntArray = np.zeros(0, np.int64)
+        self._price = np.zeros(self._size)
+        self._signed = np.zeros((0, self._size))
+        self._has_traded: IntArray = np.zeros(0, np.int64)
+        tables = self._head, self._row_of, self._price, self._signed, self._has_traded
+        self._add = direct(add_to_buckets, tape.words, 0, 0, 0.0, 0, *tables)
 
-    def update(self, venue: str, at_ns: int, price: float, signed: float) -> None:
-        """One trade; signed: base coins, bought > 0."""
-        since_ns = at_ns - self._bucket_at_ns
-        if not 0 <= since_ns < self.bucket_ns:  # not in the bucket of the trade before
-            day, into = divmod(at_ns, DAY_NS)
-            if day != self._day:
-                if day < self._day:
-                    self.late += 1
-                    return
-                self._begin(day)
-            self._bucket = into // self.bucket_ns
-            self._bucket_at_ns = at_ns - into % self.bucket_ns
-        bucket = self._bucket
-        self._price[bucket] = price
-        try:
-            self._signed[venue][bucket] += signed
-        except KeyError:
-            self._signed[venue] = array("d", bytes(8 * self._size))
-            self._signed[venue][bucket] = signed
+    @property
+    def late(self) -> int:
+        """Trades of an earlier day so far."""
+        return int(self._head[LATE])
 
-    def _begin(self, day: int) -> None:
-        self._day = day
-        self._price = array("d", bytes(8 * self._size))
-        self._signed = {venue: array("d", bytes(8 * self._size)) for venue in self._signed}
+    @property
+    def _day(self) -> int:
+        return int(self._head[DAY])
+
+    def fold(self, mid: float = 0.0) -> None:
+        """The trades on the tape that were not read yet; mid: the price to note, 0 = each one's."""
+        tape = self._tape
+        if len(self._row_of) < len(tape.ids):
+            self._follow(tape.ids)
+        first, self._read = self._read, tape.count
+        self._add(
+            tape.words,
+            first,
+            self._read,
+            mid,
+            self.bucket_ns,
+            self._head,
+            self._row_of,
+            self._price,
+            self._signed,
+            self._has_traded,
+        )
+
+    def _follow(self, ids: Sequence[str]) -> None:
+        venues = [key.partition(":")[0] for key in ids]
+        self._row_of = np.array(
+            [self._venues.setdefault(venue, len(self._venues)) for venue in venues], np.int64
+        )
+        more = len(self._venues) - len(self._signed)
+        self._signed = np.concatenate((self._signed, np.zeros((more, self._size))))
+        self._has_traded = np.append(self._has_traded, np.zeros(more, np.int64))
+
+    def _rows(self) -> list[tuple[str, FloatArray]]:
+        """(venue, its buckets), those that traded."""
+        found = sorted(self._venues.items())
+        return [(venue, self._signed[row]) for venue, row in found if self._has_traded[row]]
 
     def totals(self) -> dict[str, float]:
         """CVD of the day so far by venue, base coins."""
-        return {venue: sum(signed) for venue, signed in sorted(self._signed.items())}
+        return {venue: sum(signed.tolist()) for venue, signed in self._rows()}
 
     def get(self, now_ns: int, span_ns: int, most: int = 720) -> CvdSeries:
         """The last `span_ns` up to now within the UTC day, at most about `most` buckets.
@@ -84,10 +144,7 @@ class DayDelta:
         low, high = first * merge, min((last + 1) * merge, self._size)
         starts = self._day * DAY_NS + np.arange(first, last + 1, dtype=np.int64) * width
         ends = np.minimum(np.arange(first + 1, last + 2) * merge, high) - 1
-        by_venue = {
-            venue: np.cumsum(np.frombuffer(signed, np.float64)[:high])[ends]
-            for venue, signed in sorted(self._signed.items())
-        }
+        by_venue = {venue: np.cumsum(signed[:high])[ends] for venue, signed in self._rows()}
         pooled = np.zeros(len(starts))
         for series in by_venue.values():
             pooled += series
@@ -95,7 +152,7 @@ class DayDelta:
 
     def _prices(self, low: int, high: int, ends: IntArray) -> FloatArray:
         """The last traded price at each bucket's end, carried forward."""
-        prices = np.frombuffer(self._price, np.float64)[:high]
+        prices = self._price[:high]
         at = np.maximum.accumulate(np.where(prices > 0.0, np.arange(high), -1))
         chosen = at[low + ends] if high else np.zeros(0, np.int64)
         found: FloatArray = np.where(chosen >= 0, prices[chosen], np.nan) if high else np.zeros(0)

@@ -14,6 +14,8 @@ import numpy as np
 
 from liqfield.model.analytics import FlowEvent, FlowEventKind, FootprintBar
 from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import direct, kernel
+from liqfield.model.tape import TradeTape, slot, tape_columns
 
 
 class FootprintSettings(msgspec.Struct, frozen=True):
@@ -33,6 +35,43 @@ def row_step(price: float, tick_usd: float, share: float = 0.0003) -> float:
     return next(s * power for s in (1.0, 2.0, 5.0, 10.0) if s * power >= raw * (1.0 - 1e-9))
 
 
+@kernel
+def add_to_rows(
+    tape: IntArray,
+    first: int,
+    last: int,
+    end_ns: int,
+    step: float,
+    rows: IntArray,
+    sums: FloatArray,
+    count: int,
+) -> tuple[int, int]:
+    """Add trades [first, last) to rows[count] and sums float64[2, n]: sold, bought.
+
+    Stops before a trade from `end_ns` on, and where a row would find no room. Returns (the trade
+    where it stopped, rows now).
+    """
+    at_ns, prices, sizes, _, mask = tape_columns(tape)
+    guess = 0
+    for k in range(first, last):
+        i = k & mask
+        if at_ns[i] >= end_ns:
+            return k, count
+        row = int(np.floor(prices[i] / step + 1e-9))
+        guess = slot(rows, 0, count, row, guess)
+        if guess == count:
+            if count == len(rows):
+                return k, count
+            rows[count] = row
+            sums[0, count] = sums[1, count] = 0.0
+            count += 1
+        if sizes[i] > 0.0:
+            sums[1, guess] += sizes[i]
+        else:
+            sums[0, guess] -= sizes[i]
+    return last, count
+
+
 class FootprintBuilder:
     """Rows of the running bar, pooled over whatever trades come; finished bars are kept, bounded.
 
@@ -42,62 +81,69 @@ class FootprintBuilder:
 
     def __init__(
         self,
+        tape: TradeTape,
         bar_ns: int,
         tick_usd: float = 0.0,
         settings: FootprintSettings | None = None,
         keep: int = 24,
     ) -> None:
+        self._tape, self._read = tape, tape.count
         self._bar_ns = bar_ns
         self._tick_usd = tick_usd
         self._settings = settings or FootprintSettings()
         self.bars: deque[FootprintBar] = deque(maxlen=keep)
         self._start_ns = -1
         self._end_ns = -(1 << 62)
-        self._price, self._row = 0.0, 0  # of the last trade
         self._step = 0.0
-        self._sold: dict[int, float] = {}
-        self._bought: dict[int, float] = {}
+        self._rows, self._sums = np.zeros(64, np.int64), np.zeros((2, 64))
+        self._count = 0
+        self._add = direct(add_to_rows, tape.words, 0, 0, 0, 0.0, self._rows, self._sums, 0)
 
     def coarsest_tick(self, tick_usd: float) -> None:
         """Rows are never finer than the coarsest tick among the venues; from the next bar on."""
         self._tick_usd = max(self._tick_usd, tick_usd)
 
-    def update(self, at_ns: int, price: float, signed: float) -> FootprintBar | None:
-        """One trade (signed base coins, bought > 0); returns the bar that it closed."""
-        done: FootprintBar | None = None
-        if at_ns >= self._end_ns:
-            done = self.get()
-            if done is not None:
-                self.bars.append(done)
-            self._open(at_ns - at_ns % self._bar_ns, price)
-        if price != self._price:  # most trades are at the price of the one before
-            self._price, self._row = price, math.floor(price / self._step + 1e-9)
-        row = self._row
-        if signed > 0.0:
-            self._bought[row] = self._bought.get(row, 0.0) + signed
-        else:
-            self._sold[row] = self._sold.get(row, 0.0) - signed
-        return done
+    def fold(self) -> list[FootprintBar]:
+        """The trades on the tape that were not read yet; returns the bars that they closed."""
+        closed: list[FootprintBar] = []
+        tape = self._tape
+        while self._read < tape.count:
+            at_ns, price, _ = tape.row(self._read)
+            if at_ns >= self._end_ns:
+                done = self.get()
+                if done is not None:
+                    self.bars.append(done)
+                    closed.append(done)
+                self._open(at_ns - at_ns % self._bar_ns, price)
+            elif self._count == len(self._rows):
+                self._rows = np.concatenate((self._rows, self._rows))
+                self._sums = np.concatenate((self._sums, self._sums), axis=1)
+            self._read, self._count = self._add(
+                tape.words,
+                self._read,
+                tape.count,
+                self._end_ns,
+                self._step,
+                self._rows,
+                self._sums,
+                self._count,
+            )
+        return closed
 
     def _open(self, start_ns: int, price: float) -> None:
         step = row_step(price, self._tick_usd, self._settings.row_share)
         if not 0.5 <= self._step / step <= 2.0:
             self._step = step
-        self._start_ns, self._end_ns, self._price = start_ns, start_ns + self._bar_ns, 0.0
-        self._sold, self._bought = {}, {}
+        self._start_ns, self._end_ns, self._count = start_ns, start_ns + self._bar_ns, 0
 
     def get(self) -> FootprintBar | None:
-        """The running bar, None before the first trade."""
-        rows = self._sold.keys() | self._bought.keys()
-        if not rows:
+        """The running bar as far as it is folded, None before the first trade."""
+        if not self._count:
             return None
-        first, last = min(rows), max(rows)
-        bid = np.zeros(last - first + 1)
-        ask = np.zeros(last - first + 1)
-        for row, sold in self._sold.items():
-            bid[row - first] = sold
-        for row, bought in self._bought.items():
-            ask[row - first] = bought
+        rows = self._rows[: self._count]
+        first = int(rows.min())
+        bid, ask = np.zeros((2, int(rows.max()) - first + 1))
+        bid[rows - first], ask[rows - first] = self._sums[:, : self._count]
         end_ns = self._start_ns + self._bar_ns
         return analyse(self._start_ns, end_ns, self._step, first, bid, ask, self._settings)
 

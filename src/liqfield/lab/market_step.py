@@ -33,7 +33,7 @@ from liqfield.lab.market_trade import (
     trade,
 )
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import inner_kernel, kernel
+from liqfield.model.jit import inner_kernel, long_kernel
 
 QUOTE_TAU_S = 3.0  # makers return to the index
 INDEX_TAU_S = 6.0  # the spot market follows the perpetuals
@@ -434,7 +434,7 @@ def record(xf: FloatArray, xi: IntArray, seconds: float) -> None:
     xf[ms.CLOSE_RATE] = xf[ms.CLOSE_RATE] * keep + (1.0 - keep) * closed / seconds
 
 
-@kernel
+@long_kernel
 def run(
     all_xf: FloatArray,
     all_xi: IntArray,

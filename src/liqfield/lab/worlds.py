@@ -133,12 +133,15 @@ def opening_draws(
     spec: MarketSpec, venue: int, count: int = 200_000
 ) -> list[tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]]:
     """The law of openings as the market draws it: (lots, effective leverage, is cross) of takers,
-    then of makers."""
+    then of makers.
+
+    Accounts as many as the market has: of fewer and larger ones the tiers would cap the leverage.
+    """
     state = build_state(
         spec.bases[0],
         spec.venues,
         spec.positions,
-        2_000,
+        spec.accounts_per_instrument,
         spec.start_ns // MINUTE_NS * MINUTE_NS,
         5,
         fine=False,

@@ -102,7 +102,8 @@ class WallView(msgspec.Struct, frozen=True, gc=False):
 
 
 class FlowEvent(msgspec.Struct, frozen=True, gc=False):
-    """Something that happened in the flow. is_bid: the resting side concerned, None = neither.
+    """Something that happened in the flow. is_bid: the resting side concerned (of a push or a
+    cascade: the side that is hit), None = neither.
 
     score: in the kind's own unit, larger is stronger. outcome: running, held, broken, done.
     """

@@ -97,7 +97,10 @@ class MeasuredLayer(msgspec.Struct, frozen=True, gc=False, eq=False):
 
 
 class Cluster(msgspec.Struct, frozen=True, gc=False):
-    """A contiguous price range of one side whose density stands out."""
+    """A contiguous price range of one side whose density stands out.
+
+    The interval and the age are nan where the map is one of the past: no history keeps them.
+    """
 
     position_side: PositionSide
     low: float

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import inspect
 import os
 import shutil
@@ -21,14 +22,38 @@ import numpy.typing as npt
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np import linalg
+
+
+def _do_without_blas() -> None:
+    """With its first kernel numba looks for BLAS by importing a part of scipy, where that is
+    installed: a fifth of a second at every start, for matrix products that no kernel makes."""
+
+    def none_here() -> None:
+        raise ImportError
+
+    found, linalg.ensure_blas = linalg.ensure_blas, none_here
+    importlib.import_module("numba.np.arraymath")
+    linalg.ensure_blas = found
+
+
+_do_without_blas()
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile on first call and cache on disk."""
-    return _cached(function, fastmath=False)
+    return cast("Callable[P, R]", cached(function, numba.njit, fastmath=False))
+
+
+def long_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """As `kernel`, for calls that last: Python's other threads run meanwhile."""
+    return cast("Callable[P, R]", cached(function, numba.njit, fastmath=False, nogil=True))
 
 
 def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -37,8 +62,22 @@ def inner_kernel(function: Callable[P, R]) -> Callable[P, R]:
     It is compiled into, and cached with, the kernels that call it. Division by zero gives inf or
     nan, as in numpy, not an exception.
     """
+    return cast("Callable[P, R]", numba.njit(**_INNER)(function))
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """An inner kernel that is written out where it is called: to hand over an array costs seven
+    words, more than the work of a short one."""
+    return cast("Callable[P, R]", numba.njit(forceinline=True, **_INNER)(function))
+
+
+def summing_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """An inner kernel whose sums may be taken in any order: as vectors, some ten times faster.
+
+    Equal on one machine, not to the last digit on another.
+    """
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
-    return cast("Callable[P, R]", numba.njit(**options)(function))
+    return cast("Callable[P, R]", numba.njit(fastmath={"reassoc"}, **options)(function))
 
 
 def direct(function: Callable[P, R], *like: object) -> Callable[P, R]:
@@ -47,10 +86,28 @@ def direct(function: Callable[P, R], *like: object) -> Callable[P, R]:
     It skips the look at every argument's type, half of what a call of a short kernel costs; only
     for a caller that makes all the arguments itself.
     """
-    dispatcher = cast("Any", function)
-    signature = tuple(numba.typeof(value) for value in like)
-    dispatcher.compile(signature)
-    return cast("Callable[P, R]", dispatcher.overloads[signature].entry_point)
+    key = function, *map(_kind, like)
+    entry = _entries.get(key)
+    if entry is None:
+        dispatcher = cast("Any", function)
+        signature = tuple(numba.typeof(value) for value in like)
+        dispatcher.compile(signature)
+        entry = _entries[key] = dispatcher.overloads[signature].entry_point
+    return cast("Callable[P, R]", entry)
+
+
+_entries: dict[tuple[object, ...], object] = {}  # every instrument asks for the same ones
+
+
+def _kind(value: object) -> object:
+    """What numba makes a type of, cheaper than the type."""
+    if isinstance(value, bool | int | float):
+        return type(value)
+    if not isinstance(value, np.ndarray):
+        return numba.typeof(value)
+    flags = value.flags
+    layout = flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned
+    return value.dtype, value.ndim, layout
 
 
 # ---- arrays by address ---------------------------------------------------------------------------
@@ -75,6 +132,13 @@ def ints_at(address: int, shape: int | tuple[int, ...]) -> npt.NDArray[np.int64]
 
 
 @inner_kernel
+def words_at(address: int, count: int) -> npt.NDArray[np.uint64]:
+    """The uint64[count] at an address: kernels only."""
+    array: npt.NDArray[np.uint64] = numba.carray(_pointer(address), (count,), np.uint64)
+    return array
+
+
+@inner_kernel
 def floats_at(address: int, shape: int | tuple[int, ...]) -> npt.NDArray[np.float64]:
     """The float64[shape] at an address: kernels only. To reshape one costs a call of numba's."""
     array: npt.NDArray[np.float64] = numba.carray(_pointer(address), shape, np.float64)
@@ -88,6 +152,36 @@ def bytes_at(address: int, count: int) -> npt.NDArray[np.uint8]:
     return array
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _load_eight(_typing: object, _address: object) -> tuple[Any, Any]:
+    def load(context: Any, builder: Any, _: object, arguments: Any) -> Any:
+        word = context.get_value_type(types.uint64)
+        return builder.load(builder.inttoptr(arguments[0], word.as_pointer()), align=1)
+
+    return types.uint64(types.int64), load
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _trailing_zeros(_typing: object, _word: object) -> tuple[Any, Any]:
+    def count(_: object, builder: Any, __: object, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], cgutils.false_bit)
+
+    return types.int64(types.uint64), count
+
+
+@inner_kernel
+def eight_at(address: int) -> np.uint64:
+    """The eight bytes at any address, the first one lowest (as processors of today read them)."""
+    word: np.uint64 = _load_eight(address)
+    return word
+
+
+@inner_kernel
+def trailing_zeros(word: np.uint64) -> int:
+    """Bits below the lowest that is set; 64 of none."""
+    return int(_trailing_zeros(word))
+
+
 def address_of(array: npt.NDArray[Any]) -> int:
     """Where a contiguous array lies: good while its owner keeps it."""
     assert array.flags.c_contiguous
@@ -97,12 +191,12 @@ def address_of(array: npt.NDArray[Any]) -> int:
 # ---- the cache on disk ---------------------------------------------------------------------------
 
 
-def _cached(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+def cached(function: Callable[..., Any], compiler: Callable[..., Any], **options: Any) -> Any:
     """numba reads where to cache at the moment of decoration."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_folder(Path(inspect.getfile(function)).parent))
     try:
-        return cast("Callable[P, R]", numba.njit(cache=True, **options)(function))
+        return compiler(cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqfield.model.errors import ModelError
-from liqfield.model.estimates import DensityColumn
+from liqfield.model.estimates import Confidence, DensityColumn
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid, rebin
 from liqfield.model.jit import kernel
@@ -74,6 +74,20 @@ class MapColumn(msgspec.Struct, frozen=True, eq=False):
     open_interest_usd: float
     confidence: float
     forced_share: float
+
+    def density(self, venue: str) -> DensityColumn:
+        """As the estimate that it was, but for the reasons of its confidence."""
+        return DensityColumn(
+            instrument_id=f"{venue}:",
+            at_ns=self.as_of_ns,
+            mark_price=self.mark_price,
+            grid=self.grid,
+            notional_usd=self.notional_usd,
+            outside_usd=self.outside_usd,
+            open_interest_usd=self.open_interest_usd,
+            confidence=Confidence(self.confidence),
+            forced_share=self.forced_share,
+        )
 
 
 class LevelColumn(msgspec.Struct, frozen=True, eq=False):

@@ -11,7 +11,7 @@ import numpy as np
 from liqfield.model.analytics import PathView, WallView
 from liqfield.model.estimates import Cluster, LadderView, LiquidationDensity, StreamHealth
 from liqfield.model.events import Candle, FloatArray, Liquidation
-from liqfield.server.encode_flow import path_row, wall_row
+from liqfield.server.encode_flow import known, path_row, wall_row
 from liqfield.server.wire import (
     CandleRow,
     ClusterRow,
@@ -35,11 +35,14 @@ def clusters(
     mark: float,
     found: Sequence[Cluster],
     paths: Sequence[PathView | None] = (),
+    *,
+    min_usd: float = 0.0,
+    reach: float = 0.0,
 ) -> Clusters:
     """As the engine orders them; paths in the same order, or none at all."""
     ways = paths if len(paths) == len(found) else [None] * len(found)
     rows = tuple(cluster_row(c, way) for c, way in zip(found, ways, strict=True))
-    return Clusters(base, at_ns / 1e6, float(mark), rows)
+    return Clusters(base, at_ns / 1e6, float(mark), rows, min_usd, reach)
 
 
 def cluster_row(cluster: Cluster, path: PathView | None = None) -> ClusterRow:
@@ -50,12 +53,12 @@ def cluster_row(cluster: Cluster, path: PathView | None = None) -> ClusterRow:
         high=float(cluster.high),
         peak=float(cluster.peak),
         usd=float(cluster.notional_usd),
-        usd_p10=float(cluster.notional_usd_p10),
-        usd_p90=float(cluster.notional_usd_p90),
+        usd_p10=known(cluster.notional_usd_p10),
+        usd_p90=known(cluster.notional_usd_p90),
         distance=float(cluster.distance),
         band_usd=(float(low), float(mid), float(high)),
         venue_usd={venue: float(usd) for venue, usd in cluster.venue_usd.items()},
-        age_s=float(cluster.age_s),
+        age_s=known(cluster.age_s),
         growth_per_h=float(cluster.growth_per_h),
         stacked=bool(cluster.is_stacked),
         confidence=float(cluster.confidence.score),

@@ -11,7 +11,7 @@ from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import QueryParameter
 
 from liqfield.model.sides import PositionSide
-from liqfield.server.map_routes import Name, Venue
+from liqfield.server.map_routes import AtMs, Name, Venue
 from liqfield.server.services import AnyRequest, Given, Services
 from liqfield.server.wire import (
     WIRE_VERSION,
@@ -67,10 +67,15 @@ async def get_candles(
 
 
 @get("/api/v1/clusters/{base:str}")
-async def get_clusters(services: Given, base: Name) -> Clusters:
-    """The newest clusters."""
+async def get_clusters(services: Given, base: Name, at_ms: AtMs = None) -> Clusters:
+    """The newest clusters, or those of the map as it was known at `at_ms`."""
     _known(services, base)
     newest = services.hub.latest(f"clusters:{base}")
+    if at_ms is not None and not (isinstance(newest, Clusters) and at_ms >= newest.at_ms):
+        then = services.sources.clusters(base, int(at_ms * 1e6))
+        if then is None:
+            raise NotFoundException(f"no map of {base} was known then")
+        return then
     if not isinstance(newest, Clusters):
         raise NotFoundException(f"no clusters of {base} yet: the map is still being built")
     return newest

@@ -10,7 +10,7 @@ import msgspec
 from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.sides import PositionSide
 from liqfield.model.tiles import MapColumn, StoredTile
-from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, Truth
+from liqfield.server.wire import Clusters, Flow, MarketInfo, ProjectionReply, Truth
 
 
 class Sources(Protocol):
@@ -20,6 +20,10 @@ class Sources(Protocol):
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         """The newest map; venue "all" is the pooled one; None while there is none."""
+        ...
+
+    def clusters(self, base: str, at_ns: int) -> Clusters | None:
+        """Those of the newest map that was known at `at_ns`; None before the history begins."""
         ...
 
     def flow(self, base: str, span_s: float) -> Flow | None:

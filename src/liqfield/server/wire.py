@@ -154,19 +154,20 @@ class PathRow(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ClusterRow(msgspec.Struct, frozen=True, rename="camel"):
-    """path: None while no book says how the way is defended."""
+    """path: None while no book says how the way is defended. A cluster of the past has neither
+    path nor interval nor age: the history keeps amounts alone."""
 
     side: str
     low: float
     high: float
     peak: float
     usd: float
-    usd_p10: float
-    usd_p90: float
+    usd_p10: float | None
+    usd_p90: float | None
     distance: float
     band_usd: tuple[float, float, float]
     venue_usd: dict[str, float]
-    age_s: float
+    age_s: float | None
     growth_per_h: float
     stacked: bool
     confidence: float
@@ -175,10 +176,14 @@ class ClusterRow(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Clusters(WireStruct, frozen=True, tag="clusters"):
+    """What stands out within `reach` (log-distance) of the mark and holds min_usd or more."""
+
     base: str
     at_ms: float
     mark: float
     clusters: tuple[ClusterRow, ...]
+    min_usd: float = 0.0
+    reach: float = 0.0
 
 
 class WallRow(msgspec.Struct, frozen=True, rename="camel"):

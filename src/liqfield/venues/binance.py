@@ -442,7 +442,7 @@ class Binance:
             if frame.source.startswith("rest:"):
                 return self._decode_rest(frame, instruments)
             self._socket = frame.source  # of the last message: a comparison is cheaper than a look
-        events = self._scanner.scan(frame, instruments)
+        events = self._scanner.scan(frame.payload, frame.received_ns, instruments)
         if events is not None:
             return events
         payload = frame.payload
@@ -928,6 +928,19 @@ class Binance:
     def resync(self, instrument: Instrument) -> Resync:
         path = f"{self.api}/depth?symbol={instrument.symbol}&limit=1000"
         return Resync(HttpRequest(self.name, path, "", 20.0, "weight", instrument.id))
+
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """Aggregates by id: from the one after `before`, no more than are missing."""
+        del page
+        count = int(after.trade_id) - int(before.trade_id) - 1
+        if count <= 0:
+            return None
+        first = int(before.trade_id) + 1
+        path = f"{self.api}/aggTrades?symbol={instrument.symbol}&fromId={first}"
+        path += f"&limit={min(count, 1000)}"
+        return HttpRequest(self.name, path, "", 20.0, "weight", instrument.id)
 
     def infer_instrument(self, frame: Frame) -> Instrument | None:
         """From a book or quote message of a recording without a list: the tick as written."""

@@ -13,7 +13,6 @@ import msgspec
 
 from liqfield.model.events import (
     BookDelta,
-    BookLevels,
     BookSnapshot,
     Event,
     Frame,
@@ -68,12 +67,11 @@ from liqfield.venues.decoding import (
     usd,
 )
 from liqfield.venues.routing import Envelope, Message, Routed, batches, leave_and_join, pages
-from liqfield.venues.scan import Build, Found, Scanner
+from liqfield.venues.scan import Scanner, Shape, quoted
 
 NAME = "bybit"
 _API = "/v5/market"
 Pair = tuple[float, float]
-_BOOK_HEAD = b'{"topic":"orderbook.200.'
 _TAKER = {"Buy": Aggressor.BUY, "Sell": Aggressor.SELL}
 # Here S names the POSITION that was closed, unlike on Binance and OKX.
 _CLOSED = {"Buy": PositionSide.LONG, "Sell": PositionSide.SHORT}
@@ -336,16 +334,17 @@ class Bybit(Routed):
                 "/v5/system/status": _status,
             },
         )
+        self._socket = ""
         self._scanner = Scanner(self.name, _scanned_shapes())
 
     def decode(self, frame: Frame, instruments: Mapping[str, Instrument]) -> Sequence[Event]:
-        """Books from their bytes where the scanner can; see Routed."""
-        is_contract = "/linear" in frame.source or "/inverse" in frame.source
-        if is_contract and frame.payload.startswith(_BOOK_HEAD):
-            events = self._scanner.scan(frame, instruments)
-            if events is not None:
-                return events
-        return super().decode(frame, instruments)
+        """Frequent messages from their bytes where the scanner can; see Routed."""
+        if frame.source != self._socket:
+            if "/linear" not in frame.source and "/inverse" not in frame.source:
+                return super().decode(frame, instruments)
+            self._socket = frame.source  # of the last message: a comparison is cheaper than a look
+        events = self._scanner.scan(frame.payload, frame.received_ns, instruments)
+        return super().decode(frame, instruments) if events is None else events
 
     def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
         """Topics end with what they are about."""
@@ -445,6 +444,15 @@ class Bybit(Routed):
         paths.append(f"{_API}/funding/history?{s}&startTime={begin}&endTime={end}&limit=200")
         return [self.get(path, instrument.id) for path in paths]
 
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """The newest thousand: there is no deeper history by REST."""
+        del before, after
+        s = f"category={self.category}&symbol={instrument.symbol}"
+        path = f"{_API}/recent-trade?{s}&limit=1000"
+        return None if page else self.get(path, instrument.id)
+
     def resync(self, instrument: Instrument) -> Resync:
         return leave_and_join(lambda op: _ask(op, [f"orderbook.200.{instrument.symbol}"]))
 
@@ -454,29 +462,34 @@ def _ask(op: str, args: Sequence[str], request_id: str = "") -> bytes:
     return msgspec.json.encode({**body, "req_id": request_id} if request_id else body)
 
 
-# ---- books as the scanner reads them ------------------------------------------------------------
+# ---- frequent messages as the scanner reads them ------------------------------------------------
 
 
-def _scanned_shapes() -> dict[str, Build]:
-    data = '{"s":"<symbol>","b":<bids>,"a":<asks>,"u":<keep>,"seq":<whole>}'
-    head, tail = _BOOK_HEAD.decode() + "<text>", f'"ts":<keep>,"data":{data},"cts":<keep>}}'
-    return {
-        f'{head}","type":"delta",{tail}': _scanned_delta,
-        f'{head}","type":"snapshot",{tail}': _scanned_book,
-    }
-
-
-def _scanned_delta(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    """As `_books`."""
-    sent, u, matched = found[6:9]
-    if u == 1:
-        return _scanned_book(of, got, made, found)
-    return [BookDelta(of.id, (matched or sent) * MS or got, got, u, u, -1, made)]
-
-
-def _scanned_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    sent, u, matched = found[6:9]
-    return [BookSnapshot(of.id, (matched or sent) * MS or got, got, u, made)]
+def _scanned_shapes() -> list[Shape]:
+    """A delta whose u is 1 is the whole book, a time of 0 is none, a block trade is of another
+    kind: left to JSON."""
+    book = '{"topic":"orderbook.200.<text>","type":'
+    data = '"ts":<int>,"data":{"s":"<symbol>","b":<bids>,"a":<asks>,"u":'
+    ids, tail = "<above_one:first_sequence,sequence>", '"seq":<int>},"cts":<ms:event_ns>}'
+    rows = '.<text>","type":"snapshot","ts":<int>,"data":[<*{"T":<ms:event_ns>,"s":"<symbol>","S":'
+    deal = '"v":<size:quantity>,"p":<price:price>'
+    late = '"BT":false<?,"RPI":false?><?,"RPI":true?><?,"seq":<int>?>'
+    print_ = {"price_kind": PriceKind.BANKRUPTCY, "coverage": Coverage.COMPLETE}
+    return [
+        Shape(f'{book}"delta",{data}{ids},{tail}', BookDelta, {"previous_sequence": -1}),
+        Shape(f'{book}"snapshot",{data}<int:sequence>,{tail}', BookSnapshot),
+        Shape(
+            f'{{"topic":"publicTrade{rows}<word:aggressor>,{deal},"L":"<text>",'
+            f'"i":"<text:trade_id>",{late}}}*>]}}',
+            Trade,
+            {"aggressor": quoted(_TAKER)},
+        ),
+        Shape(
+            f'{{"topic":"allLiquidation{rows}<word:position_side>,{deal}}}*>]}}',
+            Liquidation,
+            {"position_side": quoted(_CLOSED), **print_},
+        ),
+    ]
 
 
 # ---- messages to facts --------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from liqfield.model.events import Event, Frame
+from liqfield.model.events import Event, Frame, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import BookRule
@@ -136,6 +136,16 @@ class Venue(Protocol):
 
     def resync(self, instrument: Instrument) -> Resync:
         """What to do when the book of the instrument is void."""
+        ...
+
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """A request for trades between two that were heard; None where none is left to ask.
+
+        page counts from 0; from the second on, `before` or `after` has moved to what the page
+        before brought. The reply may hold trades outside of the hole.
+        """
         ...
 
     def infer_instrument(self, frame: Frame) -> Instrument | None:

@@ -542,6 +542,14 @@ class Hyperliquid:
         del instrument
         return Resync()
 
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """The newest ones; there is no deeper history."""
+        del before, after
+        body = msgspec.json.encode({"type": "recentTrades", "coin": instrument.symbol}).decode()
+        return None if page else HttpRequest(NAME, "/info", body, 25.0, "weight", instrument.id)
+
     def infer_instrument(self, frame: Frame) -> Instrument | None:
         """From a book of a recording without a list: the tick as written."""
         try:

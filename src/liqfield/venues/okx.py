@@ -12,7 +12,6 @@ import msgspec
 
 from liqfield.model.events import (
     BookDelta,
-    BookLevels,
     BookSnapshot,
     Event,
     Frame,
@@ -67,14 +66,13 @@ from liqfield.venues.decoding import (
     usd,
 )
 from liqfield.venues.routing import Envelope, Message, Routed, batches, leave_and_join, pages
-from liqfield.venues.scan import Build, Found, Scanner
+from liqfield.venues.scan import Scanner, Shape, quoted
 
 NAME = "okx"
 _PUBLIC, _MARKET = "/api/v5/public", "/api/v5/market"
 _RUBIK = "/api/v5/rubik/stat"
 _TAKER = {"buy": Aggressor.BUY, "sell": Aggressor.SELL}
 _ORDER_CLOSES = {"sell": PositionSide.LONG, "buy": PositionSide.SHORT}
-_BOOK_HEAD = b'{"arg":{"channel":"books","instId":"'
 _SPANS_MS = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1H": 3_600_000, "1D": 86_400_000}
 
 
@@ -266,15 +264,17 @@ class Okx(Routed):
                 "/api/v5/system/status": _status,
             },
         )
+        self._socket = ""
         self._scanner = Scanner(NAME, _scanned_shapes())
 
     def decode(self, frame: Frame, instruments: Mapping[str, Instrument]) -> Sequence[Event]:
-        """Books from their bytes where the scanner can; see Routed."""
-        if frame.payload.startswith(_BOOK_HEAD) and not frame.source.startswith("rest:"):
-            events = self._scanner.scan(frame, instruments)
-            if events is not None:
-                return events
-        return super().decode(frame, instruments)
+        """Frequent messages from their bytes where the scanner can; see Routed."""
+        if frame.source != self._socket:
+            if frame.source.startswith("rest:"):
+                return super().decode(frame, instruments)
+            self._socket = frame.source  # of the last message: a comparison is cheaper than a look
+        events = self._scanner.scan(frame.payload, frame.received_ns, instruments)
+        return super().decode(frame, instruments) if events is None else events
 
     def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
         if frame.payload == b"pong":
@@ -388,6 +388,17 @@ class Okx(Routed):
         requests.append(self.get(f"{_PUBLIC}/funding-rate-history?{s}&limit=100", of_id))
         return requests
 
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """The newest 500, then backwards a hundred at a time (three months are there)."""
+        del before
+        s = f"instId={instrument.symbol}"
+        if page == 0:
+            return self.get(f"{_MARKET}/trades?{s}&limit=500", instrument.id, "market")
+        path = f"{_MARKET}/history-trades?{s}&after={after.trade_id}&limit=100"
+        return self.get(path, instrument.id, "market")
+
     def resync(self, instrument: Instrument) -> Resync:
         args = [{"channel": "books", "instId": instrument.symbol}]
         return leave_and_join(lambda op: _ask(op, args))
@@ -401,39 +412,38 @@ def _ask(op: str, args: Sequence[Mapping[str, str]]) -> bytes:
     return msgspec.json.encode({"op": op, "args": args})
 
 
-# ---- books as the scanner reads them ------------------------------------------------------------
+# ---- frequent messages as the scanner reads them ------------------------------------------------
 
 
-def _scanned_shapes() -> dict[str, Build]:
+def _scanned_shapes() -> list[Shape]:
     """A level is price, size, a dead field, orders. Sequence ids came in 2023."""
-    sides = '"asks":<long_asks>,"bids":<long_bids>,"ts":"<keep>","checksum":<whole>'
-    shapes: dict[str, Build] = {}
-    for action, ids, build in (
-        ("update", ',"prevSeqId":<keep>,"seqId":<keep>', _scanned_update),
-        ("update", "", _scanned_old_update),
-        ("snapshot", ',"prevSeqId":<keep>,"seqId":<keep>', _scanned_book),
-        ("snapshot", "", _scanned_old_book),
-    ):
-        head = f'{_BOOK_HEAD.decode()}<symbol>"}},"action":"{action}"'
-        shapes[f'{head},"data":[{{{sides}{ids}}}]}}'] = build
-    return shapes
-
-
-def _scanned_update(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    sent, previous, sequence = found[6:9]
-    return [BookDelta(of.id, sent * MS, got, sequence, sequence, previous, made)]
-
-
-def _scanned_old_update(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    return [BookDelta(of.id, found[8] * MS, got, 0, 0, 0, made)]
-
-
-def _scanned_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    return [BookSnapshot(of.id, found[6] * MS, got, found[8], made)]
-
-
-def _scanned_old_book(of: Instrument, got: int, made: BookLevels, found: Found) -> list[Event]:
-    return [BookSnapshot(of.id, found[8] * MS, got, 0, made)]
+    sides = '"asks":<long_asks>,"bids":<long_bids>,"ts":"<ms:event_ns>","checksum":<int>'
+    ids = ',"prevSeqId":<int:previous_sequence>,"seqId":<int:first_sequence,sequence>'
+    none = {"first_sequence": 0, "sequence": 0, "previous_sequence": 0}
+    last = ',"prevSeqId":<int>,"seqId":<int:sequence>'
+    books = [
+        Shape(
+            '{"arg":{"channel":"books","instId":"<symbol>"},'
+            f'"action":"{action}","data":[{{{sides}{rest}}}]}}',
+            event,
+            given,
+        )
+        for action, rest, event, given in (
+            ("update", ids, BookDelta, {}),
+            ("update", "", BookDelta, none),
+            ("snapshot", last, BookSnapshot, {}),
+            ("snapshot", "", BookSnapshot, {"sequence": 0}),
+        )
+    ]
+    trades = Shape(
+        '{"arg":{"channel":"trades","instId":"<text>"},"data":[<*{"instId":"<symbol>",'
+        '"tradeId":"<text:trade_id>","px":<price:price>,"sz":<size:quantity>,'
+        '"side":<word:aggressor>,"ts":"<ms:event_ns>"'
+        '<?,"count":"<text>"?><?,"source":"<text>"?><?,"seqId":<int>?>}*>]}',
+        Trade,
+        {"aggressor": quoted(_TAKER)},
+    )
+    return [*books, trades]
 
 
 # ---- messages to facts --------------------------------------------------------------------------

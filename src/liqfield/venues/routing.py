@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from liqfield.model.events import Event, Frame, Notice, Unknown
+from liqfield.model.events import Event, Frame, Notice, Trade, Unknown
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
 from liqfield.venues.contract import Connection, Heartbeat, Resync, StreamSpec
@@ -190,6 +190,13 @@ class Routed:
         return None
 
     # ---- what to ask for ----------------------------------------------------------------------
+
+    def missed_trades(
+        self, instrument: Instrument, before: Trade, after: Trade, page: int
+    ) -> HttpRequest | None:
+        """Nothing, unless a venue knows how."""
+        del instrument, before, after, page
+        return None
 
     def get(self, path: str, instrument_id: str = "", pool: str = "") -> HttpRequest:
         """A request on the venue's budget."""

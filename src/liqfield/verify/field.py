@@ -31,7 +31,7 @@ def field_window(mark: float) -> PriceGrid:
     return PriceGrid(WIDTH, at - REACH, 2 * REACH)
 
 
-def _facing(mass: FloatArray) -> FloatArray:
+def facing(mass: FloatArray) -> FloatArray:
     """float64[160]: longs below the mark, shorts above, of mass[2, 160]."""
     return np.concatenate((mass[0, :REACH], mass[1, REACH:]))
 
@@ -43,14 +43,14 @@ def score_field(
     p90: FloatArray | None = None,
 ) -> FieldScore:
     """All arrays float64[2, 160] on one `field_window`."""
-    a, b = _facing(estimate), _facing(truth)
+    a, b = facing(estimate), facing(truth)
     distance = [
         metrics.wasserstein_bp(estimate[0, :REACH], truth[0, :REACH], WIDTH),
         metrics.wasserstein_bp(estimate[1, REACH:], truth[1, REACH:], WIDTH),
     ]
     inside = math.nan
     if p10 is not None and p90 is not None:
-        inside = metrics.coverage(b, _facing(p10), _facing(p90))
+        inside = metrics.coverage(b, facing(p10), facing(p90))
     return FieldScore(
         wasserstein_bp=float(np.mean(distance)),
         correlation=metrics.correlation(a, b),

@@ -38,7 +38,7 @@ def test_a_budget_on_a_ratio_is_a_least_and_on_a_value_a_most() -> None:
 
 @pytest.mark.parametrize("levels", sorted(wire.DEPTHS))
 def test_the_diffs_are_an_unbroken_chain_of_levels_on_the_tick(levels: int) -> None:
-    ours = wire.Ours()
+    ours = wire.ours_on_binance()
     diffs = messages.depth_diffs(30, levels)
     ours.play(ours.prepare(diffs))
     assert ours.best() == (61_699.9, 61_700.1)
@@ -47,7 +47,7 @@ def test_the_diffs_are_an_unbroken_chain_of_levels_on_the_tick(levels: int) -> N
 
 
 def test_a_lost_diff_is_noticed_not_timed() -> None:
-    ours = wire.Ours()
+    ours = wire.ours_on_binance()
     diffs = messages.depth_diffs(3, 10)
     ours.play(ours.prepare([diffs[0], diffs[2]]))
     with pytest.raises(AssertionError, match="lost"):

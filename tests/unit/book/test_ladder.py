@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +51,22 @@ def test_equals_two_dicts(
     # The window follows the bid; a side wholly outside it is still found.
     assert fast.best_bid == (want_bid[0][0] if want_bid else None)
     assert fast.best_ask == (want_ask[0][0] if want_ask else None)
+
+
+@settings(max_examples=40)
+@given(st.lists(message_st, min_size=1, max_size=6), st.sampled_from([0.0, 1e-6, 1e-3, 0.02]))
+def test_what_rests_near_the_touch_is_what_rests_there(
+    messages: list[tuple[int, list[tuple[int, float]], list[tuple[int, float]]]], share: float
+) -> None:
+    fast = Ladder()
+    for centre, bids, asks in messages:
+        fast.apply(levels([(centre + t, q) for t, q in bids], [(centre + t, q) for t, q in asks]))
+    bid, ask = fast.best_bid, fast.best_ask
+    expected = (0.0, 0.0)
+    if bid is not None and ask is not None:
+        low, high = bid - math.floor(bid * share), ask + math.floor(ask * share) + 1
+        expected = fast.resting(BID, low, bid + 1), fast.resting(ASK, ask, high)
+    assert fast.near(share) == expected
 
 
 def _one_by_one(book: DictBook, message: BookLevels) -> list[float]:
@@ -105,6 +124,36 @@ def test_crossed_is_seen() -> None:
     assert not ladder.is_crossed
     ladder.apply(levels([(101, 1.0)], []))
     assert ladder.is_crossed
+
+
+def test_levels_in_any_array_are_read() -> None:
+    """Kernels read plain arrays where they lie; others are copied first."""
+    table = np.array([[100.0, 1.0], [99.0, 2.0], [102.0, 4.0]])
+    ladder = Ladder()
+    ladder.replace(levels([(98, 1.0)], [(103, 1.0)]))
+    for ticks in (table[:, 0].astype(np.int32), table[:, 0].astype(">i8"), table[:, 0]):
+        message = BookLevels(ticks, table[:, 1], 2)  # type: ignore[arg-type]
+        ladder.apply(message)
+        assert ladder.applied is message
+        assert ladder.levels(BID)[0].tolist() == [98, 99, 100]
+        assert ladder.levels(BID)[1].tolist() == [1.0, 2.0, 1.0]
+        assert ladder.levels(ASK)[0].tolist() == [102, 103]
+        assert (ladder.best_bid, ladder.best_ask) == (100, 102)
+        ladder.apply(BookLevels(message.price_ticks, np.zeros(3), 2))
+        assert (ladder.best_bid, ladder.best_ask) == (98, 103)
+
+
+@pytest.mark.parametrize(
+    ("bids", "first", "last"), [(4, 0, -1), (-1, 0, -1), (2, 2, 3), (1, -2, 2)]
+)
+def test_parts_that_are_none_are_refused(bids: int, first: int, last: int) -> None:
+    ladder = Ladder()
+    ladder.replace(levels([(98, 1.0)], [(103, 1.0)]))
+    with pytest.raises(ValueError, match="no levels"):
+        ladder.apply(BookLevels(np.array([1, 2, 3]), np.ones(3), bids, first, last))
+    with pytest.raises(TypeError):
+        ladder.apply(BookLevels(np.array([1]), np.ones(1), "one"))  # type: ignore[arg-type]
+    assert (ladder.best_bid, ladder.best_ask) == (98, 103)
 
 
 @given(

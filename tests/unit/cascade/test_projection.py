@@ -90,7 +90,18 @@ def test_the_fan_is_that_of_many_draws() -> None:
         )  # fmt: skip
         return 100.0 - np.array([found.stop_price_near, found.stop_price_far])
 
-    assert bounds(256) == pytest.approx(bounds(8_192), rel=0.1)
+    assert bounds(256) == pytest.approx(bounds(8_192), rel=0.1, abs=0.1)
+
+
+def test_a_push_may_have_ended_already() -> None:
+    price: FloatArray = 100.0 - 0.05 * np.arange(201, dtype=np.float64)
+    f, depth = np.full(200, 1e3), np.full(200, 4e6)
+    sure = ProjectionSettings(push_log_sd=0.0, ended_share=0.0)
+    goes = project(price, f, f, f, depth, push_usd=8e7, settings=sure)
+    may = msgspec.structs.replace(sure, ended_share=0.2)
+    ends = project(price, f, f, f, depth, push_usd=8e7, settings=may)
+    assert goes.stop_price_near < 99.5 < ends.stop_price_near
+    assert ends.stop_price == goes.stop_price
 
 
 def test_edges_must_run_one_way() -> None:

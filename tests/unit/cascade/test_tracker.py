@@ -237,7 +237,10 @@ def test_settings_are_tunable() -> None:
 # ---- whale push ---------------------------------------------------------------------------------
 
 
-def pushed(flow: float, gross: float, fuel: Fuel | None, depth: float = 1e6) -> list[FlowEventKind]:
+def pushed(
+    flow: float, gross: float, fuel: Fuel | None, depth: float = 1e6, move: float = 0.0
+) -> list[bool | None]:
+    """Sides that were hit; move: USD a second while the flow lasts."""
     detector = PushDetector(PushSettings(warm_s=60))
     found = []
     for second in range(120):
@@ -245,7 +248,7 @@ def pushed(flow: float, gross: float, fuel: Fuel | None, depth: float = 1e6) -> 
         event = detector.second(
             Surroundings(
                 now_ns=(second + 1) * S,
-                price=1_000.0,
+                price=1_000.0 + move * max(second - 99, 0),
                 net_flow=flow if is_late else 1.0 - 2.0 * (second % 2),
                 impact=0.01,
                 depth_usd=(depth, depth),
@@ -255,15 +258,24 @@ def pushed(flow: float, gross: float, fuel: Fuel | None, depth: float = 1e6) -> 
             gross if is_late else 2.0,
         )
         if event is not None:
-            found.append(event.kind)
+            assert event.kind is FlowEventKind.WHALE_PUSH
+            found.append(event.is_bid)
     return found
 
 
-def test_a_push_is_large_one_sided_and_towards_a_cluster_behind_a_thin_path() -> None:
+def test_a_push_is_large_one_sided_and_towards_a_cluster() -> None:
     near = Fuel(0.002, 5e7)
-    assert pushed(-100.0, 110.0, near) == [FlowEventKind.WHALE_PUSH]
+    assert pushed(-100.0, 110.0, near) == [True]  # it hits bids
     assert pushed(-100.0, 400.0, near) == []  # two-sided
     assert pushed(-100.0, 110.0, None) == []  # towards nothing
-    assert pushed(-100.0, 110.0, Fuel(0.03, 5e7)) == []  # too far
-    assert pushed(-100.0, 110.0, near, depth=1e9) == []  # a thick path
+    assert pushed(-100.0, 110.0, Fuel(0.06, 5e7)) == []  # too far
+    assert pushed(-100.0, 110.0, near, depth=1e9) == []  # a thick book
     assert pushed(100.0, 110.0, near) == []  # the other way
+
+
+def test_a_flow_behind_the_price_is_no_push() -> None:
+    near = Fuel(0.002, 5e7)
+    # Of 100 coins a second the impact of 0.01 expects 1 USD a second.
+    assert pushed(-100.0, 110.0, near, move=-0.7) == [True]
+    assert pushed(-100.0, 110.0, near, move=0.5) == [True]  # the book holds
+    assert pushed(-100.0, 110.0, near, move=-2.0) == []

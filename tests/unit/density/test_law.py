@@ -12,7 +12,7 @@ from liqfield.density import law as laws
 from liqfield.density.fit import fit_law, other_prior, prior_covariance
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.level import Evidence
-from liqfield.density.openings import OpeningLaw
+from liqfield.density.openings import AHEAD, OpeningLaw
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings, LeverageLaw
 from liqfield.density.state import DensityState
 from liqfield.density.trust import Trust
@@ -59,7 +59,7 @@ def test_bins_hold_exactly_what_was_opened() -> None:
     x = math.log(1e4)
     flow = np.tile((x, 1.0, 1.0), (32, 1))
     weights = np.stack((only, only))
-    state.turn_over(flow, 0.0, 0.0, 640.0, np.ones(laws.CLASSES), weights, table, 1e4, 0.0)
+    state.turn_over(flow, 0.0, 0.0, 640.0, np.ones(laws.CLASSES), weights, table, x, 0.0)
     for side in range(2):
         bins = np.floor((x + table[side, 10]) / 0.0005).astype(int) - state.grid.first_bin
         wanted = np.bincount(bins, np.full(64, 10.0), 4000)
@@ -214,3 +214,19 @@ def test_gamma_quantiles_agree_with_an_independent_library() -> None:
             assert float(got[0]) == pytest.approx(
                 7.0 * stats.gamma.ppf(q, shape, scale=1.0 / shape), rel=2e-3, abs=1e-4
             )
+
+
+def test_what_a_path_takes_of_its_own_openings_is_a_random_walks() -> None:
+    """`AHEAD` against walks: how far they still go down after a random time, by their range."""
+    random = np.random.default_rng(8)
+    walks = np.cumsum(random.normal(size=(4000, 240)), axis=1)
+    lowest = np.minimum.accumulate(walks[:, ::-1], axis=1)[:, ::-1]
+    ahead = (walks - lowest) / np.ptp(walks, axis=1)[:, None]
+    drawn = np.quantile(ahead, (np.arange(len(AHEAD)) + 0.5) / len(AHEAD))
+    np.testing.assert_allclose(AHEAD, drawn, atol=0.02)
+    law = OpeningLaw(DensitySettings(), ContractKind.LINEAR, 0.0005, PRIOR_TIERS)
+    law.prepare(6e4)
+    still, narrow, wide = (law.taken(span) for span in (0.0, 0.01, 0.05))
+    assert not still.any()
+    assert (narrow < wide).all()
+    assert law.taken(1e3).max() <= 1.0

@@ -98,7 +98,7 @@ def test_a_repeated_trade_counts_once() -> None:
     for _ in range(3):
         engine.step(trade(1, quantity=2.0, trade_id="a"))
     engine.step(trade(1, quantity=1.0, trade_id="b"))
-    candle = engine.instruments[BINANCE].candles.get()
+    candle = engine.instruments[BINANCE].candle()
     assert candle is not None
     assert candle.volume == 3.0
 
@@ -114,7 +114,7 @@ def test_trades_without_an_id_are_never_repeats() -> None:
     engine = market()
     engine.step(trade(1))
     engine.step(trade(1))
-    candle = engine.instruments[BINANCE].candles.get()
+    candle = engine.instruments[BINANCE].candle()
     assert candle is not None
     assert candle.volume == 2.0
 
@@ -123,7 +123,7 @@ def test_trades_without_an_id_are_never_repeats() -> None:
 def test_exits_that_are_no_market_volume_stay_out_of_it(kind: TradeKind) -> None:
     engine = market()
     assert engine.step(trade(1, kind=kind)) == []
-    assert engine.instruments[BINANCE].candles.get() is None
+    assert engine.instruments[BINANCE].candle() is None
     assert engine.instruments[BINANCE].last is None
 
 
@@ -149,9 +149,9 @@ def test_a_repeated_liquidation_counts_once() -> None:
 def test_remembered_keys_are_bounded_and_the_oldest_is_forgotten() -> None:
     keys = RecentKeys(3)
     assert [keys.seen(k) for k in "aabca"] == [False, True, False, False, True]
-    assert keys.seen("d") is False  # "a" leaves
+    assert [keys.seen(k) for k in "def"] == [False] * 3  # "a" leaves by now
     assert keys.seen("a") is False
-    assert keys.seen("d") is True
+    assert [keys.seen(k) for k in "fed"] == [True] * 3
     assert keys.seen("") is False
     assert keys.seen("") is False
 

@@ -8,13 +8,25 @@ import pytest
 
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.model.analytics import FlowEvent
+from liqfield.model.tape import TradeTape
 
 S = 1_000_000_000
 IMPACT = 0.02  # USD per coin
 WARM = 150
 
 
-def quiet(detector: AbsorptionDetector, seconds: int, first: int = 0) -> list[FlowEvent]:
+class Alone(AbsorptionDetector):
+    """With a tape of its own."""
+
+    def __init__(self, settings: AbsorptionSettings | None = None) -> None:
+        super().__init__("binance", 0.01, TradeTape(), 0, settings)
+
+    def on_trade(self, price: float, signed: float) -> None:
+        if self._tape.append(0, 0, price, signed):
+            self.fold()
+
+
+def quiet(detector: Alone, seconds: int, first: int = 0) -> list[FlowEvent]:
     """Ordinary trading: a coin a second on each side while the price wanders by ticks."""
     events: list[FlowEvent] = []
     for second in range(first, first + seconds):
@@ -27,7 +39,7 @@ def quiet(detector: AbsorptionDetector, seconds: int, first: int = 0) -> list[Fl
 
 
 def pressed(
-    detector: AbsorptionDetector, first: int, seconds: int, *, sell: float, fall: float = 0.0
+    detector: Alone, first: int, seconds: int, *, sell: float, fall: float = 0.0
 ) -> list[FlowEvent]:
     """Selling of `sell` coins a second into a bid of five coins; the price gives way by `fall`."""
     events: list[FlowEvent] = []
@@ -40,8 +52,8 @@ def pressed(
     return events
 
 
-def fresh(settings: AbsorptionSettings | None = None) -> AbsorptionDetector:
-    return AbsorptionDetector("binance", 0.01, settings)
+def fresh(settings: AbsorptionSettings | None = None) -> Alone:
+    return Alone(settings)
 
 
 def test_a_level_that_takes_the_selling_and_refills_is_absorption_and_held() -> None:

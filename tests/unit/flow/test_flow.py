@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -25,8 +26,9 @@ from liqfield.flow.imbalance import (
 )
 from liqfield.flow.impact import RollingImpact
 from liqfield.flow.recent import RecentVolume
-from liqfield.model.events import BestQuote, Trade
+from liqfield.model.events import BestQuote, Candle, Trade
 from liqfield.model.sides import Aggressor
+from liqfield.model.tape import TradeTape
 from tests.reference import flow as slow
 
 S = 1_000_000_000
@@ -53,14 +55,44 @@ def signed(t: Trade) -> float:
     return t.quantity if t.aggressor is Aggressor.BUY else -t.quantity
 
 
+def write(tape: TradeTape, trades: Sequence[Trade]) -> None:
+    for t in trades:
+        tape.append(tape.number_of(t.instrument_id), t.event_ns, t.price, signed(t))
+
+
+def taped(trades: Sequence[Trade]) -> TradeTape:
+    tape = TradeTape()
+    write(tape, trades)
+    return tape
+
+
+class Candles(CandleBuilder):
+    """With a tape of its own."""
+
+    def __init__(self, interval_ns: int) -> None:
+        super().__init__("x:Y", interval_ns, TradeTape(), 0)
+
+    def update(self, t: Trade) -> Candle | None:
+        closed = self.close(t.event_ns, 0) if t.event_ns >= self.end_ns else None
+        write(self._tape, [t])
+        return closed
+
+
+def day_delta(trades: Sequence[tuple[str, Trade]]) -> DayDelta:
+    """The delta of trades by venue."""
+    tape = TradeTape()
+    live = DayDelta(tape, 5 * S)
+    write(tape, [msgspec.structs.replace(t, instrument_id=f"{venue}:X") for venue, t in trades])
+    live.fold()
+    return live
+
+
 @given(trades_st, st.randoms(use_true_random=False))
 def test_cvd_equals_batch_in_any_order_and_pools(trades: list[Trade], chance: Random) -> None:
     """Buckets are sums: any split and any order of the input gives the same series."""
-    live = DayDelta(5 * S)
     mixed = list(enumerate(trades))
     chance.shuffle(mixed)
-    for i, t in mixed:
-        live.update("ab"[i % 2], t.event_ns, t.price, signed(t))
+    live = day_delta([("ab"[i % 2], t) for i, t in mixed])
     end = trades[-1].event_ns
     series = live.get(end, DAY_NS, most=DAY_NS)
     known = dict(slow.cvd(trades, 5 * S))
@@ -76,9 +108,7 @@ def test_cvd_equals_batch_in_any_order_and_pools(trades: list[Trade], chance: Ra
 
 @given(trades_st, st.integers(1, 40))
 def test_a_shorter_span_is_the_end_of_the_longer_one(trades: list[Trade], buckets: int) -> None:
-    live = DayDelta(5 * S)
-    for t in trades:
-        live.update("v", t.event_ns, t.price, signed(t))
+    live = day_delta([("v", t) for t in trades])
     now = trades[-1].event_ns
     whole, part = live.get(now, DAY_NS, most=DAY_NS), live.get(now, buckets * 5 * S)
     n = len(part.cvd)
@@ -88,9 +118,7 @@ def test_a_shorter_span_is_the_end_of_the_longer_one(trades: list[Trade], bucket
 
 
 def test_buckets_merge_when_the_span_is_wide() -> None:
-    live = DayDelta(5 * S)
-    for k in range(2_000):
-        live.update("v", k * 5 * S, 100.0 + k, 1.0)
+    live = day_delta([("v", trade(k * 5 * S, 100.0 + k, 1.0, True)) for k in range(2_000)])
     series = live.get(1_999 * 5 * S, 2_000 * 5 * S, most=100)
     assert series.bucket_ns == 20 * 5 * S
     assert len(series.cvd) == 100
@@ -99,10 +127,12 @@ def test_buckets_merge_when_the_span_is_wide() -> None:
 
 
 def test_cvd_starts_anew_with_the_utc_day() -> None:
-    live = DayDelta()
-    live.update("v", DAY_NS - S, 100.0, 5.0)
-    live.update("v", DAY_NS + S, 101.0, 2.0)
-    live.update("v", DAY_NS - 2 * S, 99.0, 7.0)  # late, of the day before
+    told = (
+        trade(DAY_NS - S, 100.0, 5.0, True),
+        trade(DAY_NS + S, 101.0, 2.0, True),
+        trade(DAY_NS - 2 * S, 99.0, 7.0, True),  # late, of the day before
+    )
+    live = day_delta([("v", t) for t in told])
     series = live.get(DAY_NS + S, 3_600 * S)
     assert series.start_ns.tolist() == [DAY_NS]
     assert series.cvd.tolist() == [2.0]
@@ -111,9 +141,7 @@ def test_cvd_starts_anew_with_the_utc_day() -> None:
 
 @given(trades_st)
 def test_recent_rows_equal_batch(trades: list[Trade]) -> None:
-    live = RecentVolume(256)
-    for t in trades:
-        live.update(t)
+    live = RecentVolume(taped(trades))
     first, count, since = 980, 50, 20 * S
     delta, traded = live.rows(0.1, first, count, since)
     expected = slow.rows(trades, 0.1, since)
@@ -125,11 +153,10 @@ def test_recent_rows_equal_batch(trades: list[Trade]) -> None:
 
 @given(trades_st)
 def test_recent_rows_of_a_venue_are_those_of_its_trades(trades: list[Trade]) -> None:
-    live, alone = RecentVolume(256), RecentVolume(256)
-    for i, t in enumerate(trades):
-        live.update(msgspec.structs.replace(t, instrument_id=f"{'ab'[i % 2]}:X"))
-        if i % 2:
-            alone.update(t)
+    told = [
+        msgspec.structs.replace(t, instrument_id=f"{'ab'[i % 2]}:X") for i, t in enumerate(trades)
+    ]
+    live, alone = RecentVolume(taped(told)), RecentVolume(taped(told[1::2]))
     for mine, expected in zip(
         live.rows(0.1, 980, 50, 0, "b"), alone.rows(0.1, 980, 50, 0), strict=True
     ):
@@ -139,12 +166,14 @@ def test_recent_rows_of_a_venue_are_those_of_its_trades(trades: list[Trade]) -> 
 
 @given(trades_st)
 def test_footprint_totals_equal_traded_volume(trades: list[Trade]) -> None:
-    builder = FootprintBuilder(30 * S, 0.05, keep=1_000)
-    for t in trades:
-        builder.update(t.event_ns, t.price, signed(t))
+    tape = TradeTape()
+    builder = FootprintBuilder(tape, 30 * S, 0.05, keep=1_000)
+    write(tape, trades)
+    closed = builder.fold()
     last = builder.get()
     assert last is not None
-    bars = [*builder.bars, last]
+    bars = [*closed, last]
+    assert list(builder.bars) == closed
     assert sum(float((bar.bid + bar.ask).sum()) for bar in bars) == pytest.approx(
         sum(t.quantity for t in trades)
     )
@@ -185,9 +214,9 @@ def test_rows_are_a_few_basis_points_and_never_under_a_tick(
 
 @given(trades_st)
 def test_candles_cover_every_trade(trades: list[Trade]) -> None:
-    builder = CandleBuilder("x:Y", 20 * S)
+    builder = Candles(20 * S)
     candles = [c for t in trades if (c := builder.update(t)) is not None]
-    running = builder.get()
+    running = builder.get(0)
     assert running is not None
     candles.append(running)
     assert sum(c.volume for c in candles) == pytest.approx(sum(t.quantity for t in trades))
@@ -226,9 +255,11 @@ def test_quotes_folded_together_are_quotes_folded_alone(
     """The touch, its OFI and the sizes that absorption saw there, for any split."""
     tops = [(q.bid_price, q.bid_quantity, q.ask_price, q.ask_quantity) for q in quotes]
     alone, together = TouchImbalance(), TouchImbalance()
-    one, many = (AbsorptionDetector("binance", 1.0) for _ in range(2))
+    tape = TradeTape()
+    one, many = (AbsorptionDetector("binance", 1.0, tape, 0) for _ in range(2))
+    tape.append(0, 0, 100.0, 1.0)
     for detector in (one, many):
-        detector.on_trade(100.0, 1.0)
+        detector.fold()
     for top in tops:
         alone.update(*top)
         one.on_top(*top)
@@ -238,7 +269,7 @@ def test_quotes_folded_together_are_quotes_folded_alone(
             together.fold(tops[first:last])
             many.on_tops(tops[first:last])
     assert vars(alone) == vars(together)
-    assert one._now.shown == many._now.shown
+    assert one._shown == many._shown
     assert one._touch == many._touch
 
 
@@ -335,3 +366,31 @@ def test_divergence_needs_both_slopes() -> None:
     assert divergence(100 + x + wave, -x + wave) == -1
     assert divergence(100 + x, x) == 0
     assert divergence(np.full(30, 5.0), x) == 0
+
+
+@given(trades_st, st.data())
+def test_missed_trades_count_in_their_own_candle(trades: list[Trade], data: st.DataObject) -> None:
+    """A stretch that comes late: volume, range and taker side of every candle as if it had not."""
+    first = data.draw(st.integers(1, len(trades)))
+    last = data.draw(st.integers(first, len(trades)))
+    missed, interval_ns = trades[first:last], 20 * S
+    whole, late = Candles(interval_ns), Candles(interval_ns)
+    want = {c.event_ns: c for t in trades if (c := whole.update(t)) is not None}
+    got = {
+        c.event_ns: c for t in trades[:first] + trades[last:] if (c := late.update(t)) is not None
+    }
+    amended = (late.amend(t) for t in missed)
+    got |= {c.event_ns: c for c in amended if c is not None}
+    for builder, candles in ((whole, want), (late, got)):
+        running = builder.get(0)
+        assert running is not None
+        candles[running.event_ns] = running
+    # A loss ends with a trade that is heard; without one the newest candle is not complete.
+    end_ns = max(got) + (last < len(trades))
+    assert {k: _facts(c) for k, c in got.items() if k < end_ns} == {
+        k: pytest.approx(_facts(c)) for k, c in want.items() if k < end_ns
+    }
+
+
+def _facts(candle: Candle) -> tuple[float, float, float, float]:
+    return candle.high, candle.low, candle.volume, candle.taker_buy_volume

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -20,7 +20,7 @@ from liqfield.server.app import build_app
 from liqfield.server.hub import Hub
 from liqfield.server.serve import Address, serving
 from liqfield.server.sources import ServerSettings
-from liqfield.server.wire import Flow, MarketInfo, ProjectionReply, ServerMessage, Truth
+from liqfield.server.wire import Clusters, Flow, MarketInfo, ProjectionReply, ServerMessage, Truth
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
@@ -58,6 +58,7 @@ class Sources:
         self.asked: list[tuple[str, float, PositionSide, float]] = []
         self.reply: ProjectionReply | None = None
         self.truths: dict[tuple[str, str], Truth] = {}
+        self.past: Callable[[str, int], Clusters | None] = lambda base, at_ns: None
         self.listed = [
             MarketInfo("BTC", ("binance", "okx"), 1),
             MarketInfo("ETH", ("binance",), 2),
@@ -68,6 +69,9 @@ class Sources:
 
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         return self.maps.get((base, venue))
+
+    def clusters(self, base: str, at_ns: int) -> Clusters | None:
+        return self.past(base, at_ns)
 
     def flow(self, base: str, span_s: float) -> Flow | None:
         return None

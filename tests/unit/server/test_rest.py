@@ -195,6 +195,7 @@ def test_candles_are_aggregated_and_bounded() -> None:
         ("api/v1/candles/BTC?from_ms=0&to_ms=1&interval_s=7", 400, "interval_s"),
         ("api/v1/candles/DOGE?from_ms=0&to_ms=1", 404, "BTC, ETH"),
         ("api/v1/clusters/BTC", 404, "still being built"),
+        ("api/v1/clusters/BTC?at_ms=1", 404, "no map of BTC was known then"),
         ("api/v1/health", 404, "still starting"),
         ("secret.txt", 404, "nothing at"),
     ],
@@ -214,7 +215,10 @@ def test_what_the_hub_knows_is_served() -> None:
     async def scenario() -> None:
         async with running() as server, server.client() as client:
             health = wire.Health(1.0, (), {"x": 2}, 0, 0, 1.5, ())
-            clusters = wire.Clusters("BTC", 1.0, 2.0, ())
+            clusters = wire.Clusters("BTC", 1000.0, 2.0, (), 50e6, 0.15)
+            then = wire.Clusters("BTC", 900.0, 2.1, ())
+            known = {("BTC", 999 * SECOND // 1000): then}
+            server.sources.past = lambda base, at_ns: known.get((base, at_ns))
             server.hub.publish("health", health)
             server.hub.publish("clusters:BTC", clusters)
             rows = [
@@ -225,6 +229,8 @@ def test_what_the_hub_knows_is_served() -> None:
             paths = {
                 "api/v1/health": health,
                 "api/v1/clusters/BTC": clusters,
+                "api/v1/clusters/BTC?at_ms=1000": clusters,
+                "api/v1/clusters/BTC?at_ms=999": then,
                 "api/v1/tape/BTC?from_ms=3": wire.Tape("BTC", tuple(rows[3:])),
                 "api/v1/tape/ETH": wire.Tape("ETH", ()),
                 "api/v1/markets": tuple(server.sources.markets()),

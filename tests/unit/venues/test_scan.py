@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib.util
 import itertools
 import json
@@ -18,13 +20,25 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liqfield.model.errors import DecodeError
-from liqfield.model.events import BookDelta, BookSnapshot, Event, Frame, Listing, Trade
+from liqfield.model.events import (
+    BookDelta,
+    BookLevels,
+    BookSnapshot,
+    Event,
+    Frame,
+    Listing,
+    Trade,
+)
 from liqfield.model.instrument import Instrument
+from liqfield.model.native import native
+from liqfield.model.sides import Aggressor, PositionSide, PriceKind
 from liqfield.store.foreign import open_recording
 from liqfield.venues import scan as fast_module
+from liqfield.venues import scan_kernels as kernels
 from liqfield.venues.binance import Binance
 from liqfield.venues.binance_coinm import BinanceCoinM
 from liqfield.venues.bybit import Bybit
+from liqfield.venues.bybit_inverse import BybitInverse
 from liqfield.venues.okx import Okx
 from tests.support import INSTRUMENTS
 
@@ -34,6 +48,7 @@ SOURCES = {
     "binance": "ws:/public/ws#books",
     "binance-coinm": "ws:/ws#books",
     "bybit": "ws:/v5/public/linear#books",
+    "bybit-inverse": "ws:/v5/public/inverse#books",
     "okx": "ws:/ws/v5/public#books",
 }
 
@@ -41,11 +56,11 @@ SOURCES = {
 class NeverScans:
     """Everything is left to JSON."""
 
-    def scan(self, frame: Frame, instruments: Mapping[str, Instrument]) -> None:
+    def scan(self, payload: bytes, got_ns: int, instruments: Mapping[str, Instrument]) -> None:
         return None
 
 
-KINDS: tuple[type[Binance | Bybit | Okx], ...] = (Binance, BinanceCoinM, Bybit, Okx)
+KINDS: tuple[type[Binance | Bybit | Okx], ...] = (Binance, BinanceCoinM, Bybit, BybitInverse, Okx)
 FAST = {kind.name: kind() for kind in KINDS}
 SLOW = {kind.name: kind() for kind in KINDS}
 for slow in SLOW.values():
@@ -132,11 +147,43 @@ def liquidation(symbol: str, bids: list[Level], asks: list[Level], n: int) -> di
     )
 
 
+def bybit_trades(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    late: list[dict[str, Any]] = [{}, {"RPI": bool(n // 2 % 2), "seq": n}]
+    rows = [
+        {"T": n + k, "s": symbol, "S": ("Buy", "Sell")[(n + k) % 2], "v": size, "p": price}
+        | {"L": "PlusTick", "i": f"{n}-ab{k}", "BT": n // 4 % 4 == 3, **late[n % 2]}
+        for k, (price, size) in enumerate([*bids, *asks])
+    ]
+    return {"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": n, "data": rows}
+
+
+def bybit_liquidations(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    rows = [
+        {"T": n + k, "s": symbol, "S": ("Buy", "Sell", "?")[(n + k) % 3], "v": size, "p": price}
+        for k, (price, size) in enumerate([*bids, *asks[:1]])
+    ]
+    return {"topic": f"allLiquidation.{symbol}", "type": "snapshot", "ts": n, "data": rows}
+
+
+def okx_trades(symbol: str, bids: list[Level], asks: list[Level], n: int) -> dict[str, Any]:
+    late: list[dict[str, Any]] = [{}, {"count": "3"}, {"count": "1", "source": "0", "seqId": n}]
+    rows = [
+        {"instId": symbol, "tradeId": str(n), "px": price, "sz": size}
+        | {"side": ("buy", "sell")[(n + k) % 2], "ts": str(n + k), **late[n % 3]}
+        for k, (price, size) in enumerate([*bids, *asks])
+    ]
+    return {"arg": {"channel": "trades", "instId": symbol}, "data": rows}
+
+
 SHAPES: dict[str, tuple[str, Shape]] = {
     "binance": ("binance", binance),
     "binance combined": ("binance", combined),
     "bybit": ("bybit", bybit),
     "okx": ("okx", okx),
+    "bybit trades": ("bybit", bybit_trades),
+    "bybit liquidations": ("bybit", bybit_liquidations),
+    "inverse trades": ("bybit-inverse", bybit_trades),
+    "okx trades": ("okx", okx_trades),
     "aggregate": ("binance", aggregate),
     "trade": ("binance", trade),
     "quote": ("binance", quote),
@@ -149,6 +196,7 @@ SYMBOLS = {
     "binance": ["BTCUSDT", "1000PEPEUSDT", "NOSUCH"],
     "binance-coinm": ["BTCUSD_PERP", "NOSUCH"],
     "bybit": ["BTCUSDT", "1000PEPEUSDT", "NOSUCH"],
+    "bybit-inverse": ["BTCUSD", "NOSUCH"],
     "okx": ["BTC-USDT-SWAP", "BTC-USD-SWAP", "NOSUCH"],
 }
 plain_number = st.decimals(min_value=0, max_value=10**7, allow_nan=False, places=3).map(str)
@@ -275,11 +323,12 @@ def test_another_order_of_keys_is_the_same_events(message: tuple[str, bytes], rn
 @pytest.mark.parametrize("shape", sorted(SHAPES))
 def test_the_shapes_as_sent_are_scanned(shape: str) -> None:
     venue = SHAPES[shape][0]
-    n = {"binance": 1, "binance-coinm": 1, "bybit": 4, "okx": 5}[venue]
+    n = {"okx": 5}.get(venue, 24 if venue.startswith("bybit") else 49)
     payload = payload_of(shape, SYMBOLS[venue][0], [("10.5", "1.25")], [("11.0", "0")], n)
-    found = FAST[venue]._scanner.scan(Frame(venue, SOURCES[venue], 7, payload), INSTRUMENTS)
+    found = FAST[venue]._scanner.scan(payload, 7, INSTRUMENTS)
     assert found is not None
-    (event,) = found
+    event = found[0]
+    assert len(found) == (2 if shape.endswith(("trades", "liquidations")) else 1)
     if isinstance(event, BookDelta | BookSnapshot):
         assert event.levels.price_ticks.tolist() == [105, 110]
 
@@ -311,13 +360,13 @@ def test_hundreds_of_symbols_are_told_apart() -> None:
     venue = Binance()
     for _ in range(2):
         for n, name in enumerate(names):
-            payload = payload_of("trade", name, [("2.5", "3")], [], 0)
-            found = venue._scanner.scan(Frame("binance", SOURCES["binance"], 7, payload), known)
+            payload = payload_of("trade", name, [("2.5", "3")], [], 24)
+            found = venue._scanner.scan(payload, 7, known)
             assert found is not None
             (event,) = found
             assert isinstance(event, Trade)
             assert (event.instrument_id, event.quantity) == (f"binance:{name}", 3.0 * (n + 1))
-    assert venue._scanner.scan(Frame("binance", SOURCES["binance"], 7, payload), {}) is None
+    assert venue._scanner.scan(payload, 7, {}) is None
 
 
 def test_levels_of_earlier_messages_stay_as_they_were() -> None:
@@ -335,30 +384,81 @@ def test_levels_of_earlier_messages_stay_as_they_were() -> None:
         assert event.levels.price_ticks[0] == (n + 1) * 10
 
 
+@pytest.mark.parametrize(
+    ("venue", "shapes"),
+    [(Binance(), ("binance", "aggregate", "quote", "liquidation")), (Bybit(), ("bybit trades",))],
+)
+def test_what_is_made_is_owned_once(venue: Binance | Bybit, shapes: tuple[str, ...]) -> None:
+    """Thousands of messages, read or refused at every byte: nothing is left behind, and what the
+    scanner lends is not given away."""
+    of = INSTRUMENTS[f"{venue.name}:BTCUSDT"]
+    payloads = [payload_of(s, "BTCUSDT", [("10.5", "1.25")], [("11.0", "0")], 49) for s in shapes]
+    cut = [payload[:-n] for payload in payloads for n in range(1, len(payload))]
+    lent = [of, of.id, Aggressor.BUY, PositionSide.SHORT, PriceKind.FILL, Trade, BookLevels, None]
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            for payload in (*payloads, *cut):
+                venue._scanner.scan(payload, 1_700_000_000_000, INSTRUMENTS)
+
+    run(2)
+    gc.collect()
+    blocks, counts = sys.getallocatedblocks(), [sys.getrefcount(one) for one in lent]
+    run(5)
+    gc.collect()
+    assert abs(sys.getallocatedblocks() - blocks) < 100
+    assert all(abs(sys.getrefcount(one) - n) < 100 for one, n in zip(lent, counts, strict=True))
+
+
+def test_a_payload_that_is_no_bytes_is_an_error() -> None:
+    scan = Binance()._scanner.scan
+    for payload in (bytearray(b"{}"), "{}", None):
+        with pytest.raises(TypeError):
+            scan(payload, 7, INSTRUMENTS)  # type: ignore[arg-type]
+
+
+def test_a_scan_outlives_its_scanner() -> None:
+    """The function keeps what it reads by address."""
+    venue = Binance()
+    payload = payload_of("aggregate", "BTCUSDT", [("10.5", "1.25")], [], 49)
+    assert venue._scanner.scan(payload, 7, INSTRUMENTS)
+    scan = venue._scanner.scan
+    del venue
+    gc.collect()
+    ((trade,), _) = scan(payload, 7, INSTRUMENTS), [np.ones(5_000) for _ in range(50)]  # type: ignore[misc]
+    assert isinstance(trade, Trade)
+    assert (trade.price, trade.quantity, trade.trade_id) == (10.5, 1.25, "49")
+
+
 @pytest.fixture(scope="module")
 def checked() -> ModuleType:
-    """The scanner once more, every access of every kernel bounds-checked."""
-    spec = importlib.util.spec_from_file_location("checked_scan", fast_module.__file__)
+    """The scanner's kernels once more, every access bounds-checked."""
+    spec = importlib.util.spec_from_file_location("checked_scan", kernels.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    source = Path(fast_module.__file__).read_text()
-    code = source.replace("    inner_kernel,\n", "").replace("    kernel,\n", "")
-    last = "return int(text[np.uintp(at)])"  # a message ends with a zero that is not counted
-    assert code.count(last) == 1
-    code = code.replace(last, "return 0 if at == len(text) else int(text[np.uintp(at)])")
-    module.__dict__["kernel"] = numba.njit(boundscheck=True)
-    module.__dict__["inner_kernel"] = numba.njit(boundscheck=True)
+    source = Path(kernels.__file__).read_text()
+    code = source.replace("    inlined,\n    inner_kernel,\n", "").replace("    native,\n", "")
+    eight = "return eight_at("  # goes by an address
+    assert code.count(eight) == 1
+    code = code.replace(eight, f"text[at], text[at + 7]\n    {eight}")
+    checked = numba.njit(boundscheck=True)
+    module.__dict__.update(inlined=checked, inner_kernel=checked)
+    module.__dict__["native"] = functools.partial(native, compiled=_with_bounds)
     sys.modules["checked_scan"] = module
-    exec(compile(code, fast_module.__file__, "exec"), module.__dict__)
+    exec(compile(code, kernels.__file__, "exec"), module.__dict__)
     return module
+
+
+def _with_bounds(function: Callable[..., Any], compiler: Callable[..., Any], **options: Any) -> Any:
+    return compiler(boundscheck=True, **options)(function)
 
 
 @pytest.mark.soak
 def test_no_byte_and_no_level_outside_is_touched(checked: ModuleType) -> None:
     venues = {kind.name: kind() for kind in KINDS}
     for name, venue in venues.items():
-        venue._scanner = checked.Scanner(name, FAST[name]._scanner.shapes)
+        venue._scanner = fast_module.Scanner(name, venue._scanner.shapes, checked.reader)
 
     @settings(max_examples=5_000)
     @given(payloads(sides), edits, st.booleans())
@@ -400,5 +500,7 @@ def test_recorded_books_are_scanned_and_equal(shared_data: Path, name: str) -> N
         assert [_facts(event) for event in got] == [_facts(event) for event in want]
         if want and isinstance(want[0], BookDelta | BookSnapshot):
             diffs += 1
-            assert FAST[name]._scanner.scan(frame, known) is not None, frame.payload[:200]
+            assert FAST[name]._scanner.scan(frame.payload, 7, known) is not None, frame.payload[
+                :200
+            ]
     assert diffs > 150

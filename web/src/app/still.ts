@@ -6,7 +6,7 @@ import { Heat2d } from "../render/heat2d";
 import { drawOverlay } from "../render/overlay";
 import { drawProfile } from "../render/profile";
 import { applyTheme, canvas2d, DARK, fitCanvas, LIGHT } from "../render/theme";
-import { byDistance } from "../state/clusters";
+import { byDistance, interval } from "../state/clusters";
 import { axisPrice, percent, price, usd } from "../state/format";
 import { mapLayout, WIDE_PX } from "../state/layout";
 import { binsNear, scaleFrom, table } from "../state/palette";
@@ -19,7 +19,7 @@ import { load } from "./kept";
 /** The nearest clusters as words, where their list will stand. */
 function list(rows: readonly ClusterRow[]): void {
   const row = (k: ClusterRow): HTMLElement => {
-    const text = `${k.side === "long" ? "▼" : "▲"} ${axisPrice(k.low)}–${axisPrice(k.high)} · ${percent(k.distance, 1)} · ${usd(k.usd)} · ${usd(k.usdP10)}–${usd(k.usdP90)}`;
+    const text = `${k.side === "long" ? "▼" : "▲"} ${axisPrice(k.low)}–${axisPrice(k.high)} · ${percent(k.distance, 1)} · ${usd(k.usd)}${interval(k)}`;
     return Object.assign(document.createElement("p"), { textContent: text });
   };
   document.querySelector(".boot .foot")?.replaceChildren(...byDistance(rows).slice(0, 3).map(row));
@@ -54,7 +54,7 @@ async function draw(): Promise<void> {
   surface.draw(view, picture.candleS, 0, market.atMs, market.atMs);
   drawOverlay(lines, {
     view, layout, candles: picture.candles, candleMs: picture.candleS * 1000, mark: market.mark, tape: [],
-    clusters: first.clusters?.clusters ?? [], thin: [], asOf: 0, picked: null, outlook: market.outlook, cross: null, utc: kept.utc, theme,
+    clusters: first.clusters, thin: [], asOf: 0, picked: null, outlook: market.outlook, cross: null, utc: kept.utc, theme,
   });
   drawProfile(lines, now, planesOf([true, true], [true, true, true]), view, layout, market.mark, theme);
   performance.mark("map");

@@ -7,8 +7,8 @@ export interface HeatSurface {
   put(tile: PlacedTile): void;
   forget(): void;
   palette(rgba: Uint8Array): void;
-  /** Tiles of these widths are drawn last; `liveFromMs` to `liveToMs` is where the newest column stands. */
-  draw(view: Viewport, columnS: number, level: number, liveFromMs: number, liveToMs: number): void;
+  /** false: not ready yet, ask again. Tiles of these widths are drawn last; `liveFromMs` to `liveToMs` is where the newest column stands. */
+  draw(view: Viewport, columnS: number, level: number, liveFromMs: number, liveToMs: number): boolean;
   live(tile: PlacedTile): void;
   readonly tiles: number;
 }
@@ -95,7 +95,8 @@ export class HeatGl implements HeatSurface {
   private colours: Uint8Array<ArrayBufferLike> = new Uint8Array(1024);
   private program!: WebGLProgram;
   private colourTexture!: WebGLTexture;
-  private box!: WebGLUniformLocation | null;
+  private box: WebGLUniformLocation | null = null;
+  private compiled = false;
 
   constructor(
     private readonly gl: WebGL2RenderingContext,
@@ -138,9 +139,10 @@ export class HeatGl implements HeatSurface {
     nearest(gl);
   }
 
-  draw(v: Viewport, columnS: number, level: number, liveFromMs: number, liveToMs: number): void {
+  draw(v: Viewport, columnS: number, level: number, liveFromMs: number, liveToMs: number): boolean {
     const { gl } = this;
-    if (gl.isContextLost()) return;
+    if (gl.isContextLost()) return true;
+    if (!this.ready()) return false;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
@@ -150,6 +152,7 @@ export class HeatGl implements HeatSurface {
     gl.activeTexture(gl.TEXTURE0);
     for (const q of quads(this.store.map.values(), v, columnS, level)) this.one(q, keyOf(q.tile));
     if (this.newest) this.one(quad(this.newest, v, liveFromMs, liveToMs), "live");
+    return true;
   }
 
   private one(q: Quad, key: string): void {
@@ -189,6 +192,16 @@ export class HeatGl implements HeatSurface {
       gl.attachShader(this.program, shader);
     }
     gl.linkProgram(this.program);
+    this.colourTexture = gl.createTexture();
+    this.compiled = false;
+  }
+
+  /** The driver compiles beside us: asking before it is done would hold up the page for it. */
+  private ready(): boolean {
+    if (this.compiled) return true;
+    const { gl } = this;
+    const beside = gl.getExtension("KHR_parallel_shader_compile");
+    if (beside && !gl.getProgramParameter(this.program, beside.COMPLETION_STATUS_KHR)) return false;
     if (!gl.getProgramParameter(this.program, gl.LINK_STATUS) && !gl.isContextLost()) {
       throw new Error(`heat map: ${gl.getProgramInfoLog(this.program) ?? "no program"}`);
     }
@@ -196,7 +209,8 @@ export class HeatGl implements HeatSurface {
     this.box = gl.getUniformLocation(this.program, "box");
     gl.uniform1i(gl.getUniformLocation(this.program, "cells"), 0);
     gl.uniform1i(gl.getUniformLocation(this.program, "colours"), 1);
-    this.colourTexture = gl.createTexture();
+    this.compiled = true;
+    return true;
   }
 }
 

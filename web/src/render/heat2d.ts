@@ -39,11 +39,12 @@ export class Heat2d implements HeatSurface {
     this.images.clear();
   }
 
-  draw(v: Viewport, columnS: number, level: number, liveFromMs: number, liveToMs: number): void {
+  draw(v: Viewport, columnS: number, level: number, liveFromMs: number, liveToMs: number): boolean {
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.context.imageSmoothingEnabled = false;
     for (const q of quads(this.store.map.values(), v, columnS, level)) this.one(q, keyOf(q.tile));
     if (this.newest) this.one(quad(this.newest, v, liveFromMs, liveToMs), "live");
+    return true;
   }
 
   private one(q: Quad, key: string): void {

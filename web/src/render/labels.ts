@@ -1,5 +1,5 @@
 /** Clusters on the map: a bracket over their price range and a name in dollars with the path's badge. */
-import { significant, spread } from "../state/clusters";
+import { noneOf, outOfView, significant, spread } from "../state/clusters";
 import { percent, usd } from "../state/format";
 import { yOf } from "../state/viewport";
 import type { ClusterRow, PathRow } from "../wire/types";
@@ -20,8 +20,14 @@ export function pathColour(path: PathRow, theme: Theme): string {
 
 export function drawClusterLabels(c: CanvasRenderingContext2D, s: OverlayState): void {
   const { map } = s.layout;
-  for (const k of s.clusters) bracket(c, s, k);
-  const named = significant(s.clusters, Math.exp(s.view.y0), Math.exp(s.view.y1)).slice(0, map.width > 320 ? 6 : 4);
+  if (!s.clusters) return;
+  const [low, high] = [Math.exp(s.view.y0), Math.exp(s.view.y1)];
+  for (const k of s.clusters.clusters) bracket(c, s, k);
+  for (const side of ["long", "short"] as const) {
+    const text = noneOf(s.clusters, side) ?? outOfView(s.clusters, side, low, high);
+    if (text) note(c, s, side, text);
+  }
+  const named = significant(s.clusters.clusters, low, high).slice(0, map.width > 320 ? 6 : 4);
   // The mark is where the candles are: names give way to it.
   const mark = yOf(s.view, map, s.mark);
   const wanted = named.map((k) => {
@@ -42,6 +48,23 @@ function bracket(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow): v
   if (bottom - top < 1) return;
   c.fillStyle = k.side === "long" ? s.theme.long : s.theme.short;
   c.fillRect(map.width - 3, top, 3, bottom - top);
+}
+
+/** What a side says that has no name in view: at its end of the map, without a box's weight. */
+function note(c: CanvasRenderingContext2D, s: OverlayState, side: "long" | "short", text: string): void {
+  const { map } = s.layout;
+  const y = side === "long" ? map.height - 34 : 13;
+  c.font = FONT;
+  const words = `${side === "long" ? "▼" : "▲"} ${text}`;
+  const w = c.measureText(words).width;
+  c.fillStyle = s.theme.box;
+  c.beginPath();
+  c.roundRect(map.width - w - 20, y - 9, w + 12, 18, 5);
+  c.fill();
+  c.fillStyle = s.theme.dim;
+  c.textAlign = "left";
+  c.textBaseline = "middle";
+  c.fillText(words, map.width - w - 14, y + 0.5);
 }
 
 function label(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow, y: number): void {

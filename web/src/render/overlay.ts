@@ -2,7 +2,7 @@
 import { axisPrice, clock, day, zone } from "../state/format";
 import type { MapLayout } from "../state/layout";
 import { priceOf, msOf, priceTicks, timeTicks, xOf, yOf, type Viewport } from "../state/viewport";
-import type { ClusterRow, OutlookRow, TapeRow, ThinWindow } from "../wire/types";
+import type { ClusterRow, Clusters, OutlookRow, TapeRow, ThinWindow } from "../wire/types";
 import { drawClusterLabels } from "./labels";
 import { BOLD, FONT, type Theme } from "./theme";
 
@@ -15,7 +15,8 @@ export interface OverlayState {
   readonly candleMs: number;
   readonly mark: number;
   readonly tape: readonly TapeRow[];
-  readonly clusters: readonly ClusterRow[];
+  /** of the map that is shown; null: not known yet */
+  readonly clusters: Clusters | null;
   readonly thin: readonly ThinWindow[];
   /** what came after this moment is veiled; 0 = nothing is */
   readonly asOf: number;

@@ -10,7 +10,7 @@ const SCALE_PX = 42; // room for the dollars at the left
 export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour[], width: number, height: number, utc: boolean, theme: Theme, sides: readonly (0 | 1)[] = [0, 1]): void {
   c.clearRect(0, 0, width, height);
   const n = Math.max(hours.length, 1);
-  const each = (width - SCALE_PX) / Math.max(n, 12);
+  const each = (width - SCALE_PX) / Math.max(n, 6);
   const left = width - n * each;
   // A few huge hours must not flatten the rest: the axis is a square root, and says so by its ticks.
   const most = Math.max(1, ...hours.flatMap((h) => sides.flatMap((i) => [h.predictedUsd[i], h.realisedUsd[i], Math.min(h.p90Usd[i], 3 * h.predictedUsd[i])])));
@@ -19,7 +19,7 @@ export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour
   axis(c, most, half, span, width, theme);
   hours.forEach((h, i) => {
     const x = left + i * each;
-    const w = Math.max(1.5, each * 0.4);
+    const w = Math.min(14, Math.max(1.5, each * 0.4));
     sides.forEach((side) => {
       const up = side === 1;
       const y = (usd: number): number => (up ? half - span(usd) : half + span(usd));
@@ -39,16 +39,18 @@ export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour
       c.stroke();
       c.globalAlpha = 1;
       bar(x + w + 1, h.realisedUsd[side] ?? 0, true);
+      // Nothing printed is seen too.
+      c.fillRect(x + w + 1, up ? half - 2 : half, w, 2);
     });
   });
   c.font = FONT;
   c.fillStyle = theme.dim;
   c.textBaseline = "middle";
   c.textAlign = "center";
-  const every = Math.max(1, Math.ceil(n / Math.max(2, Math.floor(width / 76))));
+  const every = Math.max(1, Math.ceil(52 / each));
   hours.forEach((h, i) => {
-    const x = left + (i + 0.5) * each;
-    if (i % every === 0 && x > 22 && x < width - 22) c.fillText(n > 36 ? day(h.startMs, utc) : clock(h.startMs, utc), x, height - FOOT / 2);
+    const x = Math.min(left + (i + 0.5) * each, width - 18);
+    if (i % every === 0 && x > 22) c.fillText(n > 36 ? day(h.startMs, utc) : clock(h.startMs, utc), x, height - FOOT / 2);
   });
 }
 

@@ -1,5 +1,33 @@
 import { describe, expect, it } from "vitest";
-import { spread } from "./clusters";
+import type { ClusterRow, Clusters } from "../wire/types";
+import { interval, noneOf, outOfView, spread } from "./clusters";
+
+const row = (side: string, peak: number, usd = 84e6): ClusterRow => ({
+  side, low: peak * 0.999, high: peak * 1.001, peak, usd, usdP10: 40e6, usdP90: 120e6, distance: peak / 100 - 1, bandUsd: [1, 2, 3], venueUsd: {}, ageS: 1,
+  growthPerH: 0, stacked: false, confidence: 0.5, reasons: [], path: null,
+});
+const message = (rows: ClusterRow[], minUsd = 50e6, reach = 0.15): Clusters => ({ t: "clusters", base: "BTC", atMs: 1, mark: 100, clusters: rows, minUsd, reach });
+
+describe("a side without a cluster", () => {
+  it("says what there is none of, and how far was looked", () => {
+    expect(noneOf(message([row("short", 103)]), "long")).toBe("no cluster ≥ $50M within 14 % below");
+    expect(noneOf(message([row("long", 97)]), "short")).toBe("no cluster ≥ $50M within 16 % above");
+    expect(noneOf(message([row("long", 97)]), "long")).toBeNull();
+  });
+  it("claims no threshold that it was not told", () => expect(noneOf(message([], 0, 0), "long")).toBe("no cluster below"));
+  it("names the nearest that is out of view, and only then", () => {
+    const both = message([row("long", 91, 60e6), row("long", 95)]);
+    expect(outOfView(both, "long", 96, 104)).toBe("$84.0M long · −5.0 % ↓");
+    expect(outOfView(both, "long", 90, 94)).toBeNull();
+    expect(outOfView(both, "long", 97, 104)).toBe("$84.0M long · −5.0 % ↓");
+    expect(outOfView(both, "short", 96, 104)).toBeNull();
+    expect(outOfView(message([row("long", 95)]), "long", 80, 90)).toBe("$84.0M long · −5.0 % ↑");
+  });
+  it("invents no interval for the past", () => {
+    expect(interval(row("long", 95))).toBe(" · $40.0M–$120M");
+    expect(interval({ ...row("long", 95), usdP10: null, usdP90: null })).toBe("");
+  });
+});
 
 describe("labels", () => {
   it("never overlap, keep their order and stay inside", () => {

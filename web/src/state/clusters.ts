@@ -1,5 +1,6 @@
 /** Which clusters are named on the map, and where their names stand. */
-import type { ClusterRow } from "../wire/types";
+import type { ClusterRow, Clusters } from "../wire/types";
+import { percent, usd, usdTick } from "./format";
 
 /** Nearest two of each side and the largest of each, nearest first: what a trader looks for first. */
 export function significant(clusters: readonly ClusterRow[], low: number, high: number): ClusterRow[] {
@@ -16,6 +17,25 @@ export function significant(clusters: readonly ClusterRow[], low: number, high: 
 
 export const byDistance = (clusters: readonly ClusterRow[]): ClusterRow[] =>
   [...clusters].sort((a, b) => Math.abs(a.distance) - Math.abs(b.distance));
+
+/** " · $40.0M–$90.0M", nothing where it is not known. */
+export const interval = (k: ClusterRow): string => (k.usdP10 === null || k.usdP90 === null ? "" : ` · ${usd(k.usdP10)}–${usd(k.usdP90)}`);
+
+/** What a side without a cluster says: nothing to wait for is a result too. */
+export function noneOf(clusters: Clusters, side: "long" | "short"): string | null {
+  if (clusters.clusters.some((k) => k.side === side)) return null;
+  const most = side === "long" ? 1 - Math.exp(-clusters.reach) : Math.exp(clusters.reach) - 1;
+  const within = most > 0 ? ` within ${(most * 100).toFixed(0)} %` : "";
+  return `no cluster${clusters.minUsd > 0 ? ` ≥ ${usdTick(clusters.minUsd)}` : ""}${within} ${side === "long" ? "below" : "above"}`;
+}
+
+/** Of a side whose clusters all lie outside [low, high]: the nearest, and where to look for it. */
+export function outOfView(clusters: Clusters, side: "long" | "short", low: number, high: number): string | null {
+  const own = byDistance(clusters.clusters.filter((k) => k.side === side));
+  const nearest = own[0];
+  if (!nearest || own.some((k) => k.peak > low && k.peak < high)) return null;
+  return `${usd(nearest.usd)} ${side} · ${percent(nearest.distance, 1)} ${nearest.peak <= low ? "↓" : "↑"}`;
+}
 
 /**
  * Move heights apart to at least `gap`, in order, as little as possible, inside [low, high].

@@ -97,5 +97,16 @@ export function zone(ms: number, utc: boolean): string {
   return `UTC${minutes > 0 ? "+" : MINUS}${Number.isInteger(hours) ? hours : `${Math.floor(hours)}:${two(Math.abs(minutes) % 60)}`}`;
 }
 
+/** "okx: it says", by venue in the order in which they come; "" where none is named. */
+export function byVenue(said: readonly string[]): [string, string[]][] {
+  const by = new Map<string, string[]>();
+  for (const one of said) {
+    const cut = one.indexOf(": ");
+    const name = cut > 0 ? one.slice(0, cut) : "";
+    by.set(name, [...(by.get(name) ?? []), one.slice(cut > 0 ? cut + 2 : 0)]);
+  }
+  return [...by];
+}
+
 /** "poc_row" and "wall_pulled" as words. */
 export const words = (name: string): string => name.replaceAll("_", " ");

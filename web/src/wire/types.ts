@@ -143,7 +143,8 @@ export interface PathRow {
 }
 
 /**
- * path: None while no book says how the way is defended.
+ * path: None while no book says how the way is defended. A cluster of the past has neither
+ * path nor interval nor age: the history keeps amounts alone.
  */
 export interface ClusterRow {
   readonly side: string;
@@ -151,12 +152,12 @@ export interface ClusterRow {
   readonly high: number;
   readonly peak: number;
   readonly usd: number;
-  readonly usdP10: number;
-  readonly usdP90: number;
+  readonly usdP10: number | null;
+  readonly usdP90: number | null;
   readonly distance: number;
   readonly bandUsd: readonly [number, number, number];
   readonly venueUsd: Readonly<Record<string, number>>;
-  readonly ageS: number;
+  readonly ageS: number | null;
   readonly growthPerH: number;
   readonly stacked: boolean;
   readonly confidence: number;
@@ -164,12 +165,17 @@ export interface ClusterRow {
   readonly path: PathRow | null;
 }
 
+/**
+ * What stands out within `reach` (log-distance) of the mark and holds min_usd or more.
+ */
 export interface Clusters {
   readonly t: "clusters";
   readonly base: string;
   readonly atMs: number;
   readonly mark: number;
   readonly clusters: readonly ClusterRow[];
+  readonly minUsd: number;
+  readonly reach: number;
 }
 
 /**

@@ -149,15 +149,17 @@ def entries(world: World, state: str) -> list[tuple[int, int]]:
     return out
 
 
-def silence(world: World) -> list[tuple[int, int]]:
-    """The simple rule for an end: no visible print of that side for 12 s."""
+def silence(world: World, seconds: int = 12) -> list[tuple[int, int]]:
+    """The simple rule for an end: no visible print of that side for so long (from 12 s)."""
     out: list[tuple[int, int]] = []
     last = [0, 0]  # second in which at least four prints were seen
+    silent = [0, 0]  # seconds for which none was in the last twelve
     for reading in world.readings:
         for side in (0, 1):
+            silent[side] = 0 if reading.visible[side] else silent[side] + 1
             if reading.visible[side] >= 4:
                 last[side] = reading.at
-            elif last[side] and reading.visible[side] == 0:
+            elif last[side] and silent[side] == seconds - 11:
                 out.append((side, reading.at))
                 last[side] = 0
     return out

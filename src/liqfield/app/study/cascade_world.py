@@ -37,7 +37,7 @@ from liqfield.model.events import (
     OpenInterest,
     Trade,
 )
-from liqfield.model.sides import Aggressor, CandleOf
+from liqfield.model.sides import CandleOf
 
 NAMES = ("BTC", "ETH", "SOL")
 # More positions close to their level than in `make demo`: cascades within minutes, not days.
@@ -240,8 +240,8 @@ def _standing(event: AgentEvent, base: str) -> Standing:
 class FlowOnly(MarketAnalytics):
     """Flow and cascade readings without those of the book: half the time a world takes."""
 
-    def on_trade(self, trade: Trade) -> None:
-        self.flow.on_trade(trade)
+    def on_trade(self, trade: Trade, is_buy: bool) -> None:
+        """The flow reads it off the tape."""
 
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
@@ -269,7 +269,7 @@ class _Run:
         self.watched = Watched(market)
         self.events = LabEvents(self.watched, step_ns=STEP_NS)  # type: ignore[arg-type]
         self.engine = MarketEngine(base, RULES, flow)
-        self.engine.analytics = FlowOnly(base, flow)
+        self.engine.analytics = FlowOnly(base, self.engine.trades, flow)
         self.tracker = Taped(flow.cascade)
         self.engine.analytics.flow.tracker = self.tracker
         self.plain: dict[str, AbsorptionDetector] = {}
@@ -285,7 +285,10 @@ class _Run:
             if isinstance(event, Listing):
                 self.engine.add(event.instrument)
                 of = event.instrument
-                self.plain[of.id] = AbsorptionDetector(of.venue, of.tick_usd, by_volume_alone(flow))
+                trades = self.engine.trades
+                self.plain[of.id] = AbsorptionDetector(
+                    of.venue, of.tick_usd, trades, trades.number_of(of.id), by_volume_alone(flow)
+                )
             else:
                 self.engine.step(event)
         for event in history_events(market):
@@ -311,8 +314,7 @@ class _Run:
     def _plain(self, event: MarketEvent) -> None:
         """The baseline detector sees the same facts; its verdicts need no impact."""
         if isinstance(event, Trade):
-            sign = 1.0 if event.aggressor is Aggressor.BUY else -1.0
-            self.plain[event.instrument_id].on_trade(event.price, sign * event.quantity)
+            self.plain[event.instrument_id].fold()
             self.gross_usd += event.price * event.quantity
         elif isinstance(event, BestQuote):
             self.plain[event.instrument_id].on_top(

@@ -69,6 +69,9 @@ def report(worlds: Sequence[World], warm_s: float) -> dict[str, object]:
         ),
         "exhausted": of((ending(w, entries(w, "exhausted"), warm_s) for w in worlds), **pr, **late),
         "exhausted_by_silence": of((ending(w, silence(w), warm_s) for w in worlds), **pr, **late),
+        "exhausted_by_silence_15": of(
+            (ending(w, silence(w, 15), warm_s) for w in worlds), **pr, **late
+        ),
         "absorbing": of(
             (absorbing(w, warm_s) for w in worlds),
             precision=("right", "calls"),

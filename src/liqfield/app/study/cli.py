@@ -13,10 +13,14 @@ from liqfield.app.study import cascades as cascade_study
 from liqfield.app.study import depth as depth_study
 from liqfield.app.study import pushes as push_study
 from liqfield.app.study import walls as wall_study
+from liqfield.app.study.ceilings import study_ceilings
+from liqfield.app.study.constants import study_constants
 from liqfield.app.study.history import study_history
 from liqfield.app.study.positions import study_positions
-from liqfield.app.study.worlds import study_worlds
+from liqfield.app.study.worlds import pick_worlds, study_worlds
 
+Worlds = Annotated[Path, Parameter(help="where simulated worlds are kept")]
+WORLDS = Path("build/worlds")
 study = App(name="study", help="How good estimates and readings are where the truth is known.")
 study.command(wall_study.app)
 study.command(depth_study.app)
@@ -32,12 +36,39 @@ def worlds(
     *names: str,
     seed: int = 2026,
     days: float = 7.0,
-    folder: Annotated[Path, Parameter(help="where simulated worlds are kept")] = Path(
-        "build/worlds"
-    ),
+    small: Annotated[bool, Parameter(help="two venues and 16,000 accounts a world")] = False,
+    folder: Worlds = WORLDS,
 ) -> None:
-    """Known truth: the map against every position of simulated markets; about a minute a world."""
-    _write(study_worlds(seed, folder, names, days=days))
+    """Known truth: the map against every position of simulated markets; one to four minutes a
+    world that is not kept yet, a quarter of it for a small one."""
+    _write(study_worlds(seed, folder, names, days=days, small=small))
+
+
+@study.command
+def ceilings(
+    *names: str,
+    seed: int = 11,
+    small: Annotated[bool, Parameter(help="two venues and 16,000 accounts a world")] = False,
+    only_mass: Annotated[bool, Parameter(help="the regression alone, over more worlds")] = False,
+    folder: Worlds = WORLDS,
+) -> None:
+    """What of the truth public feeds can tell: the filter with one hidden thing told at a time,
+    and the error of total mass regressed on what feeds show. NAME:SEED is a world of that seed."""
+    _write(study_ceilings(pick_worlds(names, seed, small=small), folder, only_mass=only_mass))
+
+
+@study.command
+def constants(
+    *names: str,
+    seed: int = 11,
+    small: Annotated[bool, Parameter(help="two venues and 16,000 accounts a world")] = False,
+    only_interval: Annotated[bool, Parameter(help="what moves no mean: a quarter of it")] = False,
+    folder: Worlds = WORLDS,
+) -> None:
+    """The estimator's hand-set constants, one at a time, on tuning worlds; NAME:SEED as above."""
+    _write(
+        study_constants(pick_worlds(names, seed, small=small), folder, only_interval=only_interval)
+    )
 
 
 @study.command

@@ -204,7 +204,8 @@ def study_history(folder: Path, settings: DensitySettings = SETTINGS) -> History
     ours: list[FloatArray] = []
     wicks: list[FloatArray] = []
     bounds: list[tuple[FloatArray, FloatArray]] = []
-    others: dict[str, list[FloatArray]] = {"shifted profile": [], "ladder": [], "mirrored": []}
+    names = ("standing only", "openings only", "shifted profile", "ladder", "mirrored")
+    others: dict[str, list[FloatArray]] = {name: [] for name in names}
     yesterday: list[FloatArray] = []
     kept: list[tuple[FloatArray, float]] = []
     for k, events in _facts(files, item.id):
@@ -215,14 +216,17 @@ def study_history(folder: Path, settings: DensitySettings = SETTINGS) -> History
         if hour is None or density is None:
             continue
         rows.append(hour)
-        usd = estimator.predicted(hour.low, hour.high)[0]
+        usd = estimator.predicted(hour.low, hour.high, 1.0)[0]
         ours.append(usd * narrow.factor())
         narrow.update(usd, hour.realised)
-        usd, p10, p90 = estimator.predicted(hour.low_wick, hour.high_wick)
+        path = hour.low_wick, hour.high_wick
+        usd, p10, p90 = estimator.predicted(*path, 1.0)
         scale = wide_level.factor()
         bounds.append(wide_level.interval(usd) or (p10 * scale, p90 * scale))
         wide_level.update(usd, hour.realised)
         wicks.append(usd * scale)
+        others["standing only"].append(estimator.predicted(*path)[0] * scale)
+        others["openings only"].append(estimator.would_open(*path, 1.0))
         mark = float(files.mark[k])
         x = float(np.log(mark))
         mass = _on_lattice(density.notional_usd.sum(axis=1), density.grid.first_bin, field)
@@ -241,9 +245,9 @@ def study_history(folder: Path, settings: DensitySettings = SETTINGS) -> History
         old, old_x = kept[max(len(kept) - 25, 0)]
         yesterday.append(field.between(baselines.moved(old, field.centres, old_x, x), *span))
     others["map of 24 h earlier"] = yesterday
-    names = {name: np.array(values) for name, values in others.items()}
+    beside = {name: np.array(values) for name, values in others.items()}
     plain = _table(rows, files, {"map": np.array(ours)}, wick=False)
-    wide = _table(rows, files, {"map": np.array(wicks), **names}, wick=True)
+    wide = _table(rows, files, {"map": np.array(wicks), **beside}, wick=True)
     fit = sum(hour.at_ms < SPLIT_MS for hour in rows)
     inside = [
         metrics.coverage(

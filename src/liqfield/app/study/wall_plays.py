@@ -1,22 +1,21 @@
 """Layering and flips against scripts that do them on purpose, and look-alikes that do not.
 
 A reading is right if a script's play of that kind on that side ended within three seconds and, for
-a layer, at those prices, for a flip, at that tick. Baselines: three large orders of a side
-withdrawn within two seconds (whatever their sizes and when they were placed); every large order
-withdrawn.
+a layer, at those prices, for a flip, at that tick. Baselines on the same followed walls: three of a
+side withdrawn within two seconds (whatever their sizes and when they were placed); every one
+withdrawn that is large enough for a flip (whatever was traded).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from liqfield.book.wall_facts import Flip, Layering, WallEnd
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallSettings
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_actors import Actor, Desk, Flipper, Layerer
 from liqfield.lab.market_types import AgentEvent
-from liqfield.model.analytics import WallState
 from liqfield.model.instrument import Instrument
 
 S = 1_000_000_000
@@ -58,17 +57,18 @@ def said(plays: Sequence[tuple[Instrument, Layering | Flip]]) -> Iterator[Said]:
             yield Said("flip", of.id, fact.at_ns, not fact.is_ask, fact.tick, fact.tick)
 
 
-def said_simply(ends: Sequence[tuple[Instrument, WallEnd]]) -> Iterator[Said]:
+def said_simply(
+    pulled: Iterable[tuple[Instrument, WallEnd]], settings: WallSettings
+) -> Iterator[Said]:
     """What the simple rules claim."""
     open_: dict[tuple[str, int], list[WallEnd]] = {}
-    for of, end in sorted(ends, key=lambda pair: pair[1].ended_ns):
-        if end.state is WallState.FILLED:
-            continue
-        yield Said("flip", of.id, end.ended_ns, not end.is_ask, end.tick, end.tick)
+    for of, end in sorted(pulled, key=lambda pair: pair[1].ended_ns):
+        if end.excess >= settings.flip_excess:
+            yield Said("flip", of.id, end.ended_ns, not end.is_ask, end.tick, end.tick)
         group = open_.setdefault((of.id, end.is_ask), [])
         group[:] = [other for other in group if end.ended_ns - other.ended_ns <= TOGETHER_NS]
         group.append(end)
-        if len(group) >= 3:
+        if len(group) >= settings.layer_count:
             ticks = [other.tick for other in group]
             yield Said("layering", of.id, end.ended_ns, not end.is_ask, min(ticks), max(ticks))
             group.clear()

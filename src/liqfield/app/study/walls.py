@@ -16,7 +16,7 @@ import hashlib
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -26,9 +26,11 @@ from cyclopts import App, Parameter
 
 from liqfield.app.study.lab_events import RULES, LabEvents
 from liqfield.app.study.wall_plays import PLAYS, said, said_simply, scripts, verdicts
+from liqfield.book.attribution import Attribution
+from liqfield.book.patterns import PulledPatterns
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
-from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallSettings
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallFact, WallSettings
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_actors import StagedMarket
 from liqfield.lab.market_setup import demo_spec
@@ -43,10 +45,10 @@ START_NS = 1_790_000_000_000_000_000
 MATCH_NS = 3 * SECOND_NS
 WARM_NS = 120 * SECOND_NS  # scripts wait until the readings know what is usual
 VENUES = ("binance", "bybit", "okx")  # whole books of 20 levels show too little to follow a wall
-TUNING_SEEDS = range(1_000, 1_010)  # thresholds were chosen on these
+TUNING_SEEDS = range(1_000, 1_020)  # thresholds were chosen on these
 KINDS = ("pulled", "filled", "withdrawn")
 NEITHER = ("absorber", "wall_withdrawn")  # of absorbers, and of scripts
-VERSION = 2  # raise when the built-in market, or what is read from its books, changes
+VERSION = 3  # raise when the built-in market, or what is read from its books, changes
 
 
 class Count(msgspec.Struct):
@@ -97,6 +99,18 @@ class WallStudy(msgspec.Struct):
     young: int
 
 
+class Kept(PulledPatterns):
+    """The patterns, and every pulled wall that they were told of."""
+
+    def __init__(self, settings: WallSettings, of: Attribution) -> None:
+        super().__init__(settings, of)
+        self.told: list[WallEnd] = []
+
+    def pulled(self, end: WallEnd) -> list[WallFact]:
+        self.told.append(end)
+        return super().pulled(end)
+
+
 class Watcher:
     """The books of a market read from its public feed, and what became of their walls."""
 
@@ -104,14 +118,23 @@ class Watcher:
         self.ends: list[tuple[Instrument, WallEnd]] = []
         self.plays: list[tuple[Instrument, Layering | Flip]] = []
         self.books: dict[str, tuple[Instrument, BookReader]] = {}
+        self.kept: dict[str, Kept] = {}
         self.settings = settings
+
+    def pulled(self) -> Iterator[tuple[Instrument, WallEnd]]:
+        """Every followed wall that was pulled, told of or not."""
+        for key, kept in self.kept.items():
+            for end in kept.told:
+                yield self.books[key][0], end
 
     def fold(self, events: Iterable[object]) -> None:
         for event in events:
             if isinstance(event, Listing):
                 of = event.instrument
                 sync = BookSync(of.id, RULES[of.venue])
-                self.books[of.id] = (of, BookReader(sync, of.tick_usd, self.settings))
+                reader = BookReader(sync, of.tick_usd, self.settings)
+                reader.walls.patterns = self.kept[of.id] = Kept(self.settings, reader.attribution)
+                self.books[of.id] = (of, reader)
             elif isinstance(event, Trade):
                 _, book = self.books[event.instrument_id]
                 is_buy = event.aggressor is Aggressor.BUY
@@ -191,7 +214,7 @@ def judge(seed: int, watcher: Watcher, truth: Sequence[AgentEvent], until_ns: in
     instruments = {key: of for key, (of, _) in watcher.books.items()}
     for counts, claims in (
         (ours, said(watcher.plays)),
-        (naive, said_simply(watcher.ends)),
+        (naive, said_simply(watcher.pulled(), watcher.settings)),
     ):
         for kind, (right, wrong) in verdicts(claims, plays, instruments).items():
             there = sum(event.kind == kind for event in plays)
@@ -296,7 +319,7 @@ app = App(name="walls", help="How well walls are read, where the truth is known.
 def main(
     *,
     seeds: Annotated[int, Parameter(help="number of fresh seeds")] = 20,
-    first: Annotated[int, Parameter(help="the first seed; 1000-1009 chose the thresholds")] = 1,
+    first: Annotated[int, Parameter(help="the first seed; 1000-1019 chose the thresholds")] = 1,
     minutes: float = 20.0,
     late: Annotated[bool, Parameter(help="trades arrive after the book that holds them")] = False,
     folder: Annotated[Path, Parameter(help="where results are kept, a file a seed")] = Path(

@@ -6,8 +6,9 @@ its exit rates and the coins really opened. Its score is what the model's form a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,15 +17,17 @@ from liqfield.app.study.playback import MINUTE_NS, events
 from liqfield.app.study.world_cache import load_world
 from liqfield.app.study.world_specs import WORLDS, Role, WorldSpec
 from liqfield.density import law as laws
-from liqfield.density.combine import combine
+from liqfield.density.combine import COMMON, combine
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.openings import Told
 from liqfield.density.settings import DensitySettings
 from liqfield.lab.market_truth import density_of
 from liqfield.lab.worlds import VenueWorld, opening_draws
+from liqfield.model.errors import SettingError
 from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid, rebin
+from liqfield.model.sides import Coverage
 from liqfield.verify import baselines
 from liqfield.verify.field import FieldScore, field_window, gap_closed, mean_score, score_field
 
@@ -50,14 +53,18 @@ class WorldReport(msgspec.Struct, frozen=True):
     churn_ours_per_day: float
 
 
-class _Moment(msgspec.Struct, frozen=True, eq=False):
+class Moment(msgspec.Struct, frozen=True, eq=False):
+    """A scored snapshot: the truth on grid, USD, of all venues [2, 160], of each [v, 2, 160]."""
+
     at_ns: int
     mark: float
     grid: PriceGrid
     truth: FloatArray
+    by_venue: FloatArray
 
 
-def _moments(world: tuple[VenueWorld, ...], burn_days: float) -> list[_Moment]:
+def moments_of(world: tuple[VenueWorld, ...], burn_days: float) -> list[Moment]:
+    """The snapshots after the first days, in which the filter forgets what it had to assume."""
     first_ns = int(world[0].history.candle_end_ns[0])
     out = []
     for i, shot in enumerate(world[0].snapshots):
@@ -65,12 +72,12 @@ def _moments(world: tuple[VenueWorld, ...], burn_days: float) -> list[_Moment]:
             continue
         grid = field_window(shot.mark)
         shots = [venue.snapshots[i] for venue in world]
-        truth = np.sum([density_of(s.positions, s.mark, grid)[0] for s in shots], axis=0)
-        out.append(_Moment(shot.at_ns, shot.mark, grid, truth))
+        truth = np.stack([density_of(s.positions, s.mark, grid)[0] for s in shots])
+        out.append(Moment(shot.at_ns, shot.mark, grid, truth.sum(axis=0), truth))
     return out
 
 
-def _naive(world: tuple[VenueWorld, ...], moment: _Moment) -> tuple[FloatArray, FloatArray]:
+def _naive(world: tuple[VenueWorld, ...], moment: Moment) -> tuple[FloatArray, FloatArray]:
     """The ladder and the shifted profile, USD [2, 160]."""
     grid = moment.grid
     centres = np.log(grid.centres())
@@ -88,8 +95,8 @@ def _naive(world: tuple[VenueWorld, ...], moment: _Moment) -> tuple[FloatArray, 
     return ladder * moment.mark, profile * moment.mark
 
 
-def _told(spec: WorldSpec, venue: VenueWorld) -> Told:
-    """What the ceiling filter is told."""
+def true_law(spec: WorldSpec, venue: VenueWorld) -> FloatArray:
+    """float64[2 taker maker, 40]: shares of opened notional by class, as the world draws it."""
     index = spec.venues.index(venue.instrument.venue)
     weights = []
     for notional, leverage, is_cross in opening_draws(spec.market(1.0), index):
@@ -97,44 +104,72 @@ def _told(spec: WorldSpec, venue: VenueWorld) -> Told:
         cross = np.clip(np.searchsorted(laws.EDGES, leverage) - 1, 0, 19) + 20
         share = np.bincount(np.where(is_cross, cross, isolated), notional, laws.CLASSES)
         weights.append(share / share.sum())
-    minutes = int(venue.history.candle_end_ns[0]) - MINUTE_NS
-    return Told(
-        weights=np.stack(weights),
-        rates=(laws.CLASS_LEVERAGE / 3.0) ** spec.positions.holding_tilt,
-        begin_ns=minutes,
-        every_ns=MINUTE_NS,
-        opened=np.concatenate(([0.0], np.cumsum(venue.opened.mean(axis=1)))),
-    )
+    return np.stack(weights)
 
 
-def _play(
+def told(
+    spec: WorldSpec, venue: VenueWorld, *, with_law: bool = True, with_churn: bool = True
+) -> Told:
+    """What a ceiling filter is told: the law of openings; exit rates and the coins opened."""
+    out = Told()
+    if with_law:
+        out = msgspec.structs.replace(out, weights=true_law(spec, venue))
+    if with_churn:
+        out = msgspec.structs.replace(
+            out,
+            rates=(laws.CLASS_LEVERAGE / 3.0) ** spec.positions.holding_tilt,
+            begin_ns=int(venue.history.candle_end_ns[0]) - MINUTE_NS,
+            every_ns=MINUTE_NS,
+            opened=np.concatenate(([0.0], np.cumsum(venue.opened.mean(axis=1)))),
+        )
+    return out
+
+
+class Played(NamedTuple):
+    """parts: the venues' maps at each moment; estimators: of each venue, at the end."""
+
+    parts: list[list[LiquidationDensity]]
+    estimators: list[DensityEstimator]
+
+    def maps(self, common: float = COMMON) -> list[LiquidationDensity]:
+        """The venues' maps as one, by moment; common: correlation of their errors."""
+        found = [combine(parts, common) for parts in self.parts]
+        return [one for one in found if one is not None]
+
+
+def play(
     spec: WorldSpec,
     world: tuple[VenueWorld, ...],
-    moments: list[_Moment],
-    settings: DensitySettings,
+    moments: list[Moment],
+    make: Callable[[VenueWorld], DensityEstimator],
     seed: int,
-    *,
-    is_told: bool,
-) -> tuple[list[LiquidationDensity], float]:
-    """(the map at each moment, OI replaced a day)."""
+    feeds: Mapping[str, Coverage | None] | None = None,
+    at_moment: Callable[[DensityEstimator, int], None] | None = None,
+) -> Played:
+    """Each venue's public facts folded by the estimator that `make` gives; feeds: other than the
+    world's own; at_moment: called with each venue's estimator and the number of the moment."""
+    shows = spec.feeds if feeds is None else feeds
     found: list[list[LiquidationDensity]] = [[] for _ in moments]
-    turned = 0.0
+    estimators = []
     for v, venue in enumerate(world):
-        told = _told(spec, venue) if is_told else None
-        estimator = DensityEstimator(venue.instrument, settings, told=told)
+        estimator = make(venue)
+
+        def look(at: int, estimator: DensityEstimator = estimator) -> None:
+            found[at] += _known(estimator)
+            if at_moment is not None:
+                at_moment(estimator, at)
+
         at = 0
-        facts = events(venue, spec.feeds[venue.instrument.venue], spec.sampled_share, seed + v)
+        facts = events(venue, shows[venue.instrument.venue], spec.sampled_share, seed + v)
         for event in facts:
             while at < len(moments) and event.event_ns > moments[at].at_ns:
-                found[at] += _known(estimator)
+                look(at)
                 at += 1
             estimator.update(event)
         for late in range(at, len(moments)):
-            found[late] += _known(estimator)
-        turned += estimator.trust.turned / len(world)
-    days = (moments[-1].at_ns - int(world[0].history.candle_end_ns[0])) / DAY_NS
-    maps = [combine(parts) for parts in found]
-    return [one for one in maps if one is not None], turned / days
+            look(late)
+        estimators.append(estimator)
+    return Played(found, estimators)
 
 
 def _known(estimator: DensityEstimator) -> list[LiquidationDensity]:
@@ -142,14 +177,17 @@ def _known(estimator: DensityEstimator) -> list[LiquidationDensity]:
     return [] if density is None else [density]
 
 
-def _scores(maps: list[LiquidationDensity], moments: list[_Moment]) -> FieldScore:
+def on_window(values: FloatArray, grid: PriceGrid, window: PriceGrid) -> FloatArray:
+    """Values[2, n] of a lattice on another of the same width, [2, window.count]."""
+    return np.stack([rebin(values[side], grid, window)[0] for side in range(2)])
+
+
+def score_maps(maps: list[LiquidationDensity], moments: list[Moment]) -> FieldScore:
+    """Mean score of maps at their moments."""
     scores = []
     for density, moment in zip(maps, moments, strict=True):
         usd, p10, p90 = density.notional_usd.sum(axis=1), density.p10, density.p90
-        on = [
-            np.stack([rebin(part[side], density.grid, moment.grid)[0] for side in range(2)])
-            for part in (usd, p10, p90)
-        ]
+        on = [on_window(part, density.grid, moment.grid) for part in (usd, p10, p90)]
         scores.append(score_field(on[0], moment.truth, on[1], on[2]))
     return mean_score(scores)
 
@@ -166,15 +204,24 @@ def study_world(
 ) -> WorldReport:
     """One world: simulate (or load), play its feeds to the filter, score every snapshot."""
     world = load_world(spec, seed, days, snapshot_h, folder)
-    moments = _moments(world, burn_days)
+    moments = moments_of(world, burn_days)
     ladders, profiles = [], []
     for moment in moments:
         ladder, profile = _naive(world, moment)
         ladders.append(score_field(ladder, moment.truth))
         profiles.append(score_field(profile, moment.truth))
-    ours, turned = _play(spec, world, moments, settings, seed, is_told=False)
-    best, _ = _play(spec, world, moments, settings, seed, is_told=True)
-    naive, score, ceiling = mean_score(ladders), _scores(ours, moments), _scores(best, moments)
+    ours = play(spec, world, moments, lambda v: DensityEstimator(v.instrument, settings), seed)
+    best = play(
+        spec,
+        world,
+        moments,
+        lambda v: DensityEstimator(v.instrument, settings, told=told(spec, v)),
+        seed,
+    )
+    turned = float(np.mean([one.trust.turned for one in ours.estimators]))
+    scored_days = (moments[-1].at_ns - int(world[0].history.candle_end_ns[0])) / DAY_NS
+    naive = mean_score(ladders)
+    score, ceiling = score_maps(ours.maps(), moments), score_maps(best.maps(), moments)
     true = [v.opened.mean(axis=1).sum() / v.history.open_interest.mean() / days for v in world]
     return WorldReport(
         name=spec.name,
@@ -190,17 +237,44 @@ def study_world(
             score.wasserstein_bp, naive.wasserstein_bp, ceiling.wasserstein_bp
         ),
         churn_true_per_day=float(np.mean(true)),
-        churn_ours_per_day=turned,
+        churn_ours_per_day=turned / scored_days,
     )
 
 
+def chosen_worlds(names: Iterable[str] = (), *, small: bool = False) -> list[WorldSpec]:
+    """Every world, or those named; small: with two venues and half the accounts, as drawn ones."""
+    chosen = set(names)
+    found = [spec for spec in WORLDS if not chosen or spec.name in chosen]
+    return [spec.small() for spec in found] if small else found
+
+
+def pick_worlds(
+    names: Iterable[str], seed: int, *, small: bool = False
+) -> list[tuple[WorldSpec, int]]:
+    """Worlds and seeds by NAME or NAME:SEED; without names those that may be tuned on.
+
+    Raises SettingError for a name that no world has.
+    """
+    by_name = {spec.name: spec for spec in chosen_worlds(small=small)}
+    wanted = list(names) or [name for name, spec in by_name.items() if spec.role is Role.TUNING]
+    found = []
+    for one in wanted:
+        name, _, own = one.partition(":")
+        if name not in by_name or not (own or "0").isdigit():
+            raise SettingError(f"no world {one}; NAME or NAME:SEED, names: {', '.join(by_name)}")
+        found.append((by_name[name], int(own) if own else seed))
+    return found
+
+
 def study_worlds(
-    seed: int, folder: Path, names: Iterable[str] = (), *, days: float = 7.0
+    seed: int,
+    folder: Path,
+    names: Iterable[str] = (),
+    *,
+    days: float = 7.0,
+    small: bool = False,
 ) -> list[WorldReport]:
     """Every world, or those named."""
-    chosen = set(names)
     return [
-        study_world(spec, seed, folder, days=days)
-        for spec in WORLDS
-        if not chosen or spec.name in chosen
+        study_world(spec, seed, folder, days=days) for spec in chosen_worlds(names, small=small)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -33,6 +34,8 @@ class BinanceProtocol:
         self._market = market
         self._of = {i.symbol: i for i in market.instruments if i.venue == self.name}
         self._write = {symbol: Writer(i) for symbol, i in self._of.items()}
+        # The newest trades, for those who ask by REST.
+        self._past: dict[str, deque[dict[str, object]]] = {s: deque(maxlen=4_000) for s in self._of}
         self._u = dict.fromkeys(self._of, 5_000_000_000)
         self._agg = dict.fromkeys(self._of, 1_000_000)
         self._quote: dict[str, tuple[int, float, int, float]] = {}
@@ -173,6 +176,9 @@ class BinanceProtocol:
                 "st": 1,
             }
             self._send(out, symbol, "aggTrade", body)
+            self._past[symbol].append(
+                {key: body[key] for key in ("a", "p", "q", "f", "l", "T", "m")}
+            )
         self._raw_trades(out, symbol, step)
 
     def _raw_trades(self, out: list[Message], symbol: str, step: InstrumentStep) -> None:
@@ -282,6 +288,10 @@ class BinanceProtocol:
         now_ms = self._market.now_ns // MS
         if path == "/fapi/v1/depth":
             return self._depth_reply(symbol, int(query.get("limit", "500")))
+        if path == "/fapi/v1/aggTrades":
+            first, limit = int(query.get("fromId", "0")), int(query.get("limit", "500"))
+            rows = [row for row in self._past[symbol] if int(str(row["a"])) >= first]
+            return rows[:limit] if first else rows[-limit:]
         if path == "/fapi/v1/openInterest":
             coins = step.open_interest_base if step else self._last_oi(symbol)
             return {"openInterest": write.quantity(coins), "symbol": symbol, "time": now_ms}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -30,6 +31,8 @@ class BybitProtocol:
         self._market = market
         self._of = {i.symbol: i for i in market.instruments if i.venue == self.name}
         self._write = {symbol: Writer(i) for symbol, i in self._of.items()}
+        # The newest trades, for those who ask by REST.
+        self._past: dict[str, deque[dict[str, object]]] = {s: deque(maxlen=1_000) for s in self._of}
         self._u = dict.fromkeys(self._of, 100)
         self._seq = 400_000_000
         self._shown: dict[str, Sides] = {}
@@ -196,7 +199,7 @@ class BybitProtocol:
 
     def _trades(self, out: list[Message], symbol: str, step: InstrumentStep) -> None:
         write, t = self._write[symbol], step.trades
-        rows = [
+        rows: list[dict[str, object]] = [
             {
                 "T": int(t.event_ns[i]) // MS,
                 "s": symbol,
@@ -212,6 +215,7 @@ class BybitProtocol:
             for i in range(len(t))
             if t.kind[i] <= LIQUIDATION
         ]
+        self._past[symbol].extend(rows)
         topic = f"publicTrade.{symbol}"
         for first in range(0, len(rows), 1024):
             body = {
@@ -342,6 +346,23 @@ class BybitProtocol:
             return None
         of, write = self._of[symbol], self._write[symbol]
         history = self._market.history(of.id)
+        if path == "/v5/market/recent-trade":
+            newest = list(self._past[symbol])[-int(query.get("limit", "500")) :]
+            rows = [
+                {
+                    "execId": row["i"],
+                    "symbol": symbol,
+                    "price": row["p"],
+                    "size": row["v"],
+                    "side": row["S"],
+                    "time": str(row["T"]),
+                    "isBlockTrade": False,
+                    "isRPITrade": False,
+                    "seq": str(row["seq"]),
+                }
+                for row in reversed(newest)
+            ]
+            return {"category": "linear", "list": rows}
         if path == "/v5/market/risk-limit":
             return {"category": "linear", "list": self._tiers(symbol)}
         if path == "/v5/market/orderbook":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,8 @@ class HyperliquidProtocol:
         self._market = market
         self._of = {i.symbol: i for i in market.instruments if i.venue == self.name}
         self._write = {symbol: Writer(i) for symbol, i in self._of.items()}
+        # The newest trades, for those who ask by REST.
+        self._past: dict[str, deque[dict[str, object]]] = {s: deque(maxlen=60) for s in self._of}
         self._steps: dict[str, InstrumentStep] = {}
         self._ended: set[str] = set()
         self._sent: dict[str, int] = {}
@@ -155,7 +158,7 @@ class HyperliquidProtocol:
         if len(t) and self._due(f"accounts {coin}", step.at_ns, 10_000_000_000):
             accounts = self._market.positions(self._of[coin].id)["account"]
             self._accounts[coin] = accounts if len(accounts) else None
-        rows = [
+        rows: list[dict[str, object]] = [
             {
                 "coin": coin,
                 "side": "B" if t.is_buy[i] else "A",
@@ -169,6 +172,7 @@ class HyperliquidProtocol:
             for i in range(len(t))
             if t.kind[i] <= LIQUIDATION
         ]
+        self._past[coin].extend(rows)
         if rows:
             body = ENC.encode({"channel": "trades", "data": rows})
             out.append(Message(PATH, f"trades:{coin}", body))
@@ -275,7 +279,7 @@ class HyperliquidProtocol:
                 if start <= at // MS <= end
             ][:500]
         if kind == "recentTrades":
-            return []
+            return list(self._past[coin])[::-1]
         return None
 
     def _latest(self, symbol: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -28,6 +29,8 @@ class OkxProtocol:
         self._market = market
         self._of = {i.symbol: i for i in market.instruments if i.venue == self.name}
         self._write = {symbol: Writer(i) for symbol, i in self._of.items()}
+        # The newest trades, for those who ask by REST.
+        self._past: dict[str, deque[dict[str, object]]] = {s: deque(maxlen=4_000) for s in self._of}
         self._seq = dict.fromkeys(self._of, 1_000)
         self._book_ns = dict.fromkeys(self._of, 0)
         self._shown: dict[str, tuple[float, float, int]] = {}
@@ -167,7 +170,7 @@ class OkxProtocol:
         for i in range(len(t)):
             if t.kind[i] > LIQUIDATION:
                 continue
-            row = {
+            row: dict[str, object] = {
                 "instId": symbol,
                 "tradeId": str(int(t.trade_id[i])),
                 "px": write.ticks(int(t.price_ticks[i])),
@@ -178,6 +181,7 @@ class OkxProtocol:
                 "source": "0",
                 "seqId": self._seq[symbol],
             }
+            self._past[symbol].append(row)
             out.append(Message(PATH, _topic(arg), ENC.encode({"arg": arg, "data": [row]})))
 
     def _slow(self, symbol: str, step: InstrumentStep) -> list[Message]:
@@ -334,6 +338,10 @@ class OkxProtocol:
                 )
             ]
             return paid[::-1]
+        if path in ("/api/v5/market/trades", "/api/v5/market/history-trades"):
+            last = int(query.get("after", str(1 << 62)))
+            older = [row for row in self._past[symbol] if int(str(row["tradeId"])) < last]
+            return older[: -int(query.get("limit", "100")) - 1 : -1]
         if "candles" in path:
             return self._candles(path, symbol, query)
         step = self._steps.get(symbol)

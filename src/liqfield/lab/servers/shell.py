@@ -116,7 +116,7 @@ class VenueServer:
         try:
             await socket.prepare(request)
         except ConnectionError:
-            return socket  # gone before it was answered
+            return _response(Reply(b"", 400))  # gone before it was answered
         wire = _Wire(request, socket)
         client = self.desk.connect(request.path, dict(request.query), wire.out, wire.close)
         self.sockets[client] = socket
