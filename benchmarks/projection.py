@@ -11,7 +11,7 @@ import time
 import msgspec
 import numpy as np
 
-from liqfield.book.depth import SideDepth
+from liqfield.book.depth import SideDepth, side_of
 from liqfield.engine.project import project_market
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.events import FloatArray
@@ -44,7 +44,7 @@ def _density(venue: str, rng: np.random.Generator) -> LiquidationDensity:
 def _bids(rng: np.random.Generator) -> SideDepth:
     price: FloatArray = 84_000.0 - 0.1 * np.arange(1, 12_001, dtype=np.float64)
     quantity = rng.lognormal(-1.0, 1.0, len(price))
-    return SideDepth(84_000.0, price, quantity, np.cumsum(price * quantity), 0.0142)
+    return side_of(84_000.0, price, quantity, 0.0142)
 
 
 def cost_ms() -> float:

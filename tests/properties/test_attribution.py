@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqfield.book.attribution import Attribution
+from liqfield.book.attribution import LOSSES, WATCH, Attribution
 from liqfield.book.attribution_kernels import ADDED, CANCELLED, FILLED
 from liqfield.model.events import BookLevels
 from tests.reference.attribution import SlowAttribution
@@ -82,9 +82,9 @@ def test_a_trade_before_its_message_is_a_fill_and_the_rest_was_cancelled() -> No
     book.restart(0)
     book.watch(999 * 2, 1)
     book.trade(999, 0, 3.0, 40)
-    changes = book.delta(_levels({(0, 999): 2}), np.array([10.0]), 50, MID)
-    assert changes.explained() == []
-    assert [(t.tick, t.is_ask, t.filled, t.cancelled) for t in changes.touches()] == [
+    book.delta(_levels({(0, 999): 2}), np.array([10.0]), 50, MID)
+    assert book.explained() == []
+    assert [(t.tick, t.is_ask, t.filled, t.cancelled) for t in book.touches()] == [
         (999, 0, 3.0, 5.0)
     ]
 
@@ -95,8 +95,8 @@ def test_a_trade_told_late_turns_the_cancellation_into_a_fill() -> None:
     book.watch(999 * 2, 1)
     book.delta(_levels({(0, 999): 2}), np.array([10.0]), 50, MID)
     book.trade(999, 0, 3.0, 40)
-    changes = book.delta(_levels({(0, 998): 1}), np.array([0.0]), 60, MID)
-    assert [(t.key, t.moved, t.refilled) for t in changes.explained()] == [(999 * 2, 3.0, 0.0)]
+    book.delta(_levels({(0, 998): 1}), np.array([0.0]), 60, MID)
+    assert [(t.key, t.moved, t.refilled) for t in book.explained()] == [(999 * 2, 3.0, 0.0)]
     assert book.totals.sum(axis=(0, 1)).tolist() == [1.0, 3.0, 5.0]
 
 
@@ -115,15 +115,35 @@ def test_a_level_that_is_hit_and_stands_was_refilled() -> None:
     book.watch(999 * 2, 1)
     book.trade(999, 0, 3.0, 40)
     book.delta(_levels({(0, 990): 1}), np.array([0.0]), 50, MID)
-    changes = book.delta(_levels({(0, 990): 2}), np.array([1.0]), 200, MID)
-    assert [(t.key, t.moved, t.refilled) for t in changes.explained()] == [(999 * 2, 0.0, 3.0)]
+    book.delta(_levels({(0, 990): 2}), np.array([1.0]), 200, MID)
+    assert [(t.key, t.moved, t.refilled) for t in book.explained()] == [(999 * 2, 0.0, 3.0)]
     assert book.totals.sum(axis=(0, 1)).tolist() == [5.0, 3.0, 0.0]
 
 
-@pytest.mark.parametrize("low", [995, 1_000])
-def test_levels_out_of_sight_are_not_judged(low: int) -> None:
+@pytest.mark.parametrize(("width", "judged"), [(4.5, True), (4.4, False)])
+def test_the_edge_of_a_window_is_not_judged(width: float, judged: bool) -> None:
+    """Four ticks away: nine tenths of the window, or more."""
     book = Attribution(TOLERANCE)
     book.restart(0)
-    book.see(low, 1_010)
+    book.see(width, 10.0)
     book.delta(_levels({(0, 996): 0}), np.array([10.0]), 50, MID)
-    assert book.totals.sum() == (10.0 if low == 995 else 0.0)
+    assert book.totals.sum() == (10.0 if judged else 0.0)
+
+
+def test_late_trades_find_what_the_ring_holds_of_their_level() -> None:
+    """Two levels in one cell of the chain, more losses than the ring holds, a replaced book."""
+    book = Attribution(TOLERANCE)
+    ticks = [1_000, 1_000 + WATCH // 2]
+    for start in (0, 1_000_000):
+        book.restart(start)
+        for n in range(LOSSES + 1_000):
+            last = start + 10 + n // 1_000
+            book.delta(_levels({(0, ticks[n % 2]): 0}), np.array([2.0]), last, MID)
+        before = book.totals.sum(axis=(0, 1))
+        for tick in (*ticks, 1_001):
+            book.trade(tick, 0, 3.0, last)
+        book.trade(ticks[0], 0, 1e6, last)
+        book.delta(_levels({(0, 990): 1}), np.array([0.0]), last + 1, MID)
+        moved = book.totals.sum(axis=(0, 1)) - before
+        assert moved[FILLED] == -moved[CANCELLED] == 2.0 * LOSSES / 2 + 3.0
+        assert book.pending == 3 * 3.0 + 1e6 - moved[FILLED]

@@ -18,6 +18,7 @@ from liqfield.book.depth import (
     merge,
     notional_to_move,
     side_depth,
+    side_of,
     walk,
 )
 from liqfield.book.ladder import BID, Ladder
@@ -109,7 +110,7 @@ def test_the_law_lies_between_the_side_and_the_public_slope_and_goes_on_beyond_t
     cum = scale * (away * TICK / 10_000.0) ** kappa * 1e6
     price = np.array([10_000.0 - k * TICK for k in range(1, 600)])
     quantity = np.diff(np.concatenate(([0.0], cum))) / price
-    side = SideDepth(10_000.0, price, quantity, np.cumsum(price * quantity), 0.02)
+    side = side_of(10_000.0, price, quantity, 0.02)
     law = fit_law(side)
     # A perfect side of two octaves weighs a quarter of the public slope: the law lies between.
     assert law.kappa == pytest.approx(0.2 * kappa + 0.8 * KAPPA, abs=0.03)

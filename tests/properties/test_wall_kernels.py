@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqfield.book.attribution import Changes, Explained, Touch
+from liqfield.book.attribution import Attribution, Touch
 from liqfield.book.bands import BANDS
 from liqfield.book.wall_facts import SECOND_NS, WallEnd, WallSettings
 from liqfield.book.walls import WallTracker
 from liqfield.model.analytics import WallState
+from liqfield.model.events import BookLevels
 from tests.reference.walls import SlowWalls
 
-MID = 10_000
+MID = 200_000
+APART = 2_048  # ticks: two levels of a side so far apart share a cell of the watch
+SHOWN = 5_000.0  # ticks from the mid
 SETTINGS = WallSettings(capacity=5, min_age_s=0.1)
 START = 1_000 * SECOND_NS
-tick_st = st.integers(-2, 2).map(lambda away: MID + 110 * away)
-touch_st = st.tuples(
-    tick_st, st.integers(0, 1), st.sampled_from([0, 1, 9, 12, 20, 40]), st.floats(0.0, 1.0)
-)
+tick_st = st.integers(-2, 2).map(lambda away: MID + APART * away)
+side_st = st.integers(0, 1)
 story_st = st.lists(
     st.tuples(
         st.sampled_from(["fold"] * 20 + ["age", "age", "find", "forget"]),
         st.integers(0, 200),  # ms
-        st.lists(touch_st, max_size=6),
-        st.lists(st.tuples(tick_st, st.integers(0, 1), st.floats(0.0, 9.0)), max_size=4),
-        st.integers(-200, 200),  # of the mid
+        st.dictionaries(
+            st.tuples(side_st, tick_st), st.sampled_from([0, 1, 9, 12, 20, 40]), max_size=6
+        ),
+        # Trades: level, coins, ms before the message.
+        st.lists(
+            st.tuples(side_st, tick_st, st.floats(0.5, 30.0), st.integers(0, 250)), max_size=4
+        ),
+        st.integers(-4_000, 4_000),  # of the mid
     ),
     min_size=10,
     max_size=40,
@@ -34,11 +42,13 @@ story_st = st.lists(
 
 
 class Both:
-    """A tracker and its twin, told the same."""
+    """A tracker behind an attribution, and its twin, told what the attribution reports."""
 
     def __init__(self) -> None:
-        self.watch = np.zeros((64, 2), np.int64)  # small: levels share cells
-        self.fast = WallTracker(self.watch, SETTINGS)
+        self.attribution = Attribution()
+        self.attribution.restart(START)
+        self.attribution.see(SHOWN, SHOWN)
+        self.fast = WallTracker(self.attribution, SETTINGS)
         self.fast.large[:] = 10.0
         self.fast.usual[:] = 2.0
         self.fast.told[:] = 0.0
@@ -46,26 +56,30 @@ class Both:
         self.book: dict[int, float] = {}
         self.facts: list[WallEnd] = []
 
-    def touches(self, rows: list[tuple[int, int, int, float]]) -> list[Touch]:
-        found = []
-        for tick, is_ask, after, share in rows:
-            before = self.book.get(tick * 2 + is_ask, 0.0)
-            lost = max(before - after, 0.0)
-            self.book[tick * 2 + is_ask] = float(after)
-            filled = share * lost
-            found.append(Touch(tick, is_ask, before, float(after), filled, lost - filled))
-        return found
-
-    def fold(self, touches: list[Touch], told: list[Explained], at_ns: int, mid: float) -> None:
-        changes = Changes()
-        for i, t in enumerate(touches):
-            changes.touched[i] = (t.tick, t.is_ask, t.before, t.after, t.filled, t.cancelled)
-            self.slow.touch(t, at_ns, mid)
-        for i, one in enumerate(told):
-            changes.told[:, i] = one.key, one.moved, one.refilled
+    def fold(
+        self,
+        changes: dict[tuple[int, int], int],
+        trades: list[tuple[int, int, float, int]],
+        at_ns: int,
+        mid: float,
+    ) -> None:
+        for side, tick, coins, ms in trades:
+            self.attribution.trade(tick, side, coins, at_ns - ms * 1_000_000)
+        rows = sorted(changes.items())
+        keys = [tick * 2 + side for (side, tick), _ in rows]
+        before = np.array([self.book.get(key, 0.0) for key in keys])
+        levels = BookLevels(
+            np.array([tick for (_, tick), _ in rows], np.int64),
+            np.array([float(after) for _, after in rows]),
+            sum(side == 0 for (side, _), _ in rows),
+        )
+        self.book.update(zip(keys, levels.quantity.tolist(), strict=True))
+        judged = self.attribution.delta(levels, before, at_ns, mid)
+        for touch in self.attribution.touches():
+            self.slow.touch(touch, at_ns, mid)
+        for one in self.attribution.explained():
             self.slow.explain(one)
-        changes.touched_count, changes.told_count = len(touches), len(told)
-        facts = self.fast.fold(changes, at_ns, at_ns, mid)
+        facts = self.fast.facts(judged)
         self.facts += [fact for fact in facts if isinstance(fact, WallEnd)]
         self.slow.due(at_ns)
 
@@ -98,27 +112,27 @@ class Both:
             assert end.pull_ratio == row[3]
             assert (end.state is WallState.FILLED) == (row[3] < SETTINGS.pulled_share)
         # What is watched is what stands.
-        assert int(self.watch[:, 0].sum()) == len(standing)
-        assert int(self.watch[:, 1].sum()) == sum(standing)
+        watched = self.attribution.watched
+        assert int(watched[:, 0].sum()) == len(standing)
+        assert int(watched[:, 1].sum()) == sum(standing)
 
 
 @settings(max_examples=150)
 @given(story=story_st)
 def test_the_kernels_are_their_slow_twin(
     story: list[
-        tuple[str, int, list[tuple[int, int, int, float]], list[tuple[int, int, float]], int]
+        tuple[str, int, dict[tuple[int, int], int], list[tuple[int, int, float, int]], int]
     ],
 ) -> None:
     both, at_ns = Both(), START
-    for what, after_ms, rows, trades, drift in story:
+    for what, after_ms, changes, trades, drift in story:
         at_ns += after_ms * 1_000_000
         mid = float(MID + drift)
         if what == "fold":
-            told = [Explained(tick * 2 + side, coins, coins / 2) for tick, side, coins in trades]
-            both.fold(both.touches(rows), told, at_ns, mid)
+            both.fold(changes, trades, at_ns, mid)
         elif what == "age":
-            sight = MID - 200, MID + 200
-            both.fast.age(1.0, at_ns, mid, sight)
+            both.fast.age(1.0, at_ns, mid)
+            sight = math.ceil(mid - 0.9 * SHOWN), math.floor(mid + 0.9 * SHOWN)
             both.slow.age(1.0, at_ns, mid, sight)
         elif what == "find":
             both.find(at_ns, mid)

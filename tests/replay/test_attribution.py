@@ -69,13 +69,12 @@ class Ledger:
             return
         assert now.best_bid is not None
         assert now.applied is event.levels, "the recording has no repeats"
-        changes = self.attribution.delta(
-            event.levels, now.before, event.event_ns, float(now.best_bid)
-        )
-        self.judged += changes.touched_count
-        for t in changes.touches():
+        told = self.attribution
+        told.delta(event.levels, now.before, event.event_ns, float(now.best_bid))
+        for t in told.touches():
+            self.judged += 1
             self.add((t.is_ask, t.tick), max(t.after - t.before, 0.0), t.filled, t.cancelled)
-        for one in changes.explained():
+        for one in told.explained():
             level = (one.key & 1, one.key >> 1)
             self.add(level, one.refilled, one.refilled + one.moved, -one.moved)
 

@@ -11,8 +11,8 @@ loss in time was refilled at once: a fill and an addition of its size. Sizes are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import TypeAlias, cast
+import math
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -23,20 +23,30 @@ from liqfield.book.attribution_kernels import (
     HIGH,
     LOST,
     LOW,
+    TOLD,
     TOLERANCE,
+    TOUCHED,
     WAITING,
-    fold_message,
 )
 from liqfield.book.bands import BANDS, EDGES
+from liqfield.book.message_kernels import NO_SIGHT, fold_message, tell_trades
+from liqfield.book.plan import (
+    AGGRESSION_S,
+    COUNT,
+    HEAD_WORDS,
+    KEYS,
+    PLAN,
+    TOUCH_ROWS,
+    TOUCHES,
+    WATCH_WORDS,
+)
 from liqfield.model.events import BookLevels, FloatArray
-from liqfield.model.jit import direct
+from liqfield.model.jit import address_of, direct
 
 TOLERANCE_NS = 100_000_000
 PENDING = 4_096  # trades that wait for their loss
 LOSSES = 16_384  # cancelled levels that a late trade can still explain, a power of two
 WATCH = 4_096  # cells of the watch table, a power of two
-NO_SIGHT = 1 << 62
-Fold: TypeAlias = Callable[..., tuple[int, int]]
 
 
 class Explained(msgspec.Struct, frozen=True, gc=False):
@@ -58,121 +68,134 @@ class Touch(msgspec.Struct, frozen=True, gc=False):
     cancelled: float
 
 
-class Changes:
-    """What a message did to watched and large levels; valid until the next one.
-
-    touched: float64[n, 6], its first `touched_count` rows are `Touch`es. told: float64[3, n], its
-    first `told_count` columns are `Explained`s.
-    """
-
-    def __init__(self) -> None:
-        self.touched = np.empty((64, 6))
-        self.told = np.empty((3, 2 * PENDING))
-        self.touched_count = self.told_count = 0
-
-    def touches(self) -> list[Touch]:
-        rows = self.touched[: self.touched_count].tolist()
-        return [Touch(int(tick), int(side), *rest) for tick, side, *rest in rows]
-
-    def explained(self) -> list[Explained]:
-        columns = self.told[:, : self.told_count].T.tolist()
-        return [Explained(int(key), moved, refilled) for key, moved, refilled in columns]
-
-
 class Attribution:
     """Additions, fills and cancellations of one book.
 
     totals: float64[2 sides, BANDS, 3] since the beginning, base coins by distance at the time.
+    aggression: float64[2, AGGRESSION_S], coins that took bids [0] and asks [1] by second.
+    large: float64[BANDS], a level that grows to this size is reported as a Touch.
+    plan: where all of it lies, for the kernels; a `WallTracker` adds its own part.
     """
 
     def __init__(self, tolerance_ns: int = TOLERANCE_NS) -> None:
         self.totals = np.zeros((2, BANDS, 3))
-        self.changes = Changes()
         self.at_ns = -1
-        self._head = np.zeros(10, np.int64)
-        self._head[TOLERANCE] = tolerance_ns
+        self._head = np.zeros(HEAD_WORDS, np.int64)
+        self._head[TOLERANCE], self._head[LOW], self._head[HIGH] = tolerance_ns, -NO_SIGHT, NO_SIGHT
         self._bands = np.full((2, BANDS), np.inf)
         self._bands[0, :-1] = EDGES
-        self.watched = np.zeros((WATCH, 2), np.int64)  # levels watched and the sum of their keys
+        self.large = self._bands[1]
+        self.watched = np.zeros((WATCH, WATCH_WORDS), np.int64)
         self._waiting = np.empty((2, PENDING), np.int64)
         self._waiting_left = np.empty(PENDING)
         self._losses = np.empty((3, LOSSES), np.int64)
         self._losses_left = np.empty(LOSSES)
+        self._loss_before, self._newest = np.empty(LOSSES, np.int64), np.zeros(WATCH, np.int64)
+        # Touched and large levels of the last message, and trades explained at them.
+        self._touched, self._told = np.empty((64, 6)), np.empty((3, 2 * PENDING))
+        self._sight = np.full(2, np.inf)
         # Trades since the last message, folded with the next one: keys and times, coins.
-        self._fresh, self._fresh_coins = np.empty((2, PENDING), np.int64), np.empty(PENDING)
+        room = PENDING + 1  # the last place is for those that are too many
+        self._fresh, self._fresh_coins = np.empty((2, room), np.int64), np.empty(room)
         # The same memory: setting an element of it costs half of numpy's own.
         self._fresh_keys, self._fresh_times = (row.data for row in self._fresh)
         self._fresh_left = cast("memoryview[float]", self._fresh_coins.data)
-        self._fresh_count = 0
-        self._tables = (
-            self.changes.told,
-            self._fresh,
-            self._fresh_coins,
-            self._head,
-            self._bands,
-            self.watched,
-            self._waiting,
-            self._waiting_left,
-            self._losses,
-            self._losses_left,
-            self.totals,
+        self._fresh_count = self._counted = 0  # of which so many are counted as aggression
+        self.aggression, self.second = np.zeros((2, AGGRESSION_S)), np.zeros(1, np.int64)
+        tables = (
+            *(self._head, self._bands, self.watched, self._waiting, self._waiting_left),
+            *(self._losses, self._losses_left, self._loss_before, self._newest, self.totals),
+            *(self._touched, self._told, self._fresh, self._fresh_coins, self._sight),
+            *(self.second, self.aggression),
         )
+        self.plan = np.zeros(PLAN, np.int64)
+        counts = PENDING, LOSSES, WATCH, len(self._touched)
+        self.plan[: len(tables) + len(counts)] = *(address_of(table) for table in tables), *counts
         # Levels may be a column of a table: `strided` stands for any layout.
         strided = np.empty((1, 2), np.int64)[:, 0], np.empty(1), np.empty((1, 2))[:, 0]
-        like = 0, 0, 0, 0.0, *strided, self.changes.touched, *self._tables
-        self._fold = cast("Fold", direct(fold_message, *like))
-        self.see(-NO_SIGHT, NO_SIGHT)
+        self._fold = direct(fold_message, 0, 0, 0, 0, 0, 0, 0.0, *strided, self.plan)
+        self._tell = direct(tell_trades, 0, 0, self.plan)
 
     def watch(self, key: int, by: int) -> None:
         """Report every change of a level (tick * 2 + is_ask), or stop (by = 1, -1)."""
         cell = key & (WATCH - 1)
-        self.watched[cell, 0] += by
-        self.watched[cell, 1] += by * key
+        self.watched[cell, COUNT] += by
+        self.watched[cell, KEYS] += by * key
 
-    def report_from(self, large: FloatArray) -> None:
-        """float64[BANDS]: a level that grows to this size is reported as a Touch."""
-        self._bands[1] = large
-
-    def see(self, low_tick: int, high_tick: int) -> None:
-        """Only changes between these ticks are judged."""
-        self._head[LOW], self._head[HIGH] = low_tick, high_tick
+    def see(self, bid_width: float = math.inf, ask_width: float = math.inf) -> None:
+        """The book is a window so many ticks wide, each side from the mid: only what changes in its
+        inner part is judged."""
+        self._sight[:] = bid_width, ask_width
 
     def restart(self, at_ns: int) -> None:
         """The book was replaced: what happened before it cannot be told any more."""
+        self.settle()
         self.at_ns = at_ns
         self._head[AT] = at_ns
+        if self._head[LOST]:
+            self._newest[:] = 0
         self._head[WAITING] = self._head[LOST] = 0
-        self._fresh_count = 0
+        self._fresh_count = self._counted = 0
 
     def trade(self, tick: int, is_ask: int, quantity: float, at_ns: int) -> None:
         """A trade at a resting level; it is judged with the next book message."""
         count = self._fresh_count
-        if count < PENDING and self.at_ns >= 0:
-            self._fresh_keys[count], self._fresh_times[count] = tick * 2 + is_ask, at_ns
-            self._fresh_left[count] = quantity
+        if count == PENDING:
+            self.settle()
+            count = self._fresh_count
+        self._fresh_keys[count], self._fresh_times[count] = tick * 2 + is_ask, at_ns
+        self._fresh_left[count] = quantity
+        if count < PENDING:
             self._fresh_count = count + 1
-        else:
+        else:  # it is no more than aggression
+            self._tell(count, count + 1, self.plan)
             self._head[DROPPED] += 1
 
-    def delta(self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float) -> Changes:
-        """Fold a book message: the touched levels, and what became of trades at watched ones."""
-        first, n, changes = levels.first, len(levels), self.changes
-        if n > len(changes.touched):
-            changes.touched = np.empty((2 * n, 6))
-        self.at_ns = max(at_ns, self.at_ns)
-        changes.touched_count, changes.told_count = self._fold(
+    def settle(self) -> None:
+        """Count the trades that wait as aggression; without a book, and that is all of them."""
+        count = self._fresh_count
+        if self._counted < count:
+            self._tell(self._counted, count, self.plan)
+            self._counted = count
+        if self.at_ns < 0:
+            self._head[DROPPED] += count
+            self._fresh_count = self._counted = 0
+
+    def delta(self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float) -> int:
+        """Fold a book message; before: what rested at its levels. `touches` and `explained` tell
+        what it did to watched and large levels. Returns how many walls got their verdict."""
+        first = levels.first
+        count = (len(levels.all_ticks) if levels.last < 0 else levels.last) - first
+        if count > len(self._touched):
+            self._touched = np.empty((2 * count, 6))
+            self.plan[TOUCHES], self.plan[TOUCH_ROWS] = address_of(self._touched), 2 * count
+        if at_ns > self.at_ns:
+            self.at_ns = at_ns
+        judged = self._fold(
+            self._counted,
             self._fresh_count,
+            first,
             levels.bid_count,
+            count,
             at_ns,
             mid_tick,
-            levels.all_ticks[first : first + n],
+            levels.all_ticks,
             before,
-            levels.all_quantity[first : first + n],
-            changes.touched,
-            *self._tables,
+            levels.all_quantity,
+            self.plan,
         )
-        self._fresh_count = 0
-        return changes
+        self._fresh_count = self._counted = 0
+        return judged
+
+    def touches(self) -> list[Touch]:
+        """Watched and large levels in the last message."""
+        rows = self._touched[: self._head[TOUCHED]].tolist()
+        return [Touch(int(tick), int(side), *rest) for tick, side, *rest in rows]
+
+    def explained(self) -> list[Explained]:
+        """What became of trades at watched levels with the last message."""
+        columns = self._told[:, : self._head[TOLD]].T.tolist()
+        return [Explained(int(key), moved, refilled) for key, moved, refilled in columns]
 
     @property
     def pending(self) -> float:

@@ -1,13 +1,17 @@
 """Hot loops of the attribution; the law they keep is told in `attribution.py`.
 
-A key is tick * 2 + is_ask. Sizes are base coins, times ns.
+A key is tick * 2 + is_ask. Sizes are base coins, times ns. Tables: `plan.Losses`.
 """
 
 from __future__ import annotations
 
-from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import inner_kernel, kernel
+import numpy as np
 
+from liqfield.book.plan import AGGRESSION_S, COUNT, KEYS, losses_at
+from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import inner_kernel
+
+SECOND_NS = 1_000_000_000
 ADDED, FILLED, CANCELLED = 0, 1, 2
 # Words of the kernels' head: times of the message, counts, what is judged.
 SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED = range(10)
@@ -29,97 +33,104 @@ def band(edges: FloatArray, mid: float, tick: int) -> int:
 def is_watched(watch: IntArray, key: int) -> bool:
     """False only for a level that is not watched; two that share a cell stand for each other."""
     cell = key & (len(watch) - 1)
-    count: int = watch[cell, 0]
-    return count > 1 or (count == 1 and bool(watch[cell, 1] == key))
+    count: int = watch[cell, COUNT]
+    return count > 1 or (count == 1 and bool(watch[cell, KEYS] == key))
 
 
 @inner_kernel
-def explain_past(
-    losses: IntArray, left: FloatArray, head: IntArray, key: int, quantity: float, at: int
-) -> float:
+def explain_past(key: int, quantity: float, at: int, plan: IntArray) -> float:
     """Turn past cancellations at a level into fills; returns coins.
 
     First those of the message that covers the time, then those within the tolerance, oldest first.
     """
-    mask, count, tolerance = losses.shape[1] - 1, head[LOST], head[TOLERANCE]
-    first, oldest = count, max(count - losses.shape[1], 0)
-    while first > oldest and losses[LOSS_UNTIL, (first - 1) & mask] + tolerance >= at:
-        first -= 1
+    t = losses_at(plan)
+    mask, tolerance = t.losses.shape[1] - 1, t.head[TOLERANCE]
+    oldest = max(t.head[LOST] - t.losses.shape[1], 0)
+    start = t.newest[key & (len(t.newest) - 1)] - 1
+    count, j = 0, start
+    while j >= oldest and t.losses[LOSS_UNTIL, j & mask] + tolerance >= at:
+        row = j & mask
+        count += t.losses[LOSS_KEY, row] == key and t.losses[LOSS_SINCE, row] - tolerance < at
+        j = t.before[row]
+    if count == 0:
+        return 0.0
+    rows = np.empty(count, np.int64)
+    j = start
+    while count > 0:
+        row = j & mask
+        if t.losses[LOSS_KEY, row] == key and t.losses[LOSS_SINCE, row] - tolerance < at:
+            count -= 1
+            rows[count] = row
+        j = t.before[row]
     moved = 0.0
     for want_cover in range(2):
-        for j in range(first, count):
-            row = j & mask
-            if losses[LOSS_KEY, row] != key or losses[LOSS_SINCE, row] - tolerance >= at:
-                continue
+        for row in rows:
             if moved >= quantity:
                 return moved
-            covers = losses[LOSS_SINCE, row] < at <= losses[LOSS_UNTIL, row]
+            covers = t.losses[LOSS_SINCE, row] < at <= t.losses[LOSS_UNTIL, row]
             if covers == (want_cover == 0):
-                part = min(quantity - moved, left[row])
-                left[row] -= part
+                part = min(quantity - moved, t.left[row])
+                t.left[row] -= part
                 moved += part
     return moved
 
 
 @inner_kernel
-def settle(
-    key: int,
-    quantity: float,
-    moved: float,
-    is_over: bool,
-    mid: float,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    totals: FloatArray,
-    told: FloatArray,
+def account(
+    key: int, quantity: float, moved: float, is_over: bool, mid: float, plan: IntArray
 ) -> None:
     """Book what a trade explained, and a refill if its time is over."""
+    t = losses_at(plan)
     refilled = quantity - moved if is_over else 0.0
-    cell = totals[key & 1, band(bands[0], mid, key >> 1)]
+    cell = t.totals[key & 1, band(t.edges, mid, key >> 1)]
     cell[FILLED] += moved + refilled
     cell[CANCELLED] -= moved
     cell[ADDED] += refilled
-    if is_watched(watch, key) and moved + refilled > 0.0:
-        row = head[TOLD]
-        told[0, row], told[1, row], told[2, row] = key, moved, refilled
-        head[TOLD] += 1
+    if is_watched(t.watch, key) and moved + refilled > 0.0:
+        row = t.head[TOLD]
+        t.told[0, row], t.told[1, row], t.told[2, row] = key, moved, refilled
+        t.head[TOLD] += 1
 
 
 @inner_kernel
-def fold_trades(
-    count: int,
-    fresh: IntArray,
-    fresh_coins: FloatArray,
-    mid: float,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    waiting: IntArray,
-    waiting_left: FloatArray,
-    losses: IntArray,
-    losses_left: FloatArray,
-    totals: FloatArray,
-    told: FloatArray,
-) -> None:
-    """Trades in the order of their arrival: the late ones explain the past, the others wait."""
+def count_aggression(first: int, last: int, plan: IntArray) -> None:
+    """Add fresh trades [first, last) to aggression[2, AGGRESSION_S], by side taken and second."""
+    t = losses_at(plan)
+    second = t.second[0]
+    for i in range(first, last):
+        at = t.fresh[TIME, i] // SECOND_NS
+        if at > second:  # what was there a minute ago is over
+            for gone in range(second + 1, min(at, second + AGGRESSION_S) + 1):
+                t.aggression[0, gone % AGGRESSION_S] = t.aggression[1, gone % AGGRESSION_S] = 0.0
+            second = at
+        if at > second - AGGRESSION_S:
+            t.aggression[t.fresh[KEY, i] & 1, at % AGGRESSION_S] += t.fresh_coins[i]
+    t.second[0] = second
+
+
+@inner_kernel
+def fold_trades(count: int, mid: float, plan: IntArray) -> None:
+    """Fresh trades in the order of their arrival: the late ones explain the past, the others
+    wait."""
+    t = losses_at(plan)
+    head = t.head
     for i in range(count):
-        key, time, left = fresh[KEY, i], fresh[TIME, i], fresh_coins[i]
+        key, time, left = t.fresh[KEY, i], t.fresh[TIME, i], t.fresh_coins[i]
         if time <= head[AT]:
-            moved = explain_past(losses, losses_left, head, key, left, time)
+            moved = explain_past(key, left, time, plan)
             is_over = time <= head[AT] - head[TOLERANCE]
-            settle(key, left, moved, is_over, mid, head, bands, watch, totals, told)
+            account(key, left, moved, is_over, mid, plan)
             left -= moved
             if is_over or left <= 0.0:
                 continue
         last = head[WAITING] - 1
-        if last >= 0 and waiting[KEY, last] == key and waiting[TIME, last] == time:
-            waiting_left[last] += left  # one order, many executions
-        elif last + 1 == len(waiting_left):
+        if last >= 0 and t.waiting[KEY, last] == key and t.waiting[TIME, last] == time:
+            t.waiting_left[last] += left  # one order, many executions
+        elif last + 1 == len(t.waiting_left):
             head[DROPPED] += 1
         else:
-            waiting[KEY, last + 1], waiting[TIME, last + 1] = key, time
-            waiting_left[last + 1] = left
+            t.waiting[KEY, last + 1], t.waiting[TIME, last + 1] = key, time
+            t.waiting_left[last + 1] = left
             head[WAITING] += 1
 
 
@@ -128,139 +139,74 @@ def fold_levels(
     ticks: IntArray,
     before: FloatArray,
     after: FloatArray,
+    first: int,
     bid_count: int,
+    level_count: int,
     mid: float,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    waiting: IntArray,
-    waiting_left: FloatArray,
-    losses: IntArray,
-    losses_left: FloatArray,
-    totals: FloatArray,
-    touched: FloatArray,
-    told: FloatArray,
+    plan: IntArray,
 ) -> None:
-    """Attribute one message. bands: float64[2, n], edges and the sizes that are large there.
-
-    touched: float64[n, 6], rows of `Touch`.
-    """
+    """Attribute one message: levels `first` and on of ticks and after, before from 0 on, bids
+    first."""
+    t = losses_at(plan)
+    head, losses, waiting = t.head, t.losses, t.waiting
     since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
     count = head[WAITING]
     ring = losses.shape[1] - 1
     low, high, lost_count = head[LOW], head[HIGH], head[LOST]
-    edges, large = bands[0], bands[1]
     row = 0
-    for i in range(len(ticks)):
-        change = after[i] - before[i]
-        tick = ticks[i]
+    for i in range(level_count):
+        size, was = after[first + i], before[i]
+        change = size - was
+        tick = ticks[first + i]
         if change == 0.0 or tick < low or tick > high:
             continue
         side = 0 if i < bid_count else 1
         key = tick * 2 + side
-        at_band = band(edges, mid, tick)
+        at_band = band(t.edges, mid, tick)
         filled = lost = 0.0
         if change > 0.0:
-            totals[side, at_band, ADDED] += change
+            t.totals[side, at_band, ADDED] += change
         else:
             lost = -change
             for j in range(count):
-                if waiting[KEY, j] != key or waiting_left[j] <= 0.0:
+                if waiting[KEY, j] != key or t.waiting_left[j] <= 0.0:
                     continue
                 if waiting[TIME, j] <= since - tolerance or waiting[TIME, j] > at:
                     continue
-                part = min(lost, waiting_left[j])
-                waiting_left[j] -= part
+                part = min(lost, t.waiting_left[j])
+                t.waiting_left[j] -= part
                 filled += part
                 lost -= part
                 if lost <= 0.0:
                     break
-            totals[side, at_band, FILLED] += filled
+            t.totals[side, at_band, FILLED] += filled
             if lost > 0.0:
-                totals[side, at_band, CANCELLED] += lost
+                t.totals[side, at_band, CANCELLED] += lost
                 slot = lost_count & ring
                 losses[LOSS_KEY, slot] = key
                 losses[LOSS_SINCE, slot] = since
                 losses[LOSS_UNTIL, slot] = at
-                losses_left[slot] = lost
+                t.left[slot] = lost
+                cell = key & (len(t.newest) - 1)
+                t.before[slot] = t.newest[cell] - 1
                 lost_count += 1
-        if is_watched(watch, key) or (before[i] < large[at_band] <= after[i]):
-            touched[row, 0], touched[row, 1] = tick, side
-            touched[row, 2], touched[row, 3] = before[i], after[i]
-            touched[row, 4], touched[row, 5] = filled, lost
+                t.newest[cell] = lost_count
+        if is_watched(t.watch, key) or (was < t.large[at_band] <= size):
+            touch = t.touched[row]
+            touch[0], touch[1], touch[2], touch[3] = tick, side, was, size
+            touch[4], touch[5] = filled, lost
             row += 1
     head[TOUCHED], head[LOST] = row, lost_count
     kept = 0
     for j in range(count):
-        key, left, time = waiting[KEY, j], waiting_left[j], waiting[TIME, j]
+        key, left, time = waiting[KEY, j], t.waiting_left[j], waiting[TIME, j]
         if left <= 0.0:
             continue
         if time > at - tolerance:
             waiting[KEY, kept], waiting[TIME, kept] = key, time
-            waiting_left[kept] = left
+            t.waiting_left[kept] = left
             kept += 1
         else:
-            moved = explain_past(losses, losses_left, head, key, left, time)
-            settle(key, left, moved, True, mid, head, bands, watch, totals, told)
+            moved = explain_past(key, left, time, plan)
+            account(key, left, moved, True, mid, plan)
     head[WAITING] = kept
-
-
-@kernel
-def fold_message(
-    fresh_count: int,
-    bid_count: int,
-    at_ns: int,
-    mid: float,
-    ticks: IntArray,
-    before: FloatArray,
-    after: FloatArray,
-    touched: FloatArray,
-    told: FloatArray,
-    fresh: IntArray,
-    fresh_coins: FloatArray,
-    head: IntArray,
-    bands: FloatArray,
-    watch: IntArray,
-    waiting: IntArray,
-    waiting_left: FloatArray,
-    losses: IntArray,
-    losses_left: FloatArray,
-    totals: FloatArray,
-) -> tuple[int, int]:
-    """The trades since the last message, then this one; (rows of touched, columns of told)."""
-    head[TOLD] = 0
-    fold_trades(
-        fresh_count,
-        fresh,
-        fresh_coins,
-        mid,
-        head,
-        bands,
-        watch,
-        waiting,
-        waiting_left,
-        losses,
-        losses_left,
-        totals,
-        told,
-    )
-    head[SINCE] = head[AT]
-    head[AT] = max(at_ns, head[AT])
-    fold_levels(
-        ticks,
-        before,
-        after,
-        bid_count,
-        mid,
-        head,
-        bands,
-        watch,
-        waiting,
-        waiting_left,
-        losses,
-        losses_left,
-        totals,
-        touched,
-        told,
-    )
-    return head[TOUCHED], head[TOLD]

@@ -29,7 +29,8 @@ LEAST_POINTS = 3
 
 
 class SideDepth(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """One side, best first: price float64[n] USD, quantity float64[n] coins, cum_usd float64[n].
+    """One side, best first: price float64[n] USD, quantity float64[n] coins, cum_usd float64[n],
+    distance float64[n], ascending; see `side_of`.
 
     seen: distance to which the venue shows everything.
     """
@@ -38,18 +39,13 @@ class SideDepth(msgspec.Struct, frozen=True, gc=False, eq=False):
     price: FloatArray
     quantity: FloatArray
     cum_usd: FloatArray
+    distance: FloatArray
     seen: float
 
     def within(self, distance: float) -> float:
         """USD resting from the mid to a distance, as far as it is shown."""
         count = int(np.searchsorted(self.distance, distance * (1.0 + 1e-12), side="right"))
         return float(self.cum_usd[count - 1]) if count else 0.0
-
-    @property
-    def distance(self) -> FloatArray:
-        """float64[n], ascending."""
-        away: FloatArray = np.abs(self.price / self.mid - 1.0)
-        return away
 
     def at(self, distances: FloatArray) -> FloatArray:
         """`within` for many distances; nan beyond what is seen."""
@@ -59,19 +55,32 @@ class SideDepth(msgspec.Struct, frozen=True, gc=False, eq=False):
         return values
 
 
+@kernel
+def running(price: FloatArray, quantity: FloatArray, mid: float) -> tuple[FloatArray, FloatArray]:
+    """Running sum of price times quantity, and distances from the mid."""
+    cum, distance = np.empty(len(price)), np.empty(len(price))
+    total = 0.0
+    for i in range(len(price)):
+        total += price[i] * quantity[i]
+        cum[i] = total
+        distance[i] = abs(price[i] / mid - 1.0)
+    return cum, distance
+
+
+def side_of(mid: float, price: FloatArray, quantity: FloatArray, seen: float) -> SideDepth:
+    """A side of levels, best first."""
+    return SideDepth(mid, price, quantity, *running(price, quantity, mid), seen)
+
+
 def side_depth(
     ladder: Ladder, is_ask: int, mid: float, unit_usd: float, seen: float, reach: float = REACH
 ) -> SideDepth:
     """The levels of a side within `reach` of the mid."""
     middle = mid / unit_usd
-    if is_ask:
-        ticks, quantity = ladder.between(ASK, 0, math.ceil(middle * (1.0 + reach)) + 1)
-    else:
-        ticks, quantity = ladder.between(BID, math.floor(middle * (1.0 - reach)), 1 << 60)
-    if not is_ask:
-        ticks, quantity = ticks[::-1], np.ascontiguousarray(quantity[::-1])
-    price = ticks.astype(np.float64) * unit_usd
-    return SideDepth(mid, price, quantity, np.cumsum(price * quantity), min(seen, reach))
+    low = 0 if is_ask else math.floor(middle * (1.0 - reach))
+    high = math.ceil(middle * (1.0 + reach)) + 1 if is_ask else 1 << 60
+    price, quantity = ladder.best_first(ASK if is_ask else BID, low, high, unit_usd)
+    return side_of(mid, price, quantity, min(seen, reach))
 
 
 def merge(sides: Sequence[SideDepth], mid: float) -> SideDepth | None:
@@ -83,7 +92,7 @@ def merge(sides: Sequence[SideDepth], mid: float) -> SideDepth | None:
     order = np.argsort(np.abs(price - mid), kind="stable")
     price, quantity = price[order], quantity[order]
     seen = min(side.seen for side in sides)
-    return SideDepth(mid, price, quantity, np.cumsum(price * quantity), seen)
+    return side_of(mid, price, quantity, seen)
 
 
 @kernel

@@ -234,19 +234,18 @@ def top_levels(size: FloatArray, column: int, side: int, count: int) -> tuple[In
 
 
 @kernel
-def best_levels(
-    size: FloatArray, base: int, best: IntArray, ticks: IntArray, coins: FloatArray
-) -> int:
+def best_levels(best: IntArray, ticks: IntArray, coins: FloatArray) -> int:
     """Best levels of both sides into ticks int64[2, n] and coins float64[2, n], best first.
 
     What is not found has no coins and the worst thinkable tick; returns how many that are.
     """
-    missing = 0
+    base, window, missing = best[BASE], best[WINDOW], 0
+    size = floats_at(best[SIZE], (2, window))
     for side in range(2):
         column = best[BEST_BID + side] - base
         step = -1 if side == 0 else 1
         found = 0
-        while found < ticks.shape[1] and 0 <= column < size.shape[1]:
+        while found < ticks.shape[1] and 0 <= column < window:
             if size[side, column] > 0.0:
                 ticks[side, found] = column + base
                 coins[side, found] = size[side, column]
@@ -272,6 +271,35 @@ def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArra
         quantity[at] = coins
         at += coins > 0.0
     return columns[:at].copy(), quantity[:at].copy()
+
+
+@kernel
+def best_first(
+    best: IntArray, side: int, low: int, high: int, unit: float
+) -> tuple[FloatArray, FloatArray]:
+    """Prices (ticks times unit) and sizes of a side's levels in the window, low <= tick < high,
+    best first."""
+    base, window = best[BASE], best[WINDOW]
+    size = floats_at(best[SIZE] + 8 * window * side, window)
+    first, last = min(max(low - base, 0), window), min(max(high - base, 0), window)
+    if side == 0:
+        last = min(last, best[BEST_BID] - base + 1)
+    else:
+        first = max(first, best[BEST_ASK] - base)
+    count = 0
+    for column in range(first, last):
+        count += size[column] > 0.0
+    columns = np.empty(count + 1, np.int64)
+    at = 0
+    for k in range(last - first):
+        # Written over by the next one unless it is kept: no branch to guess wrong.
+        column = last - 1 - k if side == 0 else first + k
+        columns[at] = column
+        at += size[column] > 0.0
+    price, quantity = np.empty(count), np.empty(count)
+    for i in range(count):
+        price[i], quantity[i] = (columns[i] + base) * unit, size[columns[i]]
+    return price, quantity
 
 
 @kernel

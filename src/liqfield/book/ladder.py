@@ -20,6 +20,7 @@ from liqfield.book.kernels import (
     NO_BID,
     TAKEN,
     applier,
+    best_first,
     best_levels,
     best_ticks,
     collect,
@@ -134,6 +135,18 @@ class Ladder:
         return self._before[: 0 if self.applied is None else len(self.applied)]
 
     @property
+    def all_before(self) -> FloatArray:
+        """As `before`, with room behind it."""
+        return self._before
+
+    @property
+    def mid(self) -> float:
+        """Ticks, half-way between the best prices; 0 while a side is empty."""
+        if self._bid == NO_BID or self._ask == NO_ASK:
+            return 0.0
+        return 0.5 * (self._bid + self._ask)
+
+    @property
     def best_bid(self) -> int | None:
         """Highest bid in ticks, None for an empty side."""
         return None if self._bid == NO_BID else self._bid
@@ -169,7 +182,7 @@ class Ladder:
         A level that does not exist has no coins and a tick worse than any. Both as numpy lays
         them out by itself (C order).
         """
-        missing = self._best_levels(self._size, self._base, self._best, ticks, coins)
+        missing = self._best_levels(self._best, ticks, coins)
         if missing and self._best[TAKEN]:
             for side in (BID, ASK):
                 found, quantity = self.top(side, ticks.shape[1])
@@ -194,6 +207,25 @@ class Ladder:
                 ticks = np.concatenate((far[:at], ticks, far[at:]))
                 quantity = np.concatenate((coins[:at], quantity, coins[at:]))
         return ticks, quantity
+
+    def best_first(
+        self, side: int, low: int, high: int, unit: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Levels with low <= tick < high, best first: prices, ticks times `unit`, and sizes."""
+        price, quantity = best_first(self._best, side, low, high, unit)
+        if low < self._base or high > self._base + WINDOW:
+            far, coins = self._far(side, low, high)
+            if len(far):  # all of them are beyond one end of the window or the other
+                # Ticks with their places in one word: sorting words is faster than finding places.
+                bits = len(far).bit_length()
+                order = np.sort(far << bits | np.arange(len(far))) & ((1 << bits) - 1)
+                order = order if side == ASK else order[::-1]
+                far, coins = far[order], coins[order]
+                at = int(np.count_nonzero((far < self._base) == (side == ASK)))
+                beyond = far.astype(np.float64) * unit
+                price = np.concatenate((beyond[:at], price, beyond[at:]))
+                quantity = np.concatenate((coins[:at], quantity, coins[at:]))
+        return price, quantity
 
     def resting(self, side: int, low: int, high: int) -> float:
         """Coins at low <= tick < high."""
@@ -247,7 +279,7 @@ class Ladder:
         self._apply = applier(self._best, self)  # compiled when first needed
         self._sum_sides = direct(sum_sides, self._size, 0, 0, 0, 0)
         best = np.empty((2, 1), np.int64), np.empty((2, 1))
-        self._best_levels = direct(best_levels, self._size, 0, self._best, *best)
+        self._best_levels = direct(best_levels, self._best, *best)
 
     def _set_base(self, base: int) -> None:
         self._base = self._best[kernels.BASE] = base

@@ -5,37 +5,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Sequence
 
+from liqfield.book.attribution import Attribution
+from liqfield.book.plan import AGGRESSION_S
 from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
-
-AGGRESSION_S = 64
 
 
 class PulledPatterns:
-    """Of one book. `aggress` with every trade, `pulled` with every wall that was pulled."""
+    """Of one book, with the aggression that its attribution counts. `pulled` with every wall that
+    was pulled."""
 
-    def __init__(self, settings: WallSettings) -> None:
+    def __init__(self, settings: WallSettings, of: Attribution) -> None:
         self.settings = settings
+        self._of = of
         self._ended: deque[WallEnd] = deque(maxlen=32)
         self._waiting: deque[WallEnd] = deque(maxlen=64)  # may turn out to be a flip
         self._flip_ns: tuple[deque[int], deque[int]] = (deque(maxlen=64), deque(maxlen=64))
-        # Coins bought [1] and sold [0] by second.
-        self._aggression = ([0.0] * AGGRESSION_S, [0.0] * AGGRESSION_S)
-        self._second = 0
-
-    def aggress(self, is_buy: int, quantity: float, at_ns: int) -> None:
-        """Volume by aggressor and second, for flips."""
-        second = at_ns // SECOND_NS
-        if second == self._second:  # most often
-            self._aggression[is_buy][second % AGGRESSION_S] += quantity
-            return
-        if second > self._second:  # what was there a minute ago is over
-            for gone in range(self._second + 1, min(second, self._second + AGGRESSION_S) + 1):
-                for flow in self._aggression:
-                    flow[gone % AGGRESSION_S] = 0.0
-            self._second = second
-        if second > self._second - AGGRESSION_S:
-            self._aggression[is_buy][second % AGGRESSION_S] += quantity
 
     def pulled(self, end: WallEnd) -> list[WallFact]:
         """Do the last pulled walls, this one included, form a layer? Any that was followed counts:
@@ -69,8 +55,11 @@ class PulledPatterns:
             )
         ]
 
-    def due(self, now_ns: int) -> list[WallFact]:
+    def due(self, now_ns: int) -> Sequence[WallFact]:
         """Flips whose time has come."""
+        if not self._waiting:
+            return ()
+        self._of.settle()
         facts: list[WallFact] = []
         while self._waiting and now_ns - self._waiting[0].ended_ns >= self.settings.flip_ns:
             facts += self._flip(self._waiting.popleft())
@@ -81,7 +70,8 @@ class PulledPatterns:
         sha = hashlib.sha256()
         for end in (*self._ended, *self._waiting, *self._flip_ns[0], *self._flip_ns[1]):
             sha.update(repr(end).encode())
-        sha.update(repr((self._second, self._aggression)).encode())
+        bids, asks = self._of.aggression.tolist()
+        sha.update(repr((self._of.second.item(), (bids, asks))).encode())
         return sha.digest()
 
     def _flip(self, end: WallEnd) -> list[WallFact]:
@@ -90,8 +80,10 @@ class PulledPatterns:
         chosen = self.settings
         span = chosen.flip_ns // SECOND_NS
         middle = end.ended_ns // SECOND_NS
-        seconds = [s for s in range(middle - span, middle + span + 1) if s <= self._second]
-        flow, against = self._aggression[end.is_ask], self._aggression[1 - end.is_ask]
+        newest = self._of.second.item()
+        seconds = [s for s in range(middle - span, middle + span + 1) if s <= newest]
+        aggression = self._of.aggression.tolist()
+        flow, against = aggression[end.is_ask], aggression[1 - end.is_ask]
         within = sum(flow[s % AGGRESSION_S] for s in seconds)
         both = within + sum(against[s % AGGRESSION_S] for s in seconds)
         pace = sum(flow) / AGGRESSION_S * len(seconds)

@@ -12,10 +12,11 @@ from collections import deque
 
 import numpy as np
 
-from liqfield.book.attribution import NO_SIGHT, Attribution
+from liqfield.book.attribution import Attribution
 from liqfield.book.bands import EDGES
 from liqfield.book.depth import SideDepth, bin_usd, side_depth
 from liqfield.book.ladder import ASK, BID
+from liqfield.book.message_kernels import NO_SIGHT
 from liqfield.book.sync import BookSync
 from liqfield.book.usual import SAMPLE_NS, SECOND_NS, UsualDepth
 from liqfield.book.wall_facts import WallFact, WallSettings
@@ -24,8 +25,6 @@ from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, FloatArra
 from liqfield.model.sides import BookRule
 
 WATCH_NS = SECOND_NS  # walls: exposure and sight
-WINDOW_SHARE = 0.9  # of a venue's moving window is judged: levels that leave it were not cancelled
-BATCH = 256  # trades that wait at most
 LATTICE = 0.0005  # log width of the bins in which the recent past of the book is kept
 LATTICE_REACH = 0.06
 PAST = 90  # samples: 15 minutes
@@ -38,7 +37,7 @@ class BookReader:
         self.sync = sync
         self.tick_usd = tick_usd
         self.attribution = Attribution()
-        self.walls = WallTracker(self.attribution.watched, walls)
+        self.walls = WallTracker(self.attribution, walls)
         self.usual = UsualDepth()
         self.facts: deque[WallFact] = deque(maxlen=1_000)  # the reader's owner drains it
         self.mid_tick = 0.0
@@ -48,10 +47,7 @@ class BookReader:
         self._bounds = (-NO_SIGHT, NO_SIGHT)  # of a REST snapshot: levels beyond are known in part
         self._was_live = sync.ladder is not None
         self._trades_known = False  # a loss can be explained only while trades are told
-        self._trades: list[tuple[float, float, bool, int]] = []  # price, coins, is_buy, time
         self._whole: BookLevels | None = None  # the whole book as last told
-        self._width = [math.inf, math.inf]  # ticks from the mid to the last level shown
-        self._is_window = sync.rule is not BookRule.REST_THEN_PREVIOUS
         self._sample_ns = 0
         self._watch_ns = 0
 
@@ -59,50 +55,33 @@ class BookReader:
 
     def trade(self, price: float, quantity: float, is_buy: bool, at_ns: int) -> None:
         """A market execution; a buyer takes what rests on the ask side. It waits for the next book
-        message, or for whoever looks."""
-        self._trades.append((price, quantity, is_buy, at_ns))
-        if len(self._trades) >= BATCH:
-            self.settle()
-
-    def settle(self) -> None:
-        """Judge the trades that wait."""
-        if not self._trades:
-            return
-        trades, self._trades = self._trades, []
+        message."""
         self._trades_known = True
-        unit, tell, aggress = self.tick_usd, self.attribution.trade, self.walls.patterns.aggress
-        for price, quantity, is_buy, at_ns in trades:
-            side = 1 if is_buy else 0
-            tell(round(price / unit), side, quantity, at_ns)
-            aggress(side, quantity, at_ns)
+        self.attribution.trade(round(price / self.tick_usd), is_buy, quantity, at_ns)
 
     def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
         """Right after the book folded it. now_ns: the engine's clock."""
-        self.settle()
         ladder = self.sync.ladder
         was_live, self._was_live = self._was_live, ladder is not None
         if ladder is None:
             if was_live:
                 self._restart(event.event_ns)
             return
-        bid, ask = ladder.best_bid, ladder.best_ask
-        if bid is None or ask is None:
+        mid = ladder.mid
+        if mid == 0.0:
             return
-        self.mid_tick = 0.5 * (bid + ask)
-        changes = self.attribution.changes
-        changes.touched_count = changes.told_count = 0
+        self.mid_tick = mid
         if not was_live:
             self._begin(event)
-        elif isinstance(event, BookDelta):
+        elif type(event) is BookDelta:
             if ladder.applied is not event.levels:
                 return  # a repeat: nothing was folded
-            self._fold(event.levels, ladder.before, event.event_ns)
+            self._fold(event.levels, ladder.all_before, event.event_ns)
         elif self.sync.rule is BookRule.WHOLE:
             self._fold_whole(event.levels, event.event_ns)
         elif self.sync.rule is not BookRule.REST_THEN_PREVIOUS:  # else an audit: it says nothing
             self._begin(event)
-        at_ns = self.attribution.at_ns
-        self.facts.extend(self.walls.fold(changes, event.event_ns, at_ns, self.mid_tick))
+        self.facts.extend(self.walls.patterns.due(self.attribution.at_ns))
         if now_ns >= self._watch_ns:
             self._look(now_ns)
         if now_ns >= self._sample_ns:
@@ -110,14 +89,12 @@ class BookReader:
 
     def gap(self, at_ns: int) -> None:
         """The book is void."""
-        self.settle()
         self._was_live = self.sync.ladder is not None
         if not self._was_live:
             self._restart(at_ns)
 
     def trades_lost(self) -> None:
         """Trades went missing: until the next one no loss can be called a cancellation."""
-        self.settle()
         at_ns = self.attribution.at_ns
         self.walls.forget(at_ns)
         self.attribution.restart(at_ns)
@@ -138,7 +115,7 @@ class BookReader:
 
     def digest(self) -> bytes:
         """Hash over everything that decides what these readings will be."""
-        self.settle()
+        self.attribution.settle()
         sha = hashlib.sha256(self.attribution.digest())
         sha.update(self.walls.digest())
         sha.update(self.usual.digest())
@@ -166,16 +143,16 @@ class BookReader:
             self._bounds = (int(ticks.min()), int(ticks.max()))
         if self.sync.rule is BookRule.WHOLE:
             self._whole = _sorted(event.levels)
-        self._width = [math.inf, math.inf]
+        self.attribution.see()
         self._sample_ns = self._watch_ns = 0
 
     def _fold(self, levels: BookLevels, before: FloatArray, at_ns: int) -> None:
         if not self._trades_known:
             self.attribution.restart(max(at_ns, self.attribution.at_ns))
             return
-        if self._is_window:
-            self.attribution.see(*self._sight())
-        self.attribution.delta(levels, before, at_ns, self.mid_tick)
+        judged = self.attribution.delta(levels, before, at_ns, self.mid_tick)
+        if judged:
+            self.facts.extend(self.walls.facts(judged))
 
     def _fold_whole(self, event_levels: BookLevels, at_ns: int) -> None:
         """Two whole books: what both show is compared, the rest came into sight or left it."""
@@ -200,17 +177,7 @@ class BookReader:
         """Once a second: walls age at their distance, and go out of sight."""
         passed_s = (now_ns - self._watch_ns + WATCH_NS) / SECOND_NS if self._watch_ns else 0.0
         self._watch_ns = now_ns - now_ns % WATCH_NS + WATCH_NS
-        at_ns = self.attribution.at_ns
-        self.walls.age(min(passed_s, 10.0), at_ns, self.mid_tick, self._sight())
-
-    def _sight(self) -> tuple[int, int]:
-        """Lowest and highest tick whose changes are judged."""
-        if not self._is_window or self._width[BID] == math.inf:
-            return -NO_SIGHT, NO_SIGHT  # every change is told, however far
-        return (
-            math.ceil(self.mid_tick - WINDOW_SHARE * self._width[BID]),
-            math.floor(self.mid_tick + WINDOW_SHARE * self._width[ASK]),
-        )
+        self.walls.age(min(passed_s, 10.0), self.attribution.at_ns, self.mid_tick)
 
     def _sample(self, now_ns: int) -> None:
         """Once in ten seconds: usual depth, level sizes, the recent past by price."""
@@ -224,7 +191,6 @@ class BookReader:
             np.concatenate([side.distance for side in sides]),
             np.concatenate([side.quantity for side in sides]),
         )
-        self.attribution.report_from(self.walls.large)
         self._find_large(sides, large)
         self.past.append((now_ns, *_lattice(sides)))
 
@@ -236,7 +202,7 @@ class BookReader:
             ladder = self.sync.ladder
             assert ladder is not None
             low, high = int(ladder.levels(BID)[0][0]), int(ladder.levels(ASK)[0][-1])
-            self._width = [self.mid_tick - low, high - self.mid_tick]
+            self.attribution.see(self.mid_tick - low, high - self.mid_tick)
         self.seen[BID] = max(1.0 - low / self.mid_tick, 0.0)
         self.seen[ASK] = max(high / self.mid_tick - 1.0, 0.0)
 

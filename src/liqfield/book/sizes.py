@@ -23,10 +23,10 @@ LEAST_COUNT = 20.0  # levels before a band has a law of its own
 
 
 @inner_kernel
-def size_bin(quantity: float) -> int:
-    """Histogram bin of a size > 0."""
-    mantissa, exponent = math.frexp(quantity)
-    bin_ = (int(exponent) - LOWEST) * PARTS + int((mantissa - 0.5) * (2 * PARTS))
+def size_bin(bits: int) -> int:
+    """Histogram bin of a size > 0, from the bits of its float64: the exponent, the first two of the
+    mantissa."""
+    bin_ = ((bits >> 52) - 1022 - LOWEST) * PARTS + ((bits >> 50) & (PARTS - 1))
     return min(max(bin_, 0), OCTAVES * PARTS - 1)
 
 
@@ -37,18 +37,24 @@ def count_sizes(
     edges: FloatArray,
     keep: float,
     counts: FloatArray,
+    used: IntArray,
     band: IntArray,
 ) -> None:
-    """Decay counts float64[BANDS, bins] by `keep` and add these levels; band receives theirs."""
-    fresh = np.zeros(counts.shape, np.int64)
+    """Decay counts float64[BANDS, bins] by `keep` and add these levels; band receives theirs.
+
+    used int64[2]: the bins in [used[0], used[1]) have ever held a level.
+    """
+    fresh, bits = np.zeros(counts.shape, np.int64), quantity.view(np.int64)
     for i in range(len(distance)):
         at = 0
         while at < len(edges) and distance[i] >= edges[at]:
             at += 1
         band[i] = at
-        fresh[at, size_bin(quantity[i])] += 1
+        bin_ = size_bin(bits[i])
+        fresh[at, bin_] += 1
+        used[0], used[1] = min(used[0], bin_), max(used[1], bin_ + 1)
     for b in range(counts.shape[0]):
-        for k in range(counts.shape[1]):
+        for k in range(used[0], used[1]):
             counts[b, k] = counts[b, k] * keep + fresh[b, k]
 
 
@@ -60,18 +66,20 @@ def bin_floor(index: int, share: float = 0.0) -> float:
 
 
 @kernel
-def find_quantiles(counts: FloatArray, shares: FloatArray, out: FloatArray) -> None:
-    """Sizes below which `shares` of a band's levels are, into out float64[BANDS, shares].
+def find_quantiles(counts: FloatArray, used: IntArray, shares: FloatArray, out: FloatArray) -> None:
+    """Sizes below which `shares` (above 0) of a band's levels are, into out float64[BANDS, shares].
 
-    A band with too few levels borrows its nearer neighbours; inf without any.
+    A band with too few levels borrows its nearer neighbours; inf without any. used: as of
+    `count_sizes`.
     """
-    reached = np.empty(counts.shape[1])
+    first, last = used[0], used[1]
+    reached = np.zeros(counts.shape[1])
     for band in range(counts.shape[0]):
         nearest, total = band + 1, 0.0
         while total < LEAST_COUNT and nearest > 0:
             nearest -= 1
             total = 0.0
-            for k in range(counts.shape[1]):
+            for k in range(first, last):
                 for b in range(nearest, band + 1):
                     total += counts[b, k]
                 reached[k] = total
@@ -80,7 +88,7 @@ def find_quantiles(counts: FloatArray, shares: FloatArray, out: FloatArray) -> N
             if total < LEAST_COUNT:
                 continue
             goal = shares[i] * total
-            at = np.searchsorted(reached, goal)
+            at = first + np.searchsorted(reached[first:last], goal)
             below = reached[at - 1] if at > 0 else 0.0
             width = reached[at] - below
             out[band, i] = bin_floor(at, (goal - below) / width if width > 0.0 else 0.0)
@@ -91,16 +99,17 @@ class LevelSizes:
 
     def __init__(self, half_life: float = 60.0) -> None:
         self.counts = np.zeros((BANDS, OCTAVES * PARTS))
+        self._used = np.array([OCTAVES * PARTS, 0])
         self._keep = 0.5 ** (1.0 / half_life)
 
     def sample(self, distance: FloatArray, quantity: FloatArray) -> IntArray:
         """Take in the levels of both sides, unsigned distance and coins, all > 0; their bands."""
         band = np.empty(len(distance), np.int64)
-        count_sizes(distance, quantity, EDGES, self._keep, self.counts, band)
+        count_sizes(distance, quantity, EDGES, self._keep, self.counts, self._used, band)
         return band
 
     def quantiles(self, shares: Sequence[float]) -> FloatArray:
         """float64[BANDS, shares] coins; see `find_quantiles`."""
         found = np.empty((BANDS, len(shares)))
-        find_quantiles(self.counts, np.array(shares), found)
+        find_quantiles(self.counts, self._used, np.array(shares), found)
         return found

@@ -7,11 +7,11 @@ leaves its slots as the slow twin in tests/reference/walls.py leaves its objects
 
 from __future__ import annotations
 
-from liqfield.book.attribution_kernels import is_watched
 from liqfield.book.bands import band_at
+from liqfield.book.plan import COUNT, KEYS, WALL_SLOTS, losses_at, walls_at
 from liqfield.book.survival import CENSORED, FILLED, PULLED, count_end
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import inner_kernel, kernel
+from liqfield.model.jit import inner_kernel
 
 FREE = -1
 # Rows of `wall`. ENDED_NS 0: it has not begun to end.
@@ -26,283 +26,227 @@ REACH, NEAR_SHARE, END_SHARE, PULLED_SHARE, MIN_AGE_NS, VERDICT_NS = range(6)
 
 
 @inner_kernel
-def find(wall: IntArray, head: IntArray, key: int) -> int:
+def find(plan: IntArray, key: int) -> int:
     """Slot of a key, FREE without one."""
-    for slot in range(head[SLOTS]):
-        if wall[KEY, slot] == key:
+    w = walls_at(plan)
+    cell = w.watch[key & (len(w.watch) - 1)]
+    if cell[COUNT] == 0 or (cell[COUNT] == 1 and cell[KEYS] != key):
+        return FREE
+    slot: int = cell[WALL_SLOTS]
+    if cell[COUNT] == 1 and w.wall[KEY, slot] == key:
+        return slot
+    return scan(plan, key)
+
+
+@inner_kernel
+def scan(plan: IntArray, key: int) -> int:
+    """The first slot with a key, FREE without one."""
+    w = walls_at(plan)
+    for slot in range(w.head[SLOTS]):
+        if w.wall[KEY, slot] == key:
             return slot
     return FREE
 
 
 @inner_kernel
-def mark(watch: IntArray, key: int, by: int) -> None:
-    """Watch a level (by = 1), or stop (-1)."""
-    cell = key & (len(watch) - 1)
-    watch[cell, 0] += by
-    watch[cell, 1] += by * key
+def mark(watch: IntArray, key: int, slot: int, by: int) -> None:
+    """Watch the level of a slot (by = 1), or stop (-1)."""
+    cell = watch[key & (len(watch) - 1)]
+    cell[COUNT] += by
+    cell[KEYS] += by * key
+    cell[WALL_SLOTS] += by * slot
 
 
 @inner_kernel
 def begin(
-    key: int,
-    before: float,
-    after: float,
-    at_ns: int,
-    mid: float,
-    seen_born: bool,
-    large: FloatArray,
-    limits: FloatArray,
-    head: IntArray,
-    wall: IntArray,
-    coins: FloatArray,
-    watch: IntArray,
+    key: int, before: float, after: float, at_ns: int, mid: float, seen_born: bool, plan: IntArray
 ) -> None:
     """A wall, if the level is large; seen_born: if it grew to that just now."""
+    w = walls_at(plan)
     distance = (key >> 1) / mid - 1.0
     away = abs(distance)
     band = band_at(away)
     # Not grown: another level's cell of the watch.
-    if after < large[band] or away > limits[REACH] or (seen_born and before >= large[band]):
+    if after < w.large[band] or away > w.limits[REACH] or (seen_born and before >= w.large[band]):
         return
-    if head[STANDING] >= wall.shape[1]:
-        head[IGNORED] += 1
+    if w.head[STANDING] >= w.wall.shape[1]:
+        w.head[IGNORED] += 1
         return
-    slot = find(wall, head, FREE)
+    slot = scan(plan, FREE)
     if slot == FREE:
-        slot = head[SLOTS]
-        head[SLOTS] += 1
-    head[STANDING] += 1
-    mark(watch, key, 1)
-    wall[KEY, slot] = key
-    wall[BORN_NS, slot] = wall[GROWN_NS, slot] = at_ns
-    wall[ENDED_NS, slot] = 0
-    wall[BORN_BAND, slot] = band
-    wall[SEEN_BORN, slot] = seen_born
-    coins[:, slot] = 0.0
-    coins[SIZE, slot] = coins[PEAK, slot] = after
-    coins[BORN_DISTANCE, slot] = coins[DISTANCE, slot] = distance
-    coins[NEAREST, slot] = away
+        slot = w.head[SLOTS]
+        w.head[SLOTS] += 1
+    w.head[STANDING] += 1
+    mark(w.watch, key, slot, 1)
+    w.wall[KEY, slot] = key
+    w.wall[BORN_NS, slot] = w.wall[GROWN_NS, slot] = at_ns
+    w.wall[ENDED_NS, slot] = 0
+    w.wall[BORN_BAND, slot] = band
+    w.wall[SEEN_BORN, slot] = seen_born
+    w.coins[:, slot] = 0.0
+    w.coins[SIZE, slot] = w.coins[PEAK, slot] = after
+    w.coins[BORN_DISTANCE, slot] = w.coins[DISTANCE, slot] = distance
+    w.coins[NEAREST, slot] = away
 
 
 @inner_kernel
-def drop(
-    slot: int,
-    at_ns: int,
-    how: int,
-    head: IntArray,
-    wall: IntArray,
-    coins: FloatArray,
-    watch: IntArray,
-    by_age: FloatArray,
-    approach: FloatArray,
-    ends_at: FloatArray,
-) -> None:
+def drop(slot: int, at_ns: int, how: int, plan: IntArray) -> None:
     """Count the end of a wall and free its slot."""
-    last = band_at(abs(coins[DISTANCE, slot]))
-    born = wall[BORN_BAND, slot]
-    if wall[SEEN_BORN, slot]:
-        nearest = min(band_at(coins[NEAREST, slot]), born)
-        age_s = (at_ns - wall[BORN_NS, slot]) / 1e9
-        count_end(by_age, approach, ends_at, born, nearest, last, age_s, how)
+    w = walls_at(plan)
+    last = band_at(abs(w.coins[DISTANCE, slot]))
+    born = w.wall[BORN_BAND, slot]
+    if w.wall[SEEN_BORN, slot]:
+        nearest = min(band_at(w.coins[NEAREST, slot]), born)
+        age_s = (at_ns - w.wall[BORN_NS, slot]) / 1e9
+        count_end(w.by_age, w.approach, w.ends_at, born, nearest, last, age_s, how)
     else:
-        ends_at[last, how] += 1.0
-    mark(watch, wall[KEY, slot], -1)
-    wall[KEY, slot] = FREE
-    head[STANDING] -= 1
+        w.ends_at[last, how] += 1.0
+    mark(w.watch, w.wall[KEY, slot], slot, -1)
+    w.wall[KEY, slot] = FREE
+    w.head[STANDING] -= 1
 
 
 @inner_kernel
-def stop_ending(slot: int, head: IntArray, ending: IntArray) -> None:
+def stop_ending(slot: int, plan: IntArray) -> None:
     """Take a slot out of those that wait for their verdict."""
+    w = walls_at(plan)
     kept = 0
-    for i in range(head[ENDING]):
-        if ending[i] != slot:
-            ending[kept] = ending[i]
+    for i in range(w.head[ENDING]):
+        if w.ending[i] != slot:
+            w.ending[kept] = w.ending[i]
             kept += 1
-    head[ENDING] = kept
+    w.head[ENDING] = kept
 
 
 @inner_kernel
-def change(
-    slot: int,
-    row: FloatArray,
-    at_ns: int,
-    mid: float,
-    limits: FloatArray,
-    head: IntArray,
-    wall: IntArray,
-    coins: FloatArray,
-    ending: IntArray,
-) -> None:
+def change(slot: int, row: FloatArray, at_ns: int, mid: float, plan: IntArray) -> None:
     """Fold a change of a wall's level; row: as of `Touch`."""
+    w = walls_at(plan)
     before, size = row[2], row[3]
-    distance = (wall[KEY, slot] >> 1) / mid - 1.0
-    coins[SIZE, slot], coins[DISTANCE, slot] = size, distance
-    coins[NEAREST, slot] = min(coins[NEAREST, slot], abs(distance))
+    distance = (w.wall[KEY, slot] >> 1) / mid - 1.0
+    w.coins[SIZE, slot], w.coins[DISTANCE, slot] = size, distance
+    w.coins[NEAREST, slot] = min(w.coins[NEAREST, slot], abs(distance))
     if size > before:
-        coins[ADD, slot] += size - before
+        w.coins[ADD, slot] += size - before
     else:
-        coins[FILL, slot] += row[4]
-        coins[CANCEL, slot] += row[5]
-        coins[LAST_FILL, slot] += row[4]
-        coins[LAST_CANCEL, slot] += row[5]
-    peak = coins[PEAK, slot]
+        w.coins[FILL, slot] += row[4]
+        w.coins[CANCEL, slot] += row[5]
+        w.coins[LAST_FILL, slot] += row[4]
+        w.coins[LAST_CANCEL, slot] += row[5]
+    peak = w.coins[PEAK, slot]
     if size >= peak:
         if size > 1.2 * peak:
-            wall[GROWN_NS, slot] = at_ns
-        coins[PEAK, slot] = peak = size
-    if size >= limits[NEAR_SHARE] * peak:
-        coins[LAST_FILL, slot] = coins[LAST_CANCEL, slot] = 0.0
-        if wall[ENDED_NS, slot]:
-            stop_ending(slot, head, ending)
-            wall[ENDED_NS, slot] = 0
-    elif wall[ENDED_NS, slot] == 0 and size <= limits[END_SHARE] * peak:
-        wall[ENDED_NS, slot] = at_ns
-        coins[END_DISTANCE, slot], coins[END_SIZE, slot] = distance, size
-        ending[head[ENDING]] = slot
-        head[ENDING] += 1
+            w.wall[GROWN_NS, slot] = at_ns
+        w.coins[PEAK, slot] = peak = size
+    if size >= w.limits[NEAR_SHARE] * peak:
+        w.coins[LAST_FILL, slot] = w.coins[LAST_CANCEL, slot] = 0.0
+        if w.wall[ENDED_NS, slot]:
+            stop_ending(slot, plan)
+            w.wall[ENDED_NS, slot] = 0
+    elif w.wall[ENDED_NS, slot] == 0 and size <= w.limits[END_SHARE] * peak:
+        w.wall[ENDED_NS, slot] = at_ns
+        w.coins[END_DISTANCE, slot], w.coins[END_SIZE, slot] = distance, size
+        w.ending[w.head[ENDING]] = slot
+        w.head[ENDING] += 1
 
 
 @inner_kernel
-def explain(slot: int, moved: float, refilled: float, coins: FloatArray) -> None:
+def explain(slot: int, moved: float, refilled: float, plan: IntArray) -> None:
     """A trade told late: what seemed cancelled was filled, or it was refilled."""
-    coins[FILL, slot] += moved + refilled
-    coins[CANCEL, slot] -= moved
-    coins[ADD, slot] += refilled
-    if coins[LAST_CANCEL, slot] > 0.0:
-        part = min(moved, coins[LAST_CANCEL, slot])
-        coins[LAST_CANCEL, slot] -= part
-        coins[LAST_FILL, slot] += part
+    w = walls_at(plan)
+    w.coins[FILL, slot] += moved + refilled
+    w.coins[CANCEL, slot] -= moved
+    w.coins[ADD, slot] += refilled
+    if w.coins[LAST_CANCEL, slot] > 0.0:
+        part = min(moved, w.coins[LAST_CANCEL, slot])
+        w.coins[LAST_CANCEL, slot] -= part
+        w.coins[LAST_FILL, slot] += part
 
 
-@kernel
+@inner_kernel
 def fold_walls(
     touched_count: int,
     told_count: int,
     at_ns: int,
     due_ns: int,
     mid: float,
-    touched: FloatArray,
-    told: FloatArray,
-    large: FloatArray,
-    limits: FloatArray,
-    head: IntArray,
-    wall: IntArray,
-    coins: FloatArray,
-    ending: IntArray,
-    judged: IntArray,
-    watch: IntArray,
-    by_age: FloatArray,
-    approach: FloatArray,
-    ends_at: FloatArray,
-) -> tuple[int, int]:
-    """Changes, then late trades, then the verdicts that are due; (JUDGED, ENDING).
+    plan: IntArray,
+) -> None:
+    """Changes, then late trades, then the verdicts that are due, JUDGED of them.
 
     judged int64[3, capacity] receives key, slot and how it ended of each wall that stood long
     enough to be told of; the slot is free, its figures stand until the next call.
     """
+    w, t = walls_at(plan), losses_at(plan)
     for i in range(touched_count):
-        row = touched[i]
+        row = t.touched[i]
         key = int(row[0]) * 2 + int(row[1])
-        slot = find(wall, head, key) if is_watched(watch, key) else FREE
+        slot = find(plan, key)
         if slot == FREE:
-            begin(key, row[2], row[3], at_ns, mid, True, large, limits, head, wall, coins, watch)
+            begin(key, row[2], row[3], at_ns, mid, True, plan)
         else:
-            change(slot, row, at_ns, mid, limits, head, wall, coins, ending)
+            change(slot, row, at_ns, mid, plan)
     for i in range(told_count):
-        slot = find(wall, head, int(told[0, i]))
+        slot = find(plan, int(t.told[0, i]))
         if slot != FREE:
-            explain(slot, told[1, i], told[2, i], coins)
-    head[JUDGED] = 0
+            explain(slot, t.told[1, i], t.told[2, i], plan)
+    w.head[JUDGED] = 0
     over = 0
-    while over < head[ENDING]:
-        slot = ending[over]
-        if due_ns - wall[ENDED_NS, slot] < limits[VERDICT_NS]:
+    while over < w.head[ENDING]:
+        slot = w.ending[over]
+        if due_ns - w.wall[ENDED_NS, slot] < w.limits[VERDICT_NS]:
             break
         over += 1
-        lost = coins[LAST_FILL, slot] + coins[LAST_CANCEL, slot]
-        ratio = coins[LAST_CANCEL, slot] / lost if lost > 0.0 else 1.0
-        how = PULLED if ratio >= limits[PULLED_SHARE] else FILLED
+        lost = w.coins[LAST_FILL, slot] + w.coins[LAST_CANCEL, slot]
+        ratio = w.coins[LAST_CANCEL, slot] / lost if lost > 0.0 else 1.0
+        how = PULLED if ratio >= w.limits[PULLED_SHARE] else FILLED
         # Younger ones are a flicker: market makers move their quotes all the time.
-        if wall[ENDED_NS, slot] - wall[BORN_NS, slot] >= limits[MIN_AGE_NS]:
-            coins[PULL_RATIO, slot] = ratio
-            judged[0, head[JUDGED]], judged[1, head[JUDGED]] = wall[KEY, slot], slot
-            judged[2, head[JUDGED]] = how
-            head[JUDGED] += 1
-        ended = wall[ENDED_NS, slot]
-        drop(slot, ended, how, head, wall, coins, watch, by_age, approach, ends_at)
-    for i in range(over, head[ENDING]):
-        ending[i - over] = ending[i]
-    head[ENDING] -= over
-    return head[JUDGED], head[ENDING]
+        if w.wall[ENDED_NS, slot] - w.wall[BORN_NS, slot] >= w.limits[MIN_AGE_NS]:
+            w.coins[PULL_RATIO, slot] = ratio
+            told = w.head[JUDGED]
+            w.judged[0, told], w.judged[1, told], w.judged[2, told] = w.wall[KEY, slot], slot, how
+            w.head[JUDGED] += 1
+        ended = w.wall[ENDED_NS, slot]
+        drop(slot, ended, how, plan)
+    for i in range(over, w.head[ENDING]):
+        w.ending[i - over] = w.ending[i]
+    w.head[ENDING] -= over
 
 
-@kernel
+@inner_kernel
 def find_large(
-    tick: IntArray,
-    quantity: FloatArray,
-    bid_count: int,
-    at_ns: int,
-    mid: float,
-    large: FloatArray,
-    limits: FloatArray,
-    head: IntArray,
-    wall: IntArray,
-    coins: FloatArray,
-    watch: IntArray,
+    tick: IntArray, quantity: FloatArray, bid_count: int, at_ns: int, mid: float, plan: IntArray
 ) -> None:
     """Walls of large levels that stood before they were large, or before we looked; bids first."""
     for i in range(len(tick)):
         key = tick[i] * 2 + (0 if i < bid_count else 1)
-        if find(wall, head, key) == FREE:
+        if find(plan, key) == FREE:
             size = quantity[i]
-            begin(key, size, size, at_ns, mid, False, large, limits, head, wall, coins, watch)
+            begin(key, size, size, at_ns, mid, False, plan)
 
 
-@kernel
-def age_walls(
-    seconds: float,
-    at_ns: int,
-    mid: float,
-    low: int,
-    high: int,
-    limits: FloatArray,
-    head: IntArray,
-    wall: IntArray,
-    coins: FloatArray,
-    watch: IntArray,
-    exposure_s: FloatArray,
-    by_age: FloatArray,
-    approach: FloatArray,
-    ends_at: FloatArray,
-) -> None:
+@inner_kernel
+def age_walls(seconds: float, at_ns: int, mid: float, low: int, high: int, plan: IntArray) -> None:
     """Exposure by distance, the nearest approach; walls out of sight [low, high] are forgotten."""
-    for slot in range(head[SLOTS]):
-        if wall[KEY, slot] == FREE or wall[ENDED_NS, slot]:
+    w = walls_at(plan)
+    for slot in range(w.head[SLOTS]):
+        if w.wall[KEY, slot] == FREE or w.wall[ENDED_NS, slot]:
             continue
-        tick = wall[KEY, slot] >> 1
+        tick = w.wall[KEY, slot] >> 1
         distance = tick / mid - 1.0
         away = abs(distance)
-        coins[DISTANCE, slot] = distance
-        coins[NEAREST, slot] = min(coins[NEAREST, slot], away)
-        exposure_s[band_at(away)] += seconds
-        if away > 1.5 * limits[REACH] or not low <= tick <= high:
-            drop(slot, at_ns, CENSORED, head, wall, coins, watch, by_age, approach, ends_at)
+        w.coins[DISTANCE, slot] = distance
+        w.coins[NEAREST, slot] = min(w.coins[NEAREST, slot], away)
+        w.exposure_s[band_at(away)] += seconds
+        if away > 1.5 * w.limits[REACH] or not low <= tick <= high:
+            drop(slot, at_ns, CENSORED, plan)
 
 
-@kernel
-def forget_walls(
-    at_ns: int,
-    head: IntArray,
-    wall: IntArray,
-    coins: FloatArray,
-    watch: IntArray,
-    by_age: FloatArray,
-    approach: FloatArray,
-    ends_at: FloatArray,
-) -> None:
+@inner_kernel
+def forget_walls(at_ns: int, plan: IntArray) -> None:
     """All of them, without a verdict."""
-    for slot in range(head[SLOTS]):
-        if wall[KEY, slot] != FREE:
-            drop(slot, at_ns, CENSORED, head, wall, coins, watch, by_age, approach, ends_at)
-    head[ENDING] = head[SLOTS] = 0
+    w = walls_at(plan)
+    for slot in range(w.head[SLOTS]):
+        if w.wall[KEY, slot] != FREE:
+            drop(slot, at_ns, CENSORED, plan)
+    w.head[ENDING] = w.head[SLOTS] = 0

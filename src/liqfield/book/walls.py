@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from typing import cast
 
 import numpy as np
 
-from liqfield.book.attribution import Changes
+from liqfield.book.attribution import Attribution
 from liqfield.book.bands import BANDS, band_of
+from liqfield.book.message_kernels import find_walls, forget, pass_time
 from liqfield.book.patterns import PulledPatterns
+from liqfield.book.plan import COIN_ROWS, WALL_LIMITS, WALL_ROWS, WALL_WORDS
 from liqfield.book.sizes import LevelSizes
 from liqfield.book.survival import PULLED, Survival
 from liqfield.book.wall_facts import SECOND_NS, Wall, WallEnd, WallFact, WallSettings
@@ -36,57 +36,39 @@ from liqfield.book.wall_kernels import (
     PULL_RATIO,
     SIZE,
     SLOTS,
-    age_walls,
-    find_large,
-    fold_walls,
-    forget_walls,
 )
 from liqfield.model.analytics import WallState
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import direct
+from liqfield.model.jit import address_of, direct
 
 
 class WallTracker:
-    """Follows the walls of one book.
+    """Follows the walls of one book: its attribution's `delta` folds each message into them."""
 
-    watch: the table of an `Attribution`, which is told which levels are walls.
-    """
-
-    def __init__(self, watch: IntArray, settings: WallSettings | None = None) -> None:
+    def __init__(self, of: Attribution, settings: WallSettings | None = None) -> None:
         self.settings = s = settings or WallSettings()
         self.sizes = LevelSizes()
-        self.survival = Survival()
-        self.large = np.full(BANDS, np.inf)
+        self.survival = survival = Survival()
+        self.large = of.large
         self.usual = np.full(BANDS, np.inf)
         self.told = np.full(BANDS, np.inf)  # size from which a wall is told of
-        self._watch = watch
         least_ns = s.min_age_s * SECOND_NS
         self._limits = np.array(
             [s.reach, s.near_share, s.end_share, s.pulled_share, least_ns, s.verdict_ns], np.float64
         )
-        self._head = np.zeros(5, np.int64)
-        self._wall = np.full((6, s.capacity), FREE, np.int64)
-        self._coins = np.zeros((13, s.capacity))
+        self._head = np.zeros(WALL_WORDS, np.int64)
+        self._wall = np.full((WALL_ROWS, s.capacity), FREE, np.int64)
+        self._coins = np.zeros((COIN_ROWS, s.capacity))
         self._ending = np.zeros(s.capacity, np.int64)
         self._judged = np.zeros((3, s.capacity), np.int64)
-        self._ends = 0  # walls that wait for their verdict
-        self.patterns = PulledPatterns(s)
-        survival = self.survival
-        self._tables = (
-            self.large,
-            self._limits,
-            self._head,
-            self._wall,
-            self._coins,
-            self._ending,
-            self._judged,
-            self._watch,
-            survival.by_age,
-            survival.approach,
-            survival.ends_at,
+        self.patterns = PulledPatterns(s, of)
+        tables = (
+            *(self._limits, self._head, self._wall, self._coins, self._ending, self._judged),
+            *(survival.by_age, survival.approach, survival.ends_at, survival.exposure_s),
         )
-        like = 0, 0, 0, 0, 0.0, np.empty((1, 6)), np.empty((3, 1)), *self._tables
-        self._fold = cast("Callable[..., tuple[int, int]]", direct(fold_walls, *like))
+        self._plan = of.plan
+        self._plan[WALL_LIMITS:] = *(address_of(table) for table in tables), s.capacity
+        self._pass = direct(pass_time, 0.0, 0, 0.0, self._plan)
 
     @property
     def standing(self) -> dict[int, Wall]:
@@ -138,77 +120,31 @@ class WallTracker:
         self, ticks: IntArray, quantity: FloatArray, bids: int, at_ns: int, mid: float
     ) -> None:
         """Large levels that stood before they were large, or before we looked; bids first."""
-        find_large(
-            ticks,
-            quantity,
-            bids,
-            at_ns,
-            mid,
-            self.large,
-            self._limits,
-            self._head,
-            self._wall,
-            self._coins,
-            self._watch,
-        )
+        find_walls(ticks, quantity, bids, at_ns, mid, self._plan)
 
-    def fold(
-        self, changes: Changes, at_ns: int, now_ns: int, mid_tick: float
-    ) -> Sequence[WallFact]:
-        """Fold what a message did to watched and large levels; the facts whose time has come.
+    def facts(self, judged: int) -> list[WallFact]:
+        """Of the last message's verdicts: walls that are told of, and what all that were followed
+        tell together."""
+        facts: list[WallFact] = []
+        for key, slot, how in self._judged[:, :judged].T.tolist():
+            _, born_ns, _, ended_ns, *_ = self._wall[:, slot].tolist()
+            of = self._coins[:, slot].tolist()
+            end = self._end(key, born_ns, ended_ns, of, is_pulled=how == PULLED)
+            # Large where it was born, but ordinary where it ended: not told of alone.
+            if end.peak >= self.told[band_of(abs(end.distance))]:
+                facts.append(end)
+            if end.state is not WallState.FILLED:
+                facts += self.patterns.pulled(end)
+        return facts
 
-        at_ns: the message's time, now_ns: the book's, which never runs back.
-        """
-        touched, told = changes.touched_count, changes.told_count
-        if touched or told or self._ends:
-            judged, self._ends = self._fold(
-                touched,
-                told,
-                at_ns,
-                now_ns,
-                mid_tick,
-                changes.touched,
-                changes.told,
-                *self._tables,
-            )
-            if judged:
-                return [*self._facts(judged), *self.patterns.due(now_ns)]
-        return self.patterns.due(now_ns)
-
-    def age(self, seconds: float, at_ns: int, mid_tick: float, sight: tuple[int, int]) -> None:
+    def age(self, seconds: float, at_ns: int, mid_tick: float) -> None:
         """Once a pace: exposure by distance, the nearest approach; what is out of sight is
         forgotten."""
-        survival = self.survival
-        age_walls(
-            seconds,
-            at_ns,
-            mid_tick,
-            *sight,
-            self._limits,
-            self._head,
-            self._wall,
-            self._coins,
-            self._watch,
-            survival.exposure_s,
-            survival.by_age,
-            survival.approach,
-            survival.ends_at,
-        )
+        self._pass(seconds, at_ns, mid_tick, self._plan)
 
     def forget(self, at_ns: int) -> None:
         """No wall can be followed any more: censored, without a verdict."""
-        survival = self.survival
-        forget_walls(
-            at_ns,
-            self._head,
-            self._wall,
-            self._coins,
-            self._watch,
-            survival.by_age,
-            survival.approach,
-            survival.ends_at,
-        )
-        self._ends = 0
+        forget(at_ns, self._plan)
 
     def digest(self) -> bytes:
         """Hash over all that decides what comes."""
@@ -232,20 +168,6 @@ class WallTracker:
         return sha.digest()
 
     # ---- inside -------------------------------------------------------------------------------
-
-    def _facts(self, judged: int) -> list[WallFact]:
-        """Walls that are told of, and what all that were followed tell together."""
-        facts: list[WallFact] = []
-        for key, slot, how in self._judged[:, :judged].T.tolist():
-            _, born_ns, _, ended_ns, *_ = self._wall[:, slot].tolist()
-            of = self._coins[:, slot].tolist()
-            end = self._end(key, born_ns, ended_ns, of, is_pulled=how == PULLED)
-            # Large where it was born, but ordinary where it ended: not told of alone.
-            if end.peak >= self.told[band_of(abs(end.distance))]:
-                facts.append(end)
-            if end.state is not WallState.FILLED:
-                facts += self.patterns.pulled(end)
-        return facts
 
     def _end(
         self, key: int, born_ns: int, ended_ns: int, of: list[float], *, is_pulled: bool

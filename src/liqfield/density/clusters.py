@@ -18,6 +18,7 @@ from liqfield.model.estimates import (
     LiquidationDensity,
 )
 from liqfield.model.events import FloatArray
+from liqfield.model.jit import kernel
 
 SMOOTH_BINS = 9  # about 45 bp: narrower dips do not split a cluster
 BACKGROUND_BINS = 201
@@ -38,13 +39,18 @@ class ClusterSettings(msgspec.Struct, frozen=True):
     prominence: float = 1.4
 
 
-def _box(values: FloatArray, bins: int) -> FloatArray:
-    padded = np.concatenate((np.zeros(1), np.cumsum(values)))
-    half = bins // 2
-    at = np.arange(len(values))
-    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    out: FloatArray = (padded[high] - padded[low]) / (high - low)
-    return out
+@kernel
+def box_means(values: FloatArray, bins: int, first: int, last: int) -> FloatArray:
+    """Mean over `bins` bins around each of [first, last), of those that exist."""
+    count, half = len(values), bins // 2
+    sums, means = np.empty(count + 1), np.empty(max(last - first, 0))
+    sums[0] = 0.0
+    for k in range(count):
+        sums[k + 1] = sums[k] + values[k]
+    for k in range(first, last):
+        low, high = max(k - half, 0), min(k + half + 1, count)
+        means[k - first] = (sums[high] - sums[low]) / (high - low)
+    return means
 
 
 def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -86,22 +92,27 @@ def clusters_of(
 ) -> tuple[Cluster, ...]:
     """Clusters of a sum of venues that exists already, as `find_clusters`; densities: its parts."""
     chosen = settings or ClusterSettings()
-    parts = {d.instrument_id.partition(":")[0]: placed_usd(d, whole.grid) for d in densities}
     usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
     reach = int(chosen.reach / whole.grid.width)
-    window = np.zeros(whole.grid.count, dtype=bool)
-    window[max(mark_bin - reach, 0) : mark_bin + reach] = True
-    found: list[Cluster] = []
+    # The bins that are searched.
+    first = max(mark_bin - reach, 0)
+    last = max(min(mark_bin + reach, whole.grid.count), first)
+    ranges: list[tuple[int, int, int]] = []
     for side in range(2):
-        smooth = _box(usd[side], SMOOTH_BINS)
-        background = _box(usd[side], BACKGROUND_BINS)
-        mask = window & (smooth > chosen.prominence * background) & (smooth > 0.0)
+        smooth = box_means(usd[side], SMOOTH_BINS, first, last)
+        background = box_means(usd[side], BACKGROUND_BINS, first, last)
+        mask = (smooth > chosen.prominence * background) & (smooth > 0.0)
         for run in _runs(mask):
-            for low, high in _split(smooth, *run):
+            for part in _split(smooth, *run):
+                low, high = part[0] + first, part[1] + first
                 amount = float(usd[side, low:high].sum())
                 if amount > 0.0 and amount >= chosen.min_usd:
-                    found.append(_describe(whole, parts, usd, side, low, high))
+                    ranges.append((side, low, high))
+    if not ranges:
+        return ()
+    parts = {d.instrument_id.partition(":")[0]: placed_usd(d, whole.grid) for d in densities}
+    found = [_describe(whole, parts, usd, *range_) for range_ in ranges]
     grown = [_with_past(cluster, previous, previous_age_s) for cluster in found]
     return tuple(sorted(grown, key=lambda cluster: abs(cluster.distance)))
 

@@ -14,6 +14,7 @@ from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid
 
 _NONE: FloatArray = np.empty((2, 0))
+_NO_SUMS: FloatArray = np.empty((2, 2, 0))
 # Correlation of the venues' errors in one bin: see docs/estimator.md, step 7.
 COMMON = 0.5
 
@@ -42,42 +43,27 @@ def combine(
     shared = _shared(densities)
     count = shared.grid.count
     mass, outside = np.zeros((2, 3, count)), np.zeros(2)
-    below, above, age, low, high = (np.zeros((2, count)) for _ in range(5))
+    below, above, age = np.zeros((2, 2, count)), np.zeros((2, 2, count)), np.zeros((2, count))
     for d in sorted(densities, key=lambda d: d.instrument_id):
         ages = _NONE if d.age_s is None else d.age_s
         offset = _offset(d, shared.grid)
         readout.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
         outside += d.outside_usd
-        _add(d.p10, offset, low)
-        _add(d.p90, offset, high)
-    usd = mass.sum(axis=1)
+    readout.bound(mass, common, below, above, age)
     return LiquidationDensity(
         instrument_id="all",
         at_ns=max(d.at_ns for d in densities),
         mark_price=shared.mark_price,
         grid=shared.grid,
         notional_usd=mass,
-        p10=np.maximum(usd - _pooled(usd - low, below, common), 0.0),
-        p90=usd + _pooled(high - usd, above, common),
+        p10=below[0],
+        p90=above[0],
         outside_usd=outside,
         open_interest_usd=shared.open_interest_usd,
         confidence=shared.confidence,
         forced_share=shared.forced_share,
-        age_s=age / np.maximum(usd, 1e-300),
+        age_s=age,
     )
-
-
-def _add(values: FloatArray, offset: int, total: FloatArray) -> None:
-    """Add values[2, n] to total[2, count], shifted by `offset` bins; what does not fit is left."""
-    low, high = max(offset, 0), min(offset + values.shape[1], total.shape[1])
-    if high > low:
-        total[:, low:high] += values[:, low - offset : high - offset]
-
-
-def _pooled(linear: FloatArray, squares: FloatArray, common: float) -> FloatArray:
-    """Distance of a sum's bound from its mean, from the sum and the sum of squares of its parts."""
-    pooled: FloatArray = np.sqrt(common * np.square(linear) + (1.0 - common) * squares)
-    return pooled
 
 
 def combine_columns(columns: Sequence[DensityColumn]) -> DensityColumn | None:
@@ -89,7 +75,7 @@ def combine_columns(columns: Sequence[DensityColumn]) -> DensityColumn | None:
     for d in sorted(columns, key=lambda d: d.instrument_id):
         offset = _offset(d, shared.grid)
         readout.pool(
-            d.notional_usd, offset, _NONE, _NONE, _NONE, mass, _NONE, _NONE, _NONE, outside
+            d.notional_usd, offset, _NONE, _NONE, _NONE, mass, _NO_SUMS, _NO_SUMS, _NONE, outside
         )
         outside += d.outside_usd
     return DensityColumn(

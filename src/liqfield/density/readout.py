@@ -206,12 +206,17 @@ def pool(
 ) -> None:
     """Add part[2, 3, n] to mass[2, 3, bins] from bin `offset` on; what falls beside it to lost[2].
 
-    below and above [2, bins] take the squared distances of p10 and p90 [2, n] from the sum over
-    bands, weighted takes notional x age_s; inputs of no bins are left out.
+    below and above [2, 2, bins] take the sum of p10 and p90 [2, n], and of their squared distances
+    from the sum over bands; weighted [2, bins] takes notional x age_s; inputs of no bins are left
+    out.
     """
     count, bins = part.shape[2], mass.shape[2]
     low, high = max(-offset, 0), min(bins - offset, count)
     for side in range(2):
+        if p10.shape[1] > 0:
+            for b in range(low, high):
+                below[0, side, b + offset] += p10[side, b]
+                above[0, side, b + offset] += p90[side, b]
         for b in range(count):
             usd = part[side, 0, b] + part[side, 1, b] + part[side, 2, b]
             if usd == 0.0:
@@ -223,7 +228,28 @@ def pool(
             for band in range(3):
                 mass[side, band, at] += part[side, band, b]
             if p10.shape[1] > 0:
-                below[side, at] += (usd - p10[side, b]) ** 2
-                above[side, at] += (p90[side, b] - usd) ** 2
+                below[1, side, at] += (usd - p10[side, b]) ** 2
+                above[1, side, at] += (p90[side, b] - usd) ** 2
             if age_s.shape[1] > 0:
                 weighted[side, at] += usd * age_s[side, b]
+
+
+@kernel
+def bound(
+    mass: FloatArray, common: float, below: FloatArray, above: FloatArray, weighted: FloatArray
+) -> None:
+    """The sums of `pool` become what they are of: below[0] and above[0] the p10 and p90 of the sum
+    over parts, weighted the mean age.
+
+    Distances of a bound from the mean: `common` of the squares adds up linearly, the rest as is.
+    """
+    rest = 1.0 - common
+    for side in range(2):
+        for b in range(mass.shape[2]):
+            usd = mass[side, 0, b] + mass[side, 1, b] + mass[side, 2, b]
+            down, up = usd - below[0, side, b], above[0, side, b] - usd
+            down = math.sqrt(common * (down * down) + rest * below[1, side, b])
+            up = math.sqrt(common * (up * up) + rest * above[1, side, b])
+            below[0, side, b] = max(usd - down, 0.0)
+            above[0, side, b] = usd + up
+            weighted[side, b] /= max(usd, LEAST)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from liqfield.book.ladder import Ladder
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.flow.imbalance import (
@@ -35,8 +33,6 @@ class InstrumentFlow:
         self._tops: list[Top] = []  # not folded yet
         self._batch = 1  # until the first trade has laid out the rows of absorption
         self.levels = LevelImbalance()
-        self._best_ticks = np.zeros((2, LEVELS), np.int64)  # what `levels` reads: bids, asks
-        self._best_coins = np.zeros((2, LEVELS))
         number = trades.number_of(instrument.id)
         self.absorption = AbsorptionDetector(
             instrument.venue, instrument.tick_usd, trades, number, settings
@@ -74,9 +70,10 @@ class InstrumentFlow:
 
     def book(self, ladder: Ladder, now_ns: int) -> None:
         """A book message was folded."""
-        ticks, coins = self._best_ticks, self._best_coins
+        levels = self.levels
+        ticks, coins = levels.ticks, levels.coins
         ladder.best_levels(ticks, coins)
-        self.levels.update(ticks, coins)
+        levels.update()
         if now_ns - self.quoted_ns > QUOTES_GONE_NS:
             bid_coins, ask_coins = coins.item(0), coins.item(LEVELS)
             if bid_coins and ask_coins:

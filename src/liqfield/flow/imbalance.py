@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import direct, kernel
+from liqfield.model.jit import address_of, direct, floats_at, ints_at, kernel
 
 LEVELS = 5
 # Best bid and what rests there, best ask and what rests there: USD, base coins.
@@ -85,15 +85,17 @@ class TouchImbalance:
 
 
 @kernel
-def add_levels(
-    ticks: IntArray, quantity: FloatArray, old_ticks: IntArray, old: FloatArray, ofi: FloatArray
-) -> None:
+def add_levels(plan: IntArray) -> None:
     """Add the change of each level to ofi[LEVELS] and remember the new state.
 
-    ticks int64[2, LEVELS], quantity float64[2, LEVELS]: bids, asks, best first; a level that does
-    not exist has quantity 0 and a tick worse than any.
+    plan: where ticks and old_ticks int64[2, LEVELS], quantity and old float64[2, LEVELS] and ofi
+    lie. Bids, asks, best first; a level that does not exist has quantity 0 and a tick worse than
+    any.
     """
-    for m in range(ofi.size):
+    ticks, old_ticks = ints_at(plan[0], (2, LEVELS)), ints_at(plan[1], (2, LEVELS))
+    quantity, old = floats_at(plan[2], (2, LEVELS)), floats_at(plan[3], (2, LEVELS))
+    ofi = floats_at(plan[4], LEVELS)
+    for m in range(LEVELS):
         e = 0.0
         if ticks[0, m] >= old_ticks[0, m]:
             e += quantity[0, m]
@@ -110,7 +112,11 @@ def add_levels(
 
 
 class LevelImbalance:
-    """OFI over `LEVELS` levels of the book, and the weights that make one number of it."""
+    """OFI over `LEVELS` levels of the book, and the weights that make one number of it.
+
+    Before an `update` ticks int64[2, LEVELS] and coins float64[2, LEVELS] are filled with the best
+    levels after a book message, as `add_levels` takes them.
+    """
 
     def __init__(self, keep: int = 180) -> None:
         self.ofi = np.zeros(LEVELS)
@@ -118,18 +124,19 @@ class LevelImbalance:
         self._windows = np.zeros((keep, LEVELS))
         self._count = 0
         self._is_fresh = True
-        self._old_ticks = np.zeros((2, LEVELS), np.int64)
-        self._old = np.zeros((2, LEVELS))
-        old = self._old_ticks, self._old
-        self._add = direct(add_levels, *old, *old, self.ofi)
+        self.ticks, self._old_ticks = np.zeros((2, 2, LEVELS), np.int64)
+        self.coins, self._old = np.zeros((2, 2, LEVELS))
+        tables = self.ticks, self._old_ticks, self.coins, self._old, self.ofi
+        self._plan = np.array([address_of(table) for table in tables])
+        self._add = direct(add_levels, self._plan)
 
-    def update(self, ticks: IntArray, quantity: FloatArray) -> None:
-        """The best levels after a book message, as `add_levels` takes them."""
+    def update(self) -> None:
+        """The levels of another book message."""
         if self._is_fresh:
-            self._old_ticks[:], self._old[:] = ticks, quantity
+            self._old_ticks[:], self._old[:] = self.ticks, self.coins
             self._is_fresh = False
             return
-        self._add(ticks, quantity, self._old_ticks, self._old, self.ofi)
+        self._add(self._plan)
 
     def close(self) -> FloatArray:
         """End the window: OFI by level. The weights are refitted over the recent windows."""

@@ -125,9 +125,9 @@ def _pointer(_typing: object, _address: object) -> tuple[Any, Any]:
 
 
 @inner_kernel
-def ints_at(address: int, count: int) -> npt.NDArray[np.int64]:
-    """The int64[count] at an address: kernels only."""
-    array: npt.NDArray[np.int64] = numba.carray(_pointer(address), (count,), np.int64)
+def ints_at(address: int, shape: int | tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """The int64[shape] at an address: kernels only."""
+    array: npt.NDArray[np.int64] = numba.carray(_pointer(address), shape, np.int64)
     return array
 
 
@@ -139,9 +139,9 @@ def words_at(address: int, count: int) -> npt.NDArray[np.uint64]:
 
 
 @inner_kernel
-def floats_at(address: int, count: int) -> npt.NDArray[np.float64]:
-    """The float64[count] at an address: kernels only."""
-    array: npt.NDArray[np.float64] = numba.carray(_pointer(address), (count,), np.float64)
+def floats_at(address: int, shape: int | tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """The float64[shape] at an address: kernels only. To reshape one costs a call of numba's."""
+    array: npt.NDArray[np.float64] = numba.carray(_pointer(address), shape, np.float64)
     return array
 
 

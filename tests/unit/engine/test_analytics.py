@@ -128,7 +128,7 @@ def test_every_coin_traded_at_a_book_is_accounted_for(
     for key, of in engine.analytics._of.items():
         if key.startswith("hyperliquid"):
             continue  # its whole books begin with the first message, not with a snapshot at start
-        of.book.settle()
+        of.book.attribution.settle()
         attribution = of.book.attribution
         traded = sum(e.quantity for e in events if isinstance(e, Trade) and e.instrument_id == key)
         filled = attribution.totals[:, :, FILLED].sum() + attribution.pending

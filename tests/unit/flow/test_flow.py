@@ -295,12 +295,12 @@ def test_level_one_of_the_book_is_the_touch(books: list[list[BestQuote]]) -> Non
         asks = sorted({int(q.ask_price): q.ask_quantity for q in book}.items())
         bids, asks = bids[:LEVELS], asks[:LEVELS]
         states.append((bids, asks))
-        ticks, coins = np.zeros((2, LEVELS), np.int64), np.zeros((2, LEVELS))
-        ticks[1] = NO_ASK
+        ticks, coins = live.ticks, live.coins
+        ticks[0], ticks[1], coins[:] = 0, NO_ASK, 0.0
         for side, rows in enumerate((bids, asks)):
             for k, (price, size) in enumerate(rows):
                 ticks[side, k], coins[side, k] = price, size
-        live.update(ticks, coins)
+        live.update()
     assert depth >= 1
     for m in range(LEVELS):
         chain = [

@@ -26,6 +26,7 @@ from cyclopts import App, Parameter
 
 from liqfield.app.study.lab_events import RULES, LabEvents
 from liqfield.app.study.wall_plays import PLAYS, said, said_simply, scripts, verdicts
+from liqfield.book.attribution import Attribution
 from liqfield.book.patterns import PulledPatterns
 from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
@@ -101,8 +102,8 @@ class WallStudy(msgspec.Struct):
 class Kept(PulledPatterns):
     """The patterns, and every pulled wall that they were told of."""
 
-    def __init__(self, settings: WallSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: WallSettings, of: Attribution) -> None:
+        super().__init__(settings, of)
         self.told: list[WallEnd] = []
 
     def pulled(self, end: WallEnd) -> list[WallFact]:
@@ -132,7 +133,7 @@ class Watcher:
                 of = event.instrument
                 sync = BookSync(of.id, RULES[of.venue])
                 reader = BookReader(sync, of.tick_usd, self.settings)
-                reader.walls.patterns = self.kept[of.id] = Kept(self.settings)
+                reader.walls.patterns = self.kept[of.id] = Kept(self.settings, reader.attribution)
                 self.books[of.id] = (of, reader)
             elif isinstance(event, Trade):
                 _, book = self.books[event.instrument_id]
