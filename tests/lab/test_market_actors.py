@@ -131,11 +131,14 @@ def test_readings_and_simple_rules_as_claims() -> None:
 
 
 def test_a_push_is_told_of_in_its_time_and_direction() -> None:
-    def event(at_s: int, text: str) -> FlowEvent:
+    def event(at_s: int, is_bid: bool) -> FlowEvent:
         kind = FlowEventKind.WHALE_PUSH
-        return FlowEvent(at_s * S, kind, "all", 1.0, None, 1.0, 1.0, 10.0, "done", text)
+        return FlowEvent(at_s * S, kind, "all", 1.0, is_bid, 1.0, 1.0, 10.0, "done", "")
 
     pushed = AgentEvent("whale_push", KEY, 100 * S, 115 * S, 1.0, 1.0, 1.0, True)
-    told = [event(104, "Selling of"), event(104, "Buying of"), event(130, "Selling of")]
-    assert tally(told, [pushed]) == {"calls": 3, "right": 1, "pushes": 1, "caught": 1}
-    assert tally([], [pushed])["caught"] == 0
+    told = [event(104, True), event(104, False), event(130, True)]
+    whole = {"calls": 3, "right": 1, "pushes": 1, "caught": 1}
+    # Two thirds of a dollar within the ten seconds that the reading looks at.
+    assert tally(told, [pushed], {KEY: 0.6}) == {**whole, "visible": 1, "visible_caught": 1}
+    assert tally(told, [pushed], {KEY: 0.7}) == {**whole, "visible": 0, "visible_caught": 0}
+    assert tally([], [pushed], {KEY: 0.6})["caught"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from liqfield.book.attribution import Attribution
 from liqfield.book.patterns import PulledPatterns
 from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
 from liqfield.model.analytics import WallState
@@ -23,15 +24,16 @@ def facts(
     ends: list[WallEnd], sold: float = 0.0, bought: float = 0.0, at_s: int = 100
 ) -> list[WallFact]:
     """A quiet minute of one coin a second either way, then these."""
-    patterns = PulledPatterns(WallSettings())
+    attribution = Attribution()
+    patterns = PulledPatterns(WallSettings(), attribution)
     found: list[WallFact] = []
     for second in range(30, at_s):
-        patterns.aggress(0, 1.0, second * S)
-        patterns.aggress(1, 1.0, second * S)
+        for is_buy in (0, 1):
+            attribution.trade(100_000, is_buy, 1.0, second * S)
     for one in ends:
         found += patterns.pulled(one)
-    patterns.aggress(0, sold, at_s * S)
-    patterns.aggress(1, bought, at_s * S)
+    attribution.trade(100_000, 0, sold, at_s * S)
+    attribution.trade(100_000, 1, bought, at_s * S)
     return [*found, *patterns.due((at_s + 3) * S)]
 
 
