@@ -81,6 +81,7 @@ class Scanner:
     """
 
     def __init__(self, venue: str, shapes: Sequence[Shape], reader: Any = k.reader) -> None:
+        assert shapes, "a scanner of nothing"
         self.shapes = shapes
         self._prefix = f"{venue}:"
         self._reader = reader
