@@ -9,6 +9,7 @@ long a day of one venue would take, from the costs of a diff, a trade, a second 
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
+import numpy as np
 
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.terminal import infer_instruments
@@ -32,6 +34,7 @@ from liqfield.model.events import (
     Record,
     Trade,
 )
+from liqfield.model.instrument import Instrument
 from liqfield.model.tape import TradeTape
 from liqfield.store.foreign import open_recording
 from liqfield.venues import registry
@@ -75,13 +78,13 @@ class BookReadings(MarketAnalytics):
 def cost(path: Path, limit: int = 0) -> dict[str, object]:
     """Ratios on one recording; the first turn of each engine (compilation) is not counted."""
     records = list(open_recording(path))[: limit or None]
-    with_, without, book = _engine(), _engine(), _engine()
+    listing = listed(records)
+    with_, without, book = _engine(listing), _engine(listing), _engine(listing)
     spent = {"decode": 0, "with": 0, "without": 0, "book": 0}
     venues = registry.make()
     for at in range(0, len(records), SLICE):
         part = records[at : at + SLICE]
         for pipeline, kind in ((with_, None), (without, NoReadings), (book, BookReadings)):
-            infer_instruments(pipeline, part)
             for market in pipeline.engine.markets.values():
                 if kind is not None and not isinstance(market.analytics, kind):
                     market.analytics = kind(market.base, market.trades)
@@ -136,8 +139,9 @@ def day(path: Path, limit: int = 0) -> dict[str, object]:
     wait for the end of the second are counted in it, as many as the recording has: too many.
     """
     records = list(open_recording(path))[: limit or None]
-    parts = _parts(records)
-    took = [_passed(records, parts) for _ in range(PASSES)]
+    listing = listed(records)
+    parts = _parts(records, listing)
+    took = [_passed(parts, listing) for _ in range(PASSES)]
     least = [min(times) for times in zip(*took[1:], strict=True)]  # the first compiles
     warm = len(parts) // 5
     spent: dict[tuple[str, int], list[int]] = {}
@@ -167,10 +171,27 @@ def day(path: Path, limit: int = 0) -> dict[str, object]:
     }
 
 
-def _parts(records: Sequence[Record]) -> list[Part]:
-    """The diffs and trades of a recording, cut wherever the clock passes a second."""
-    pipeline, venues = _engine(), registry.make()
+def listed(records: Sequence[Record]) -> list[Instrument]:
+    """The instruments as their venue lists them: prices are written with more decimals than ticks
+    have, which would make every walk through the book ten times as long."""
+    pipeline, venues = _engine(()), registry.make()
     infer_instruments(pipeline, records)
+    shared: dict[str, int] = {}
+    for event in _decode(records, venues, pipeline):
+        if isinstance(event, BookDelta | BookSnapshot) and len(event.levels):
+            ticks = int(np.gcd.reduce(event.levels.price_ticks))
+            shared[event.instrument_id] = math.gcd(shared.get(event.instrument_id, 0), ticks)
+    listing: list[Instrument] = []
+    for key, of in pipeline.engine.instruments.items():
+        spare = len(str(shared.get(key, 1))) - len(str(shared.get(key, 1)).rstrip("0"))
+        decimals = max(of.tick_decimals - spare, 0)
+        listing.append(msgspec.structs.replace(of, tick_decimals=decimals))
+    return listing
+
+
+def _parts(records: Sequence[Record], listing: Sequence[Instrument]) -> list[Part]:
+    """The diffs and trades of a recording, cut wherever the clock passes a second."""
+    pipeline, venues = _engine(listing), registry.make()
     parts: list[Part] = []
     clock_ns, price, book_ns = 0, 0.0, 0
     for record in records:
@@ -203,10 +224,9 @@ def _parts(records: Sequence[Record]) -> list[Part]:
     return parts
 
 
-def _passed(records: Sequence[Record], parts: Sequence[Part]) -> list[int]:
+def _passed(parts: Sequence[Part], listing: Sequence[Instrument]) -> list[int]:
     """CPU time of every part, ns, through a new pipeline."""
-    pipeline = _engine()
-    infer_instruments(pipeline, records)
+    pipeline = _engine(listing)
     took: list[int] = []
     for part in parts:
         started = time.process_time_ns()
@@ -217,9 +237,12 @@ def _passed(records: Sequence[Record], parts: Sequence[Part]) -> list[int]:
     return took
 
 
-def _engine() -> Pipeline:
+def _engine(listing: Sequence[Instrument]) -> Pipeline:
     venues = registry.make()
-    return Pipeline(Engine({name: venue.book_rule for name, venue in venues.items()}), venues)
+    engine = Engine({name: venue.book_rule for name, venue in venues.items()})
+    for instrument in listing:
+        engine.list(instrument)
+    return Pipeline(engine, venues)
 
 
 def _decode(part: Sequence[Record], venues: dict[str, Venue], of: Pipeline) -> list[Event]:
