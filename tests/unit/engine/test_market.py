@@ -103,6 +103,23 @@ def test_a_repeated_trade_counts_once() -> None:
     assert candle.volume == 3.0
 
 
+def test_a_late_trade_counts_once_where_a_reply_had_brought_it_before() -> None:
+    engine = market()
+    engine.step(trade(1, quantity=1.0, trade_id="1"))
+    engine.step(trade(3, quantity=8.0, trade_id="4"))
+    lost = Gap("binance", "ws:/x#y", START + SECOND, GapReason.SEQUENCE, BINANCE, "", ("Trade",))
+    engine.gap(lost)
+    missed = [trade(1.5, quantity=2.0, trade_id="2"), trade(2, quantity=4.0, trade_id="3")]
+    engine.repair(missed)
+    engine.step(missed[1])  # it was only late
+    engine.repair(missed)
+    engine.flow(engine.clock_ns)
+    assert engine.analytics.flow.delta.totals() == {"binance": 15.0}
+    candle = engine.instruments[BINANCE].candle()
+    assert candle is not None
+    assert candle.volume == 15.0
+
+
 def test_the_same_id_on_another_instrument_is_another_trade() -> None:
     engine = market()
     engine.step(trade(1, trade_id="a"))

@@ -103,8 +103,8 @@ class Client:
                     return
                 if kind == "duplicate":
                     copies = 2
-                elif kind == "truncate":
-                    payload = payload[: self._rng.randrange(1, len(payload))]
+                elif kind == "truncate":  # one byte may be all that an earlier cut has left
+                    payload = payload[: self._rng.randrange(1, max(len(payload), 2))]
                 elif kind == "wrong_sequence":
                     payload = wrong_sequence(payload) or payload
                 elif self._held is None:
