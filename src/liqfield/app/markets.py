@@ -14,7 +14,6 @@ import msgspec
 
 from liqfield.app.settings import nearest
 from liqfield.model.errors import SettingError
-from liqfield.venues import registry
 from liqfield.venues.decoding import base_and_factor
 
 if TYPE_CHECKING:
@@ -52,8 +51,11 @@ def parse(names: Sequence[str], venues: Sequence[str]) -> MarketChoice:
         elif head in venues:
             contracts.append(name)
         else:
+            # Not above: all decoders are loaded with it, and the demo's market waits for `parse`.
+            from liqfield.venues.registry import VENUES
+
             hint = nearest(head, (*venues, "top"))
-            if head in registry.VENUES:
+            if head in VENUES:
                 hint = f"follow it with --venues {','.join((*venues, head))}"
             raise SettingError(f"market {name!r}: {head!r} is no venue that is followed; {hint}")
     return MarketChoice(tuple(dict.fromkeys(bases)), tuple(dict.fromkeys(contracts)), top)
