@@ -170,10 +170,11 @@ class Ladder:
         ticks = ticks + self._base
         if len(ticks) < count:
             far, coins = self._far(side)
-            order = np.argsort(far)
-            order = (order[::-1] if side == BID else order)[: count - len(ticks)]
-            ticks = np.concatenate((ticks, far[order]))
-            quantity = np.concatenate((quantity, coins[order]))
+            wanted = slice(count - len(ticks))
+            if side == BID:
+                far, coins = far[::-1], coins[::-1]
+            ticks = np.concatenate((ticks, far[wanted]))
+            quantity = np.concatenate((quantity, coins[wanted]))
         return ticks, quantity
 
     def best_levels(self, ticks: IntArray, coins: FloatArray) -> None:
@@ -201,8 +202,6 @@ class Ladder:
         if low < self._base or high > self._base + WINDOW:
             far, coins = self._far(side, low, high)
             if len(far):  # all of them are below the window or above it
-                order = np.argsort(far)
-                far, coins = far[order], coins[order]
                 at = int(np.searchsorted(far, self._base))
                 ticks = np.concatenate((far[:at], ticks, far[at:]))
                 quantity = np.concatenate((coins[:at], quantity, coins[at:]))
@@ -216,12 +215,9 @@ class Ladder:
         if low < self._base or high > self._base + WINDOW:
             far, coins = self._far(side, low, high)
             if len(far):  # all of them are beyond one end of the window or the other
-                # Ticks with their places in one word: sorting words is faster than finding places.
-                bits = len(far).bit_length()
-                order = np.sort(far << bits | np.arange(len(far))) & ((1 << bits) - 1)
-                order = order if side == ASK else order[::-1]
-                far, coins = far[order], coins[order]
-                at = int(np.count_nonzero((far < self._base) == (side == ASK)))
+                at = int(np.searchsorted(far, self._base))
+                if side == BID:
+                    far, coins, at = far[::-1], coins[::-1], len(far) - at
                 beyond = far.astype(np.float64) * unit
                 price = np.concatenate((beyond[:at], price, beyond[at:]))
                 quantity = np.concatenate((coins[:at], quantity, coins[at:]))
@@ -265,10 +261,14 @@ class Ladder:
     def _far(
         self, side: int, low: int = -NO_ASK, high: int = NO_ASK
     ) -> tuple[IntArray, FloatArray]:
-        """Ticks and sizes of the levels outside the window, low <= tick < high, in no order."""
+        """Ticks, ascending, and sizes of the levels outside the window, low <= tick < high."""
         if not self._best[TAKEN]:
             return np.empty(0, np.int64), np.empty(0)
-        return collect_far(self._far_keys, self._far_sizes, side, low, high)
+        far, coins = collect_far(self._far_keys, self._far_sizes, side, low, high)
+        # Ticks with their places in one word: sorting words is faster than finding places.
+        bits = len(far).bit_length()
+        order = np.sort(far << bits | np.arange(len(far))) & ((1 << bits) - 1)
+        return far[order], coins[order]
 
     def _begin(self, levels: BookLevels) -> None:
         """Lay the window around the first levels."""
