@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
-from liqfield.venues.binance import Binance, subscription
+from liqfield.venues.binance import Binance
 from liqfield.venues.contract import Connection, StreamSpec
 
 _PATH = "/ws"  # this host's streams are not split over paths
@@ -28,7 +28,7 @@ class BinanceCoinM(Binance):
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         """Instruments; the brackets of this venue come by stream, when they change."""
         del bases
-        return (HttpRequest(self.name, f"{self.api}/exchangeInfo", weight=1.0, pool="weight"),)
+        return (self.get(f"{self.api}/exchangeInfo"),)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Books and quotes, then everything else: fewer and quieter markets than USD-M."""
@@ -47,8 +47,8 @@ class BinanceCoinM(Binance):
             specs.append(StreamSpec(f"mark {of.symbol}", ("MarkPrice",), of.id, 4.0))
             specs.append(StreamSpec(f"liquidations {of.symbol}", ("Liquidation",), of.id, 0.0))
         return (
-            subscription(self.name, "books", _PATH, books, book_specs),
-            subscription(self.name, "flow", _PATH, rest, specs),
+            self.subscription("books", _PATH, books, book_specs),
+            self.subscription("flow", _PATH, rest, specs),
         )
 
     def _series_of(self, of: Instrument) -> str:

@@ -88,6 +88,10 @@ class Message:
         """The body as rows."""
         return self._reader.read_rows(self.body, kind, self.channel)
 
+    def one_or_more(self, kind: type[T]) -> list[T]:
+        """The body as rows, also where one came alone."""
+        return self._reader.read_many(self.body, kind, self.channel)
+
     def find(self, symbol: str) -> Instrument | None:
         """The instrument; one that is not listed is told as an event, once a message."""
         found = find(self.venue, symbol, self.frame, self._known)
@@ -198,15 +202,18 @@ class Routed:
         del instrument, before, after, page
         return None
 
-    def get(self, path: str, instrument_id: str = "", pool: str = "") -> HttpRequest:
-        """A request on the venue's budget."""
-        return HttpRequest(self.name, path, "", self.weight, pool or self.pool, instrument_id)
+    def get(
+        self, path: str, instrument_id: str = "", pool: str = "", weight: float = 0.0
+    ) -> HttpRequest:
+        """A request; pool "" and weight 0: as most of the venue's are."""
+        weight, pool = weight or self.weight, pool or self.pool
+        return HttpRequest(self.name, path, "", weight, pool, instrument_id)
 
     def connection(
-        self, name: str, send: Iterable[bytes], streams: Iterable[StreamSpec]
+        self, name: str, send: Iterable[bytes], streams: Iterable[StreamSpec], path: str = ""
     ) -> Connection:
-        """A socket that lives as all of this venue do."""
-        path = self.socket_path
+        """A socket that lives as all of this venue do. path "": where most of them are."""
+        path = path or self.socket_path
         return Connection(
             self.name,
             name,
