@@ -640,8 +640,8 @@ HYPERLIQUID = (
         },
         ("MarkPrice", {"price": 60000.0}),
         ("IndexPrice", {"price": 59990.0}),
-        ("FundingRate", {"rate": 0.00001, "interval_h": 1.0}),
         ("OpenInterest", {"quantity": 900.0, "price": 60000.0}),
+        ("FundingRate", {"rate": 0.00001, "interval_h": 1.0}),
     ),
     _hyper(
         "the counterparty sold: a short was bought back",

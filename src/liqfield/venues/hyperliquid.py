@@ -6,23 +6,18 @@ coins. Rules and sources: docs/venues/hyperliquid.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from liqfield.model.events import (
-    BestQuote,
     BookSnapshot,
     Candle,
     Event,
     Frame,
-    FundingRate,
-    IndexPrice,
     Liquidation,
-    MarkPrice,
     MeasuredPosition,
     Notice,
-    OpenInterest,
     PositionSnapshot,
     TierTable,
     Trade,
@@ -43,18 +38,25 @@ from liqfield.model.sides import (
 from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
 from liqfield.venues.decoding import (
     MS,
-    Reader,
+    candle,
+    coins,
     decimals_of,
     finite,
     ladder,
     levels,
     listing,
+    market_state,
     not_negative,
     positive,
+    quote,
     request_of,
+    settled_funding,
+    usd,
 )
+from liqfield.venues.routing import Envelope, Message, Routed
 
 NAME = "hyperliquid"
+_NEWS = {"subscriptionResponse": "ack", "pong": "pong", "error": "error"}
 _TAKER = {"B": Aggressor.BUY, "A": Aggressor.SELL}
 
 
@@ -69,13 +71,13 @@ class _Level(msgspec.Struct):
 
 
 class _Book(msgspec.Struct):
-    coin: str
+    symbol: str = msgspec.field(name="coin")
     time: int
     levels: tuple[list[_Level], list[_Level]]
 
 
 class _Trade(msgspec.Struct):
-    coin: str
+    symbol: str = msgspec.field(name="coin")
     side: str
     px: float
     sz: float
@@ -93,7 +95,7 @@ class _UserTrades(msgspec.Struct):
 
 
 class _Bbo(msgspec.Struct):
-    coin: str
+    symbol: str = msgspec.field(name="coin")
     time: int
     bbo: list[_Level | None]
 
@@ -107,15 +109,14 @@ class _Ctx(msgspec.Struct):
 
 
 class _ActiveCtx(msgspec.Struct):
-    coin: str
+    symbol: str = msgspec.field(name="coin")
     ctx: _Ctx
 
 
 class _Candle(msgspec.Struct):
     t: int
     T: int
-    s: str
-    i: str
+    symbol: str = msgspec.field(name="s")
     o: float
     c: float
     h: float
@@ -146,7 +147,7 @@ class _Meta(msgspec.Struct):
 
 
 class _FundingRow(msgspec.Struct):
-    coin: str
+    symbol: str = msgspec.field(name="coin")
     fundingRate: float  # noqa: N815
     time: int
 
@@ -157,7 +158,7 @@ class _Leverage(msgspec.Struct, frozen=True):
 
 
 class _Position(msgspec.Struct):
-    coin: str
+    symbol: str = msgspec.field(name="coin")
     szi: float
     entryPx: float | None = None  # noqa: N815
     leverage: _Leverage = _Leverage("cross", 1.0)
@@ -184,7 +185,7 @@ class _FillLiquidation(msgspec.Struct):
 
 
 class _Fill(msgspec.Struct):
-    coin: str
+    symbol: str = msgspec.field(name="coin")
     px: float
     sz: float
     side: str
@@ -201,14 +202,9 @@ class _Request(msgspec.Struct):
 
     type: str = ""
     user: str = ""
-    coin: str = ""
 
 
-Instruments = Mapping[str, Instrument]
-Handler = Callable[[bytes, Frame, _Request, Instruments], list[Event]]
-
-
-class Hyperliquid:
+class Hyperliquid(Routed):
     """The venue; see venues.contract.Venue."""
 
     name = NAME
@@ -216,256 +212,49 @@ class Hyperliquid:
     rest_url = "https://api.hyperliquid.xyz"
     ws_url = "wss://api.hyperliquid.xyz"
     budgets = (Budget("weight", 1200.0, 60.0),)
+    socket_path = "/ws"
+    pool = "weight"
+    heartbeat = Heartbeat(30.0, b'{"method":"ping"}')
+    send_spacing_s = 0.03
 
     def __init__(self) -> None:
-        self._reader = Reader(NAME)
-        self._head = msgspec.json.Decoder(_Head)
+        super().__init__(
+            streams={
+                "l2Book": _book,
+                "trades": _trades,
+                "bbo": _quotes,
+                "activeAssetCtx": _contexts,
+                "candle": _candles_now,
+                "user": _fills,
+            },
+            replies={
+                "meta": _meta,
+                "metaAndAssetCtxs": _meta_and_contexts,
+                "l2Book": _book,
+                "candleSnapshot": _candles,
+                "fundingHistory": _funding,
+                "recentTrades": _trades,
+                "clearinghouseState": _account,
+            },
+        )
         self._user_trades = msgspec.json.Decoder(_UserTrades)
-        self._channels: dict[str, Handler] = {
-            "l2Book": self._on_book,
-            "trades": self._on_trades,
-            "bbo": self._on_bbo,
-            "activeAssetCtx": self._on_ctx,
-            "candle": self._on_candle,
-            "user": self._on_user,
-        }
-        self._rest: dict[str, Handler] = {
-            "meta": self._meta,
-            "metaAndAssetCtxs": self._meta_and_ctxs,
-            "l2Book": self._on_book,
-            "candleSnapshot": self._candles,
-            "fundingHistory": self._funding_history,
-            "recentTrades": self._on_trades,
-            "clearinghouseState": self._account,
-        }
 
-    # ---- decode -------------------------------------------------------------------------------
-
-    def decode(self, frame: Frame, instruments: Instruments) -> Sequence[Event]:
-        """Bytes to events. Raises DecodeError on malformed messages."""
-        got = frame.received_ns
-        if frame.source.startswith("rest:"):
-            _, _, body = request_of(frame.source)
-            request = self._reader.read(body.encode() or b"{}", _Request, "request")
-            answer = self._rest.get(request.type)
-            if answer is None:
-                return [Unknown(NAME, got, f"rest {request.type}")]
-            return self._reader.guard(
-                frame, request.type, lambda: answer(frame.payload, frame, request, instruments)
-            )
+    def open_message(self, frame: Frame) -> Envelope | Notice | Unknown:
         head = self._reader.read(frame.payload, _Head, "stream")
-        if head.channel in ("subscriptionResponse", "pong", "error"):
-            kind = {"subscriptionResponse": "ack", "pong": "pong", "error": "error"}[head.channel]
-            return [Notice(NAME, got, kind, bytes(head.data)[:200].decode("utf-8", "replace"))]
-        handler = self._channels.get(head.channel)
-        if handler is None:
-            return [Unknown(NAME, got, head.channel)]
-        return self._reader.guard(
-            frame,
-            head.channel,
-            lambda: handler(bytes(head.data), frame, _Request(), instruments),
-        )
+        kind = _NEWS.get(head.channel)
+        if kind is not None:
+            return self.notice(frame, kind, bytes(head.data)[:200].decode("utf-8", "replace"))
+        return Envelope(head.channel, bytes(head.data))
 
-    def _find(self, coin: str, frame: Frame, instruments: Instruments) -> Instrument | Unknown:
-        found = instruments.get(f"{NAME}:{coin}")
-        return found or Unknown(NAME, frame.received_ns, f"instrument {coin}")
-
-    def _on_book(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        m = self._reader.read(data, _Book, "l2Book")
-        of = self._find(m.coin, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        bids, asks = ([(level.px, level.sz) for level in side] for side in m.levels)
-        made = levels(bids, asks, of)
-        return [BookSnapshot(of.id, m.time * MS, frame.received_ns, 0, made)]
-
-    def _on_trades(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        events: list[Event] = []
-        for r in self._reader.read(data, list[_Trade], "trades"):
-            of = self._find(r.coin, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            price = positive(r.px) * of.price_factor
-            quantity = not_negative(r.sz) * of.quantity_factor
-            # tid alone is a hash: the venue's unique key has the time in it.
-            trade_id = f"{r.time}-{r.tid}"
-            got = frame.received_ns
-            events.append(Trade(of.id, r.time * MS, got, price, quantity, _TAKER[r.side], trade_id))
-        return events
-
-    def _on_bbo(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        m = self._reader.read(data, _Bbo, "bbo")
-        of = self._find(m.coin, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        # One element has been recorded: which side is missing cannot be known, so it says nothing.
-        bid, ask = m.bbo if len(m.bbo) == 2 else (None, None)
-        if bid is None or ask is None:
-            return [Notice(NAME, frame.received_ns, "one-sided quote", m.coin)]
-        p, q = of.price_factor, of.quantity_factor
-        return [
-            BestQuote(
-                of.id,
-                m.time * MS,
-                frame.received_ns,
-                positive(bid.px) * p,
-                not_negative(bid.sz) * q,
-                positive(ask.px) * p,
-                not_negative(ask.sz) * q,
-            )
-        ]
-
-    def _on_ctx(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        m = self._reader.read(data, _ActiveCtx, "activeAssetCtx")
-        of = self._find(m.coin, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        return _context(of, m.ctx, frame)
-
-    def _on_candle(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        m = self._reader.read(data, _Candle, "candle")
-        of = self._find(m.s, frame, known)
-        if isinstance(of, Unknown):
-            return [of]
-        return [_candle(of, m, frame, is_history=False)]
-
-    def _on_user(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        """Fills of a followed account; one with a liquidation object shows a forced close.
-
-        The recorded fill is the counterparty's: its taker or maker role tells nothing, but the
-        liquidated account trades against it, so a fill on side B met a forced sale of a long.
-        """
-        events: list[Event] = []
-        for r in self._reader.read(data, _UserEvents, "user").fills:
-            of = self._find(r.coin, frame, known)
-            if isinstance(of, Unknown):
-                events.append(of)
-                continue
-            if r.liquidation is None:
-                continue
-            closed = PositionSide.LONG if _TAKER[r.side] is Aggressor.BUY else PositionSide.SHORT
-            events.append(
-                Liquidation(
-                    of.id,
-                    r.time * MS,
-                    frame.received_ns,
-                    closed,
-                    not_negative(r.sz) * of.quantity_factor,
-                    positive(r.px) * of.price_factor,
-                    PriceKind.FILL,
-                    Coverage.SAMPLED,
-                )
-            )
-        return events or [Notice(NAME, frame.received_ns, "unused", "fills without liquidation")]
-
-    # ---- REST ---------------------------------------------------------------------------------
-
-    def _meta(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        return self._listings(self._reader.read(data, _Meta, "meta"), frame)
-
-    def _meta_and_ctxs(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        meta, rows = self._reader.read(data, tuple[_Meta, list[_Ctx]], "metaAndAssetCtxs")
-        if len(rows) != len(meta.universe):
-            raise ValueError(f"{len(rows)} contexts for {len(meta.universe)} assets")
-        events = self._listings(meta, frame)
-        for asset, ctx in zip(meta.universe, rows, strict=True):
-            if not asset.isDelisted and ctx.markPx > 0.0:
-                of, at = _instrument(asset), frame.received_ns
-                events += _context(of, ctx, frame)
-                events.append(Turnover(of.id, at, at, not_negative(ctx.dayNtlVlm)))
-        return events
-
-    def _listings(self, meta: _Meta, frame: Frame) -> list[Event]:
-        tables = dict(meta.marginTables)
-        at = frame.received_ns
-        events: list[Event] = []
-        for asset in meta.universe:
-            of = _instrument(asset)
-            events.append(listing(of, at, at))
-            events.append(TierTable(of.id, at, at, _tiers(asset, tables.get(asset.marginTableId))))
-        return events
-
-    def _candles(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        events: list[Event] = []
-        for row in self._reader.read(data, list[_Candle], "candleSnapshot"):
-            of = self._find(row.s, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            events.append(_candle(of, row, frame, is_history=True))
-        return events
-
-    def _funding_history(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        events: list[Event] = []
-        for r in self._reader.read(data, list[_FundingRow], "fundingHistory"):
-            of = self._find(r.coin, frame, known)
-            if isinstance(of, Unknown):
-                return [of]
-            at, rate = r.time * MS, finite(r.fundingRate)
-            events.append(FundingRate(of.id, at, frame.received_ns, rate, 1.0, at, is_settled=True))
-        return events
-
-    def _account(
-        self, data: bytes, frame: Frame, request: _Request, known: Instruments
-    ) -> list[Event]:
-        """Any address's positions: the measured layer."""
-        m = self._reader.read(data, _Account, "clearinghouseState")
-        at = m.time * MS or frame.received_ns
-        events: list[MeasuredPosition] = []
-        for row in m.assetPositions:
-            p = row.position
-            of = self._find(p.coin, frame, known)
-            if isinstance(of, Unknown) or p.szi == 0.0:
-                continue
-            events.append(
-                MeasuredPosition(
-                    of.id,
-                    at,
-                    frame.received_ns,
-                    request.user,
-                    PositionSide.LONG if p.szi > 0.0 else PositionSide.SHORT,
-                    positive(abs(p.szi)) * of.quantity_factor,
-                    not_negative(p.entryPx or 0.0) * of.price_factor,
-                    not_negative(p.liquidationPx or 0.0) * of.price_factor,
-                    positive(p.leverage.value),
-                    p.leverage.type == "cross",
-                    finite(m.marginSummary.accountValue),
-                )
-            )
-        whole = PositionSnapshot(
-            "",
-            at,
-            frame.received_ns,
-            NAME,
-            request.user,
-            tuple(events),
-            finite(m.marginSummary.accountValue),
-        )
-        return [*events, whole]
+    def open_reply(self, frame: Frame, path: str) -> Envelope | Notice | Unknown:
+        """All requests go to one path: what was asked stands in the body."""
+        _, _, body = request_of(frame.source)
+        request = self._reader.read(body.encode() or b"{}", _Request, "request")
+        return Envelope(request.type, frame.payload, action=request.user)
 
     def account_request(self, account: str) -> HttpRequest:
         """What asks for the positions of an account; the reply is decoded like any other."""
-        body = msgspec.json.encode({"type": "clearinghouseState", "user": account}).decode()
-        return HttpRequest(NAME, "/info", body, 2.0, "weight")
+        return _ask({"type": "clearinghouseState", "user": account}, 2.0)
 
     def account_names(self, frame: Frame) -> Sequence[str]:
         """Both sides of every trade in a frame of trades; () for any other frame."""
@@ -481,7 +270,7 @@ class Hyperliquid:
 
     def bootstrap(self, bases: Sequence[str]) -> Sequence[HttpRequest]:
         del bases
-        return (HttpRequest(NAME, "/info", '{"type":"metaAndAssetCtxs"}', 20.0, "weight"),)
+        return (_ask({"type": "metaAndAssetCtxs"}, 20.0),)
 
     def ranking(self) -> Sequence[HttpRequest]:
         return ()  # the bootstrap reply ranks already
@@ -500,19 +289,7 @@ class Hyperliquid:
             specs["books"].append(StreamSpec(f"book {coin}", ("BookSnapshot",), of.id, 12.0))
             specs["context"].append(StreamSpec(f"mark {coin}", ("MarkPrice",), of.id, 20.0))
         return tuple(
-            Connection(
-                NAME,
-                name,
-                "/ws",
-                f"ws:/ws#{name}",
-                tuple(
-                    msgspec.json.encode({"method": "subscribe", "subscription": row})
-                    for row in rows
-                ),
-                tuple(specs[name]),
-                Heartbeat(30.0, b'{"method":"ping"}'),
-                send_spacing_s=0.03,
-            )
+            self.connection(name, [_subscribe(row) for row in rows], specs[name])
             for name, rows in plans.items()
         )
 
@@ -530,12 +307,7 @@ class Hyperliquid:
             "req": {"coin": coin, "interval": "1m", "startTime": begin, "endTime": end},
         }
         funding = {"type": "fundingHistory", "coin": coin, "startTime": begin, "endTime": end}
-        return tuple(
-            HttpRequest(
-                NAME, "/info", msgspec.json.encode(body).decode(), weight, "weight", instrument.id
-            )
-            for body, weight in ((candles, 25.0), (funding, 25.0))
-        )
+        return _ask(candles, 25.0, instrument.id), _ask(funding, 25.0, instrument.id)
 
     def resync(self, instrument: Instrument) -> Resync:
         """The next message is the whole book: nothing to ask."""
@@ -547,8 +319,8 @@ class Hyperliquid:
     ) -> HttpRequest | None:
         """The newest ones; there is no deeper history."""
         del before, after
-        body = msgspec.json.encode({"type": "recentTrades", "coin": instrument.symbol}).decode()
-        return None if page else HttpRequest(NAME, "/info", body, 25.0, "weight", instrument.id)
+        body = {"type": "recentTrades", "coin": instrument.symbol}
+        return None if page else _ask(body, 25.0, instrument.id)
 
     def infer_instrument(self, frame: Frame) -> Instrument | None:
         """From a book of a recording without a list: the tick as written."""
@@ -565,17 +337,151 @@ class Hyperliquid:
         )
 
 
-def _context(of: Instrument, ctx: _Ctx, frame: Frame) -> list[Event]:
-    at = frame.received_ns  # the message carries no time of its own
-    p = of.price_factor
-    mark = positive(ctx.markPx) * p
-    coins = not_negative(ctx.openInterest) * of.quantity_factor
-    return [
-        MarkPrice(of.id, at, at, mark),
-        IndexPrice(of.id, at, at, positive(ctx.oraclePx) * p),
-        FundingRate(of.id, at, at, finite(ctx.funding), 1.0),
-        OpenInterest(of.id, at, at, coins, mark),
-    ]
+def _ask(body: Mapping[str, object], weight: float, instrument_id: str = "") -> HttpRequest:
+    text = msgspec.json.encode(body).decode()
+    return HttpRequest(NAME, "/info", text, weight, "weight", instrument_id)
+
+
+def _subscribe(to: dict[str, object]) -> bytes:
+    return msgspec.json.encode({"method": "subscribe", "subscription": to})
+
+
+# ---- messages to facts --------------------------------------------------------------------------
+
+
+def _book(m: Message) -> None:
+    for of, r in m.listed([m.row(_Book)]):
+        bids, asks = ([(level.px, level.sz) for level in side] for side in r.levels)
+        m.add(BookSnapshot(of.id, r.time * MS, m.got_ns, 0, levels(bids, asks, of)))
+
+
+def _trades(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Trade)):
+        price = usd(of, r.px)
+        quantity = coins(of, r.sz, price)
+        # tid alone is a hash: the venue's unique key has the time in it.
+        trade_id = f"{r.time}-{r.tid}"
+        m.add(Trade(of.id, r.time * MS, m.got_ns, price, quantity, _TAKER[r.side], trade_id))
+
+
+def _quotes(m: Message) -> None:
+    for of, r in m.listed([m.row(_Bbo)]):
+        # One element has been recorded: which side is missing cannot be known, so it says nothing.
+        bid, ask = r.bbo if len(r.bbo) == 2 else (None, None)
+        if bid is None or ask is None:
+            m.note("one-sided quote", r.symbol)
+        else:
+            m.add(quote(of, r.time * MS, m.got_ns, (bid.px, bid.sz), (ask.px, ask.sz)))
+
+
+def _contexts(m: Message) -> None:
+    for of, r in m.listed([m.row(_ActiveCtx)]):
+        m.add(*_context(of, r.ctx, m.got_ns))
+
+
+def _context(of: Instrument, ctx: _Ctx, got_ns: int) -> list[Event]:
+    """At our time: the message carries none of its own."""
+    return market_state(
+        of,
+        got_ns,
+        got_ns,
+        mark=ctx.markPx,
+        index=ctx.oraclePx,
+        interest=ctx.openInterest,
+        funding=ctx.funding,
+        funding_h=1.0,
+    )
+
+
+def _candles_now(m: Message) -> None:
+    for of, r in m.listed([m.row(_Candle)]):
+        m.add(_candle(of, r, m, is_history=False))
+
+
+def _candles(m: Message) -> None:
+    for of, r in m.listed(m.rows(_Candle)):
+        m.add(_candle(of, r, m, is_history=True))
+
+
+def _candle(of: Instrument, r: _Candle, m: Message, *, is_history: bool) -> Candle:
+    span = (r.T + 1) * MS, (r.T + 1 - r.t) * MS
+    volume = not_negative(r.v) * of.quantity_factor
+    ohlc = (r.o, r.h, r.l, r.c)
+    return candle(of, m.frame, CandleOf.LAST, span, ohlc, volume, is_history=is_history)
+
+
+def _fills(m: Message) -> None:
+    """Fills of a followed account; one with a liquidation object shows a forced close.
+
+    The recorded fill is the counterparty's: its taker or maker role tells nothing, but the
+    liquidated account trades against it, so a fill on side B met a forced sale of a long.
+    """
+    for of, r in m.listed(m.row(_UserEvents).fills):
+        if r.liquidation is None:
+            continue
+        closed = PositionSide.LONG if _TAKER[r.side] is Aggressor.BUY else PositionSide.SHORT
+        price = usd(of, r.px)
+        size = coins(of, r.sz, price)
+        fill, some = PriceKind.FILL, Coverage.SAMPLED
+        m.add(Liquidation(of.id, r.time * MS, m.got_ns, closed, size, price, fill, some))
+    if not m.events:
+        m.note("unused", "fills without liquidation")
+
+
+def _meta(m: Message) -> None:
+    _listings(m, m.row(_Meta))
+
+
+def _meta_and_contexts(m: Message) -> None:
+    meta, rows = m.row(tuple[_Meta, list[_Ctx]])
+    if len(rows) != len(meta.universe):
+        raise ValueError(f"{len(rows)} contexts for {len(meta.universe)} assets")
+    _listings(m, meta)
+    for asset, ctx in zip(meta.universe, rows, strict=True):
+        if not asset.isDelisted and ctx.markPx > 0.0:
+            of = _instrument(asset)
+            m.add(*_context(of, ctx, m.got_ns))
+            m.add(Turnover(of.id, m.got_ns, m.got_ns, not_negative(ctx.dayNtlVlm)))
+
+
+def _listings(m: Message, meta: _Meta) -> None:
+    tables = dict(meta.marginTables)
+    for asset in meta.universe:
+        of = _instrument(asset)
+        m.add(listing(of, m.got_ns, m.got_ns))
+        tiers = _tiers(asset, tables.get(asset.marginTableId))
+        m.add(TierTable(of.id, m.got_ns, m.got_ns, tiers))
+
+
+def _funding(m: Message) -> None:
+    for of, r in m.listed(m.rows(_FundingRow)):
+        m.add(settled_funding(of, r.time * MS, m.got_ns, r.fundingRate, 1.0))
+
+
+def _account(m: Message) -> None:
+    """Any address's positions: the measured layer."""
+    r, user = m.row(_Account), m.action
+    at_ns, value = r.time * MS or m.got_ns, finite(r.marginSummary.accountValue)
+    held: list[MeasuredPosition] = []
+    for of, p in m.listed((row.position for row in r.assetPositions), quietly=True):
+        if p.szi == 0.0:
+            continue
+        held.append(
+            MeasuredPosition(
+                of.id,
+                at_ns,
+                m.got_ns,
+                user,
+                PositionSide.LONG if p.szi > 0.0 else PositionSide.SHORT,
+                positive(abs(p.szi)) * of.quantity_factor,
+                not_negative(p.entryPx or 0.0) * of.price_factor,
+                not_negative(p.liquidationPx or 0.0) * of.price_factor,
+                positive(p.leverage.value),
+                p.leverage.type == "cross",
+                value,
+            )
+        )
+    m.add(*held, PositionSnapshot("", at_ns, m.got_ns, m.venue, user, tuple(held), value))
 
 
 def _instrument(asset: _Asset) -> Instrument:
@@ -607,24 +513,4 @@ def _tiers(asset: _Asset, table: _Table | None) -> tuple[MarginTier, ...]:
         [*(row.lowerBound for row in rows[1:]), 1e12],
         [row.maxLeverage for row in rows],
         [0.5 / positive(row.maxLeverage) for row in rows],
-    )
-
-
-def _candle(of: Instrument, c: _Candle, frame: Frame, *, is_history: bool) -> Candle:
-    p = of.price_factor
-    end_ns = (c.T + 1) * MS
-    return Candle(
-        of.id,
-        end_ns,
-        frame.received_ns,
-        CandleOf.LAST,
-        (c.T + 1 - c.t) * MS,
-        positive(c.o) * p,
-        positive(c.h) * p,
-        positive(c.l) * p,
-        positive(c.c) * p,
-        not_negative(c.v) * of.quantity_factor,
-        -1.0,
-        end_ns <= frame.received_ns,
-        is_history,
     )
