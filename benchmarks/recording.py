@@ -36,13 +36,21 @@ TICK_S = 0.25
 
 
 async def record(endpoints: dict[str, list[str]], folder: Path, seconds: float) -> None:
-    """Follow every venue's instruments for so long, each into `folder/<venue>`."""
+    """Follow every venue's instruments for so long, each into `folder/<venue>`.
+
+    The time begins when all of them are followed, however long the market took to answer.
+    """
     async with aiohttp.ClientSession() as session:
-        transport = NetTransport(session)
+        transport, all_follow = NetTransport(session), asyncio.Barrier(len(VENUES) + 1)
         running = [
-            asyncio.create_task(_record_one(name, endpoints[name], transport, folder / name))
+            asyncio.create_task(
+                _record_one(name, endpoints[name], transport, folder / name, all_follow)
+            )
             for name in VENUES
         ]
+        for first in asyncio.as_completed([all_follow.wait(), *running]):
+            await first  # a feed that cannot begin raises here, before any time is measured
+            break
         await asyncio.sleep(seconds)
         for task in running:
             task.cancel()
@@ -50,7 +58,11 @@ async def record(endpoints: dict[str, list[str]], folder: Path, seconds: float) 
 
 
 async def _record_one(
-    name: str, urls: Sequence[str], transport: NetTransport, folder: Path
+    name: str,
+    urls: Sequence[str],
+    transport: NetTransport,
+    folder: Path,
+    all_follow: asyncio.Barrier,
 ) -> None:
     venue = registry.VENUES[name]()
     writer = RecordWriter(folder)
@@ -71,6 +83,7 @@ async def _record_one(
     await feed.prepare(BASES)
     feed.follow([of for of in engine.instruments.values() if of.base in BASES])
     running = asyncio.create_task(feed.run())
+    await all_follow.wait()
     try:
         while True:
             await asyncio.sleep(TICK_S)
