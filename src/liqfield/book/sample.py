@@ -113,7 +113,7 @@ class BookSampler:
 
     def __init__(self, sizes: LevelSizes) -> None:
         """sizes: takes in the levels of every look."""
-        self._sizes = sizes
+        self.sizes = sizes
         self._ticks, self._band = np.empty((2, 0), np.int64)
         self._coins = np.empty(0)
         self._window = 0, 0
@@ -128,7 +128,7 @@ class BookSampler:
         mid = mid_tick * tick_usd
         first, edges = self._lattice(mid)
         cum_usd, by_price = np.empty((2, len(EDGES))), np.empty((2, len(edges) - 1))
-        sizes = self._sizes
+        sizes = self.sizes
         bids, end = read_book(
             ladder.words, mid_tick, tick_usd, seen, edges, self._ticks, self._coins, self._band,
             sizes.fresh, sizes.used, cum_usd, by_price,
