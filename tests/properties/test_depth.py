@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqfield.book import usual as usual_module
+from liqfield.book.attribution import Attribution
 from liqfield.book.bands import BANDS, EDGES, band_of
 from liqfield.book.depth import (
     KAPPA,
@@ -22,9 +23,11 @@ from liqfield.book.depth import (
     walk,
 )
 from liqfield.book.ladder import BID, Ladder
+from liqfield.book.sample import REACH, BookSampler
 from liqfield.book.sizes import LevelSizes, bin_floor
 from liqfield.book.survival import AGE_STEPS, CENSORED, FILLED, PULLED, Survival, age_step
 from liqfield.book.usual import SAMPLE_NS, UsualDepth
+from liqfield.book.walls import WallTracker
 from liqfield.model.events import BookLevels
 from tests.reference import depth as slow
 
@@ -167,22 +170,108 @@ def test_usual_depth_is_the_median_of_its_samples(slots: int, pauses: list[int],
         assert one.digest() == two.digest()
 
 
+def _taken_in(law: LevelSizes, sizes: list[float]) -> None:
+    """A look at levels of these sizes, all in the nearest band."""
+    ladder, away = Ladder(), np.arange(1, len(sizes) + 1)
+    ticks = np.append(10_000_000 - away, 10_000_001)
+    ladder.replace(BookLevels(ticks, np.array([*sizes, 1.0]), len(sizes)))
+    BookSampler(law).look(ladder, 10_000_000.0, TICK, np.ones(2))
+
+
 @given(sizes=st.lists(st.floats(1e-6, 1e9), min_size=25, max_size=200), share=st.floats(0.01, 0.99))
 def test_a_quantile_of_sizes_is_within_its_bin(sizes: list[float], share: float) -> None:
     law = LevelSizes()
     half = len(sizes) // 2
-    law.sample(np.full(half, 0.0001), np.array(sizes[:half]))
-    law.sample(np.full(len(sizes) - half, 0.0001), np.array(sizes[half:]))
+    _taken_in(law, sizes[:half])
+    _taken_in(law, sizes[half:])
     weight = 0.5 ** (1.0 / 60.0)
-    told = [(s, weight) for s in sizes[:half]] + [(s, 1.0) for s in sizes[half:]]
+    told = [(s, weight) for s in [*sizes[:half], 1.0]] + [(s, 1.0) for s in [*sizes[half:], 1.0]]
     exact = slow.quantile(told, share)
     if law.counts[0].sum() >= 20.0:
         assert law.quantiles((share,))[0, 0] == pytest.approx(exact, rel=0.26)
+    assert not law.fresh.any()
     for size in sizes:
-        one = LevelSizes()
-        assert one.sample(np.zeros(1), np.array([size])).tolist() == [0]
-        index = int(one.counts[0].argmax())
+        index = slow.size_bin(size)
+        assert law.counts[0, index] > 0.0
         assert bin_floor(index) <= size <= bin_floor(index, 1.0)
+
+
+@settings(max_examples=60)
+@given(
+    bids=st.dictionaries(st.integers(0, 90_000), st.floats(1e-3, 1e3), min_size=1, max_size=40),
+    asks=st.dictionaries(st.integers(1, 90_000), st.floats(1e-3, 1e3), min_size=1, max_size=40),
+    seen=st.tuples(st.floats(1e-4, 1.0), st.floats(1e-4, 1.0)),
+    middle=st.integers(200_000, 900_000),
+)
+def test_a_look_takes_in_every_level_once(
+    bids: dict[int, float], asks: dict[int, float], seen: tuple[float, float], middle: int
+) -> None:
+    """Levels in the window, beyond it on both ends and out of reach; what an earlier look left in
+    the room for them is nothing to the next."""
+    ladder = _ladder({k + 1: 1 for k in bids}, {k + 2: 1 for k in asks}, middle)
+    sampler = BookSampler(LevelSizes())
+    mid_tick = ladder.mid
+    sampler.look(ladder, mid_tick, TICK, np.ones(2))
+    law = sampler.sizes = LevelSizes()
+    ladder = _ladder({}, {}, middle)
+    ticks = [middle - k for k in bids] + [middle + k for k in asks]
+    levels = np.array(ticks, np.int64), np.array([*bids.values(), *asks.values()])
+    ladder.replace(BookLevels(*levels, len(bids)))
+    mid_tick = ladder.mid
+    found = sampler.look(ladder, mid_tick, TICK, np.array(seen))
+    sides = [
+        sorted(((middle - k) * TICK, q) for k, q in bids.items())[::-1],
+        sorted(((middle + k) * TICK, q) for k, q in asks.items()),
+    ]
+    cum, sizes, by_price = slow.look(sides, mid_tick * TICK, seen)
+    np.testing.assert_allclose(found.cum_usd, cum, rtol=1e-12)
+    want = np.zeros_like(law.counts)
+    for at, count in sizes.items():
+        want[at] = count
+    assert (law.counts == want).all()
+    lattice = {found.first + int(k): found.usd[k] for k in np.flatnonzero(found.usd)}
+    inside = {k: usd for k, usd in by_price.items() if 0 <= k - found.first < len(found.usd)}
+    assert lattice == pytest.approx(inside)
+    near = [[(p, q) for p, q in side if abs(p / found.mid - 1.0) <= REACH] for side in sides]
+    listed = list(zip((found.ticks * TICK).tolist(), found.coins.tolist(), strict=True))
+    far = listed[len(near[0]) : found.bids], listed[found.bids + len(near[1]) :]
+    assert listed[: len(near[0])] == near[0]
+    assert listed[found.bids : found.bids + len(near[1])] == near[1]
+    # A tick more than the reach may be told.
+    assert all(abs(p / found.mid - 1.0) < REACH + 2.0 / middle for part in far for p, _ in part)
+    assert found.band.tolist() == [band_of(abs(p / found.mid - 1.0)) for p, _ in listed]
+
+
+@settings(max_examples=40)
+@given(rows=st.lists(st.tuples(st.integers(1, 3000), st.floats(0.01, 100.0)), min_size=30))
+def test_levels_are_large_by_their_own_band(rows: list[tuple[int, float]]) -> None:
+    """Thresholds and the walls that a look finds equal their twins."""
+    ladder, of = Ladder(), dict(rows)
+    middle = 100_000
+    ticks = [middle - away for away in of] + [middle + away for away in of]
+    ladder.replace(BookLevels(np.array(ticks), np.array([*of.values()] * 2), len(of)))
+    walls = WallTracker(Attribution())
+    s = walls.settings
+    found = BookSampler(walls.sizes).look(ladder, float(middle), TICK, np.ones(2))
+    walls.learn()
+    laws = walls.sizes.quantiles((0.5, 0.9, s.quantile)).tolist()
+    for band, (usual, wide, least) in enumerate(laws):
+        assert walls.usual[band] == usual
+        if usual != math.inf:
+            large, told = slow.thresholds(usual, wide, least, s)
+            assert walls.told[band] == pytest.approx(told)
+            if band <= band_of(s.reach):
+                assert walls.large[band] == pytest.approx(large)
+    walls.find(found.ticks, found.coins, found.band, found.bids, 1, float(middle))
+    large = {
+        (tick * 2 + (k >= found.bids)): size
+        for k, (tick, size) in enumerate(
+            zip(found.ticks.tolist(), found.coins.tolist(), strict=True)
+        )
+        if size >= walls.large[band_of(abs(tick / middle - 1.0))]
+        and abs(tick / middle - 1.0) <= s.reach
+    }
+    assert {key: wall.size for key, wall in walls.standing.items()} == large
 
 
 @given(

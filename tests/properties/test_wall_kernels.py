@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqfield.book.attribution import Attribution, Touch
-from liqfield.book.bands import BANDS
+from liqfield.book.bands import BANDS, band_of
 from liqfield.book.wall_facts import SECOND_NS, WallEnd, WallSettings
 from liqfield.book.walls import WallTracker
 from liqfield.model.analytics import WallState
@@ -84,12 +84,14 @@ class Both:
         self.slow.due(at_ns)
 
     def find(self, at_ns: int, mid: float) -> None:
-        large = sorted((k & 1, k >> 1, size) for k, size in self.book.items() if size >= 10.0)
-        ticks = np.array([tick for _, tick, _ in large], np.int64)
-        sizes = np.array([size for *_, size in large])
-        self.fast.find(ticks, sizes, sum(side == 0 for side, *_ in large), at_ns, mid)
-        for side, tick, size in large:
-            if tick * 2 + side not in self.slow.standing:
+        levels = sorted((k & 1, k >> 1, size) for k, size in self.book.items())
+        ticks = np.array([tick for _, tick, _ in levels], np.int64)
+        sizes = np.array([size for *_, size in levels])
+        bands = np.array([band_of(abs(tick / mid - 1.0)) for _, tick, _ in levels], np.int64)
+        bids = sum(side == 0 for side, *_ in levels)
+        self.fast.find(ticks, sizes, bands, bids, at_ns, mid)
+        for side, tick, size in levels:
+            if size >= 10.0 and tick * 2 + side not in self.slow.standing:
                 self.slow.touch(
                     Touch(tick, side, size, size, 0.0, 0.0), at_ns, mid, seen_born=False
                 )

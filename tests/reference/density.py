@@ -134,3 +134,27 @@ def law_variance(mass: FloatArray, bands: FloatArray) -> FloatArray:
     share = mass / np.maximum(total, 1e-300)[:, None, :]
     out: FloatArray = (share * np.matmul(bands, share)).sum(axis=1)
     return np.maximum(out, 0.0)
+
+
+def box_mean(values: FloatArray, bins: int, at: int) -> float:
+    """Mean over `bins` bins around one, of those that exist."""
+    half = bins // 2
+    return float(values[max(at - half, 0) : at + half + 1].mean())
+
+
+def rises(
+    notional: FloatArray, first: int, last: int, prominence: float, near: int, around: int
+) -> list[tuple[int, int, int]]:
+    """(side, first bin, last + 1) of runs of bins in [first, last), counted from there, whose mean
+    over `near` bins is above `prominence` times that over `around` bins."""
+    found: list[tuple[int, int, int]] = []
+    for side, usd in enumerate(notional.sum(axis=1)):
+        out = [
+            box_mean(usd, near, b) > prominence * box_mean(usd, around, b)
+            for b in range(first, last)
+        ]
+        begins = [k for k, is_out in enumerate(out) if is_out and (k == 0 or not out[k - 1])]
+        for begin in begins:
+            end = out.index(False, begin) if False in out[begin:] else len(out)
+            found.append((side, begin, end))
+    return found

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
+
+from liqfield.book.bands import EDGES, band_of
+from liqfield.book.sample import LATTICE, REACH
+from liqfield.book.sizes import BINS, LOWEST, PARTS
+from liqfield.book.wall_facts import WallSettings
 
 Level = tuple[float, float]  # price, coins
 
@@ -76,3 +82,36 @@ def kaplan_meier(lives: Sequence[tuple[int, bool]], steps: int) -> list[float]:
             alive *= 1.0 - ended / at_risk
         out.append(alive)
     return out
+
+
+def size_bin(coins: float) -> int:
+    """Bin of a level's size: its octave in quarters by value."""
+    mantissa, octave = math.frexp(coins)
+    bin_ = (octave - LOWEST) * PARTS + math.floor((mantissa * 2.0 - 1.0) * PARTS)
+    return min(max(bin_, 0), BINS - 1)
+
+
+def look(
+    sides: Sequence[Sequence[Level]], mid: float, seen: Sequence[float]
+) -> tuple[list[list[float]], Counter[tuple[int, int]], dict[int, float]]:
+    """Of whole sides: USD to each edge (nan where it is not shown), levels by band and size bin,
+    USD by bin of the lattice of prices."""
+    cum = []
+    sizes: Counter[tuple[int, int]] = Counter()
+    by_price: dict[int, float] = {}
+    for side, shown in zip(sides, seen, strict=True):
+        near = [(p, q) for p, q in side if abs(p / mid - 1.0) <= REACH * (1.0 + 1e-12)]
+        cum.append([within(near, mid, e) if e <= shown * (1.0 + 1e-9) else math.nan for e in EDGES])
+        for price, coins in near:
+            sizes[band_of(abs(price / mid - 1.0)), size_bin(coins)] += 1
+            bin_ = math.floor(math.log(price) / LATTICE)
+            by_price[bin_] = by_price.get(bin_, 0.0) + price * coins
+    return cum, sizes, by_price
+
+
+def thresholds(usual: float, wide: float, least: float, s: WallSettings) -> tuple[float, float]:
+    """Sizes from which a level is large, and from which a wall is told of, by the quantiles 0.5,
+    0.9 and `s.quantile` of sizes in its band."""
+    spread = wide / usual
+    large = max(min(least, spread**s.quantile_power * usual), s.times_usual * usual)
+    return large, max(large, least, min(s.stand_out, spread**s.spread_power) * usual)

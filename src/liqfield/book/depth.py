@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from liqfield.book.bands import EDGES
-from liqfield.book.ladder import ASK, BID, Ladder
+from liqfield.book.ladder import Ladder
 from liqfield.model.events import FloatArray
 from liqfield.model.jit import kernel
 
@@ -79,7 +79,7 @@ def side_depth(
     middle = mid / unit_usd
     low = 0 if is_ask else math.floor(middle * (1.0 - reach))
     high = math.ceil(middle * (1.0 + reach)) + 1 if is_ask else 1 << 60
-    price, quantity = ladder.best_first(ASK if is_ask else BID, low, high, unit_usd)
+    price, quantity = ladder.best_first(is_ask, low, high, unit_usd)
     return side_of(mid, price, quantity, min(seen, reach))
 
 
@@ -93,21 +93,6 @@ def merge(sides: Sequence[SideDepth], mid: float) -> SideDepth | None:
     price, quantity = price[order], quantity[order]
     seen = min(side.seen for side in sides)
     return side_of(mid, price, quantity, seen)
-
-
-@kernel
-def bin_usd(price: FloatArray, quantity: FloatArray, edges: FloatArray) -> FloatArray:
-    """USD by bin [edges[k], edges[k + 1]); price in one direction, up or down."""
-    usd = np.zeros(len(edges) - 1)
-    bin_ = 0
-    for i in range(len(price)):
-        while bin_ < len(usd) and price[i] >= edges[bin_ + 1]:
-            bin_ += 1
-        while bin_ > 0 and price[i] < edges[bin_]:
-            bin_ -= 1
-        if bin_ < len(usd) and price[i] >= edges[bin_]:
-            usd[bin_] += price[i] * quantity[i]
-    return usd
 
 
 # ---- walks ----------------------------------------------------------------------------------

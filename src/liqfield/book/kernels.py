@@ -274,35 +274,6 @@ def collect(size: FloatArray, side: int, first: int, last: int) -> tuple[IntArra
 
 
 @kernel
-def best_first(
-    best: IntArray, side: int, low: int, high: int, unit: float
-) -> tuple[FloatArray, FloatArray]:
-    """Prices (ticks times unit) and sizes of a side's levels in the window, low <= tick < high,
-    best first."""
-    base, window = best[BASE], best[WINDOW]
-    size = floats_at(best[SIZE] + 8 * window * side, window)
-    first, last = min(max(low - base, 0), window), min(max(high - base, 0), window)
-    if side == 0:
-        last = min(last, best[BEST_BID] - base + 1)
-    else:
-        first = max(first, best[BEST_ASK] - base)
-    count = 0
-    for column in range(first, last):
-        count += size[column] > 0.0
-    columns = np.empty(count + 1, np.int64)
-    at = 0
-    for k in range(last - first):
-        # Written over by the next one unless it is kept: no branch to guess wrong.
-        column = last - 1 - k if side == 0 else first + k
-        columns[at] = column
-        at += size[column] > 0.0
-    price, quantity = np.empty(count), np.empty(count)
-    for i in range(count):
-        price[i], quantity[i] = (columns[i] + base) * unit, size[columns[i]]
-    return price, quantity
-
-
-@kernel
 def collect_far(
     keys: IntArray, sizes: FloatArray, side: int, low: int, high: int
 ) -> tuple[IntArray, FloatArray]:

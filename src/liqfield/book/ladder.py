@@ -20,7 +20,6 @@ from liqfield.book.kernels import (
     NO_BID,
     TAKEN,
     applier,
-    best_first,
     best_levels,
     best_ticks,
     collect,
@@ -32,6 +31,7 @@ from liqfield.book.kernels import (
     sum_sides,
     top_levels,
 )
+from liqfield.book.side_kernels import best_first, farthest
 from liqfield.model.events import BookLevels, FloatArray, IntArray
 from liqfield.model.jit import address_of, direct
 
@@ -130,6 +130,11 @@ class Ladder:
         return said
 
     @property
+    def words(self) -> IntArray:
+        """Where its tables lie, for kernels: see `kernels`."""
+        return self._best
+
+    @property
     def before(self) -> FloatArray:
         """What had rested at each of the levels of `applied`, until the next message."""
         return self._before[: 0 if self.applied is None else len(self.applied)]
@@ -211,17 +216,11 @@ class Ladder:
         self, side: int, low: int, high: int, unit: float
     ) -> tuple[FloatArray, FloatArray]:
         """Levels with low <= tick < high, best first: prices, ticks times `unit`, and sizes."""
-        price, quantity = best_first(self._best, side, low, high, unit)
-        if low < self._base or high > self._base + WINDOW:
-            far, coins = self._far(side, low, high)
-            if len(far):  # all of them are beyond one end of the window or the other
-                at = int(np.searchsorted(far, self._base))
-                if side == BID:
-                    far, coins, at = far[::-1], coins[::-1], len(far) - at
-                beyond = far.astype(np.float64) * unit
-                price = np.concatenate((beyond[:at], price, beyond[at:]))
-                quantity = np.concatenate((coins[:at], quantity, coins[at:]))
-        return price, quantity
+        return best_first(self._best, side, low, high, unit)
+
+    def farthest(self, side: int) -> int:
+        """The tick of a side's worst level; of an empty side one that is better than any."""
+        return farthest(self._best, side)
 
     def resting(self, side: int, low: int, high: int) -> float:
         """Coins at low <= tick < high."""

@@ -88,10 +88,16 @@ def fold_message(
 
 @kernel
 def find_walls(
-    tick: IntArray, quantity: FloatArray, bid_count: int, at_ns: int, mid: float, plan: IntArray
+    tick: IntArray,
+    quantity: FloatArray,
+    band: IntArray,
+    bid_count: int,
+    at_ns: int,
+    mid: float,
+    plan: IntArray,
 ) -> None:
     """`find_large`, for Python."""
-    find_large(tick, quantity, bid_count, at_ns, mid, plan)
+    find_large(tick, quantity, band, bid_count, at_ns, mid, plan)
 
 
 @kernel

@@ -18,9 +18,10 @@ import numpy as np
 from liqfield.book.bands import EDGES
 from liqfield.book.depth import SideDepth, fit_law
 from liqfield.book.ladder import ASK, BID
-from liqfield.book.reader import LATTICE, BookReader
+from liqfield.book.reader import BookReader
+from liqfield.book.sample import LATTICE
 from liqfield.model.analytics import Confluence, PathClass, PathView
-from liqfield.model.estimates import Cluster, LiquidationDensity
+from liqfield.model.estimates import Cluster, DensityColumn
 from liqfield.model.events import FloatArray
 from liqfield.model.sides import PositionSide
 
@@ -65,7 +66,7 @@ class _Way(msgspec.Struct):
 
 def path_views(
     clusters: Sequence[Cluster],
-    density: LiquidationDensity | None,
+    density: DensityColumn | None,
     books: Mapping[str, BookReader],
     now_ns: int,
     settings: PathSettings | None = None,
@@ -85,7 +86,7 @@ def path_views(
 
 def _view(
     cluster: Cluster,
-    density: LiquidationDensity | None,
+    density: DensityColumn | None,
     books: Mapping[str, BookReader],
     live: Mapping[str, tuple[SideDepth, SideDepth]],
     absent: Sequence[str],
@@ -183,7 +184,7 @@ def _stressed(resting: float, share_sd: float, chosen: PathSettings) -> tuple[fl
     return low, high
 
 
-def _forced(cluster: Cluster, density: LiquidationDensity | None, near: float) -> float:
+def _forced(cluster: Cluster, density: DensityColumn | None, near: float) -> float:
     """Expected liquidations between the mark and the near edge, of the side that is hit."""
     if density is None:
         return 0.0

@@ -7,16 +7,16 @@ once every SAMPLE_NS.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import deque
 
 import numpy as np
 
 from liqfield.book.attribution import Attribution
 from liqfield.book.bands import EDGES
-from liqfield.book.depth import SideDepth, bin_usd, side_depth
-from liqfield.book.ladder import ASK, BID
+from liqfield.book.depth import SideDepth, side_depth
+from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.book.message_kernels import NO_SIGHT
+from liqfield.book.sample import BookSampler
 from liqfield.book.sync import BookSync
 from liqfield.book.usual import SAMPLE_NS, SECOND_NS, UsualDepth
 from liqfield.book.wall_facts import WallFact, WallSettings
@@ -25,8 +25,6 @@ from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, FloatArra
 from liqfield.model.sides import BookRule
 
 WATCH_NS = SECOND_NS  # walls: exposure and sight
-LATTICE = 0.0005  # log width of the bins in which the recent past of the book is kept
-LATTICE_REACH = 0.06
 PAST = 90  # samples: 15 minutes
 
 
@@ -39,6 +37,7 @@ class BookReader:
         self.attribution = Attribution()
         self.walls = WallTracker(self.attribution, walls)
         self.usual = UsualDepth()
+        self._sampler = BookSampler(self.walls.sizes)
         self.facts: deque[WallFact] = deque(maxlen=1_000)  # the reader's owner drains it
         self.mid_tick = 0.0
         self.seen = np.zeros(2)  # distance to which each side is shown
@@ -182,43 +181,27 @@ class BookReader:
     def _sample(self, now_ns: int) -> None:
         """Once in ten seconds: usual depth, level sizes, the recent past by price."""
         self._sample_ns = now_ns - now_ns % SAMPLE_NS + SAMPLE_NS
-        self._measure_view()
-        sides = self.depth()
-        if sides is None:
-            return
-        self.usual.sample(now_ns, np.stack([side.at(EDGES) for side in sides]))
-        large = self.walls.learn(
-            np.concatenate([side.distance for side in sides]),
-            np.concatenate([side.quantity for side in sides]),
-        )
-        self._find_large(sides, large)
-        self.past.append((now_ns, *_lattice(sides)))
+        ladder = self.sync.ladder
+        assert ladder is not None
+        self._measure_view(ladder)
+        found = self._sampler.look(ladder, self.mid_tick, self.tick_usd, self.seen)
+        self.usual.sample(now_ns, found.cum_usd)
+        self.walls.learn()
+        if self._trades_known:
+            # Large levels that stood before they were large, or before we looked.
+            levels = found.ticks, found.coins, found.band, found.bids
+            self.walls.find(*levels, self.attribution.at_ns, self.mid_tick)
+        self.past.append((now_ns, found.mid, found.first, found.usd))
 
-    def _measure_view(self) -> None:
+    def _measure_view(self, ladder: Ladder) -> None:
         """How far the venue shows each side: to the edge of the snapshot, or of its window."""
         if self.sync.rule is BookRule.REST_THEN_PREVIOUS:
             low, high = self._bounds
         else:
-            ladder = self.sync.ladder
-            assert ladder is not None
-            low, high = int(ladder.levels(BID)[0][0]), int(ladder.levels(ASK)[0][-1])
+            low, high = ladder.farthest(BID), ladder.farthest(ASK)
             self.attribution.see(self.mid_tick - low, high - self.mid_tick)
         self.seen[BID] = max(1.0 - low / self.mid_tick, 0.0)
         self.seen[ASK] = max(high / self.mid_tick - 1.0, 0.0)
-
-    def _find_large(self, sides: tuple[SideDepth, SideDepth], large: IntArray) -> None:
-        """Large levels that stood before they were large, or before we looked.
-
-        large: their indices, bids before asks.
-        """
-        if not self._trades_known:
-            return
-        bids = len(sides[BID].price)
-        price = np.concatenate([side.price for side in sides])[large]
-        quantity = np.concatenate([side.quantity for side in sides])[large]
-        bids = int((large < len(sides[BID].price)).sum())
-        ticks = np.rint(price / self.tick_usd).astype(np.int64)
-        self.walls.find(ticks, quantity, bids, self.attribution.at_ns, self.mid_tick)
 
 
 def _sorted(levels: BookLevels) -> BookLevels:
@@ -240,15 +223,3 @@ def _at(every: IntArray, ticks: IntArray, quantity: FloatArray) -> FloatArray:
     at = np.minimum(np.searchsorted(ticks, every), len(ticks) - 1)
     sizes: FloatArray = np.where(ticks[at] == every, quantity[at], 0.0)
     return sizes
-
-
-def _lattice(sides: tuple[SideDepth, SideDepth]) -> tuple[float, int, FloatArray]:
-    """(mid, first bin, USD by bin): bin k holds prices in [exp(k w), exp((k + 1) w))."""
-    mid = sides[BID].mid
-    first = math.floor(math.log(mid * (1.0 - LATTICE_REACH)) / LATTICE)
-    last = math.floor(math.log(mid * (1.0 + LATTICE_REACH)) / LATTICE) + 1
-    edges = np.exp(np.arange(first, last + 1) * LATTICE)
-    usd = np.zeros(last - first)
-    for side in sides:
-        usd += bin_usd(side.price, side.quantity, edges)
-    return mid, first, usd

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liqfield.book.bands import BANDS, EDGES
+from liqfield.book.bands import BANDS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel, kernel
 
 PARTS = 4  # bins an octave
 OCTAVES = 96  # 2**-48 ... 2**48 coins
 LOWEST = -48
+BINS = OCTAVES * PARTS
 LEAST_COUNT = 20.0  # levels before a band has a law of its own
 
 
@@ -27,35 +28,19 @@ def size_bin(bits: int) -> int:
     """Histogram bin of a size > 0, from the bits of its float64: the exponent, the first two of the
     mantissa."""
     bin_ = ((bits >> 52) - 1022 - LOWEST) * PARTS + ((bits >> 50) & (PARTS - 1))
-    return min(max(bin_, 0), OCTAVES * PARTS - 1)
+    return min(max(bin_, 0), BINS - 1)
 
 
 @kernel
-def count_sizes(
-    distance: FloatArray,
-    quantity: FloatArray,
-    edges: FloatArray,
-    keep: float,
-    counts: FloatArray,
-    used: IntArray,
-    band: IntArray,
-) -> None:
-    """Decay counts float64[BANDS, bins] by `keep` and add these levels; band receives theirs.
+def take_in(counts: FloatArray, fresh: IntArray, used: IntArray, keep: float) -> None:
+    """Decay counts float64[BANDS, bins] by `keep`, add the fresh levels and forget that they are.
 
     used int64[2]: the bins in [used[0], used[1]) have ever held a level.
     """
-    fresh, bits = np.zeros(counts.shape, np.int64), quantity.view(np.int64)
-    for i in range(len(distance)):
-        at = 0
-        while at < len(edges) and distance[i] >= edges[at]:
-            at += 1
-        band[i] = at
-        bin_ = size_bin(bits[i])
-        fresh[at, bin_] += 1
-        used[0], used[1] = min(used[0], bin_), max(used[1], bin_ + 1)
     for b in range(counts.shape[0]):
         for k in range(used[0], used[1]):
             counts[b, k] = counts[b, k] * keep + fresh[b, k]
+            fresh[b, k] = 0
 
 
 @kernel
@@ -70,7 +55,7 @@ def find_quantiles(counts: FloatArray, used: IntArray, shares: FloatArray, out: 
     """Sizes below which `shares` (above 0) of a band's levels are, into out float64[BANDS, shares].
 
     A band with too few levels borrows its nearer neighbours; inf without any. used: as of
-    `count_sizes`.
+    `take_in`.
     """
     first, last = used[0], used[1]
     reached = np.zeros(counts.shape[1])
@@ -95,21 +80,24 @@ def find_quantiles(counts: FloatArray, used: IntArray, shares: FloatArray, out: 
 
 
 class LevelSizes:
-    """Quantiles of level sizes by distance band."""
+    """Quantiles of level sizes by distance band.
+
+    fresh: int64[BANDS, bins], levels of a look by distance band and `size_bin`; used: int64[2], the
+    bins in [used[0], used[1]) have ever held one. Whoever looks writes both, then `take_in`.
+    """
 
     def __init__(self, half_life: float = 60.0) -> None:
-        self.counts = np.zeros((BANDS, OCTAVES * PARTS))
-        self._used = np.array([OCTAVES * PARTS, 0])
+        self.counts = np.zeros((BANDS, BINS))
+        self.fresh = np.zeros((BANDS, BINS), np.int64)
+        self.used = np.array([BINS, 0])
         self._keep = 0.5 ** (1.0 / half_life)
 
-    def sample(self, distance: FloatArray, quantity: FloatArray) -> IntArray:
-        """Take in the levels of both sides, unsigned distance and coins, all > 0; their bands."""
-        band = np.empty(len(distance), np.int64)
-        count_sizes(distance, quantity, EDGES, self._keep, self.counts, self._used, band)
-        return band
+    def take_in(self) -> None:
+        """A look is over."""
+        take_in(self.counts, self.fresh, self.used, self._keep)
 
     def quantiles(self, shares: Sequence[float]) -> FloatArray:
         """float64[BANDS, shares] coins; see `find_quantiles`."""
         found = np.empty((BANDS, len(shares)))
-        find_quantiles(self.counts, self._used, np.array(shares), found)
+        find_quantiles(self.counts, self.used, np.array(shares), found)
         return found

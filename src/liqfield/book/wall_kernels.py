@@ -7,11 +7,16 @@ leaves its slots as the slow twin in tests/reference/walls.py leaves its objects
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from liqfield.book.bands import band_at
 from liqfield.book.plan import COUNT, KEYS, WALL_SLOTS, losses_at, walls_at
+from liqfield.book.sizes import find_quantiles
 from liqfield.book.survival import CENSORED, FILLED, PULLED, count_end
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import inner_kernel
+from liqfield.model.jit import inner_kernel, kernel
 
 FREE = -1
 # Rows of `wall`. ENDED_NS 0: it has not begun to end.
@@ -215,14 +220,54 @@ def fold_walls(
 
 @inner_kernel
 def find_large(
-    tick: IntArray, quantity: FloatArray, bid_count: int, at_ns: int, mid: float, plan: IntArray
+    tick: IntArray,
+    quantity: FloatArray,
+    band: IntArray,
+    bid_count: int,
+    at_ns: int,
+    mid: float,
+    plan: IntArray,
 ) -> None:
     """Walls of large levels that stood before they were large, or before we looked; bids first."""
+    large = walls_at(plan).large
     for i in range(len(tick)):
-        key = tick[i] * 2 + (0 if i < bid_count else 1)
-        if find(plan, key) == FREE:
-            size = quantity[i]
-            begin(key, size, size, at_ns, mid, False, plan)
+        size = quantity[i]
+        if size >= large[band[i]]:
+            key = tick[i] * 2 + (0 if i < bid_count else 1)
+            if find(plan, key) == FREE:
+                begin(key, size, size, at_ns, mid, False, plan)
+
+
+@kernel
+def set_thresholds(
+    counts: FloatArray,
+    used: IntArray,
+    shares: FloatArray,
+    chosen: FloatArray,
+    usual: FloatArray,
+    large: FloatArray,
+    told: FloatArray,
+) -> None:
+    """By distance band, float64[BANDS]: the usual size, that from which a level is large, and that
+    from which a wall is told of. A band without a law keeps what it has.
+
+    counts, used: of `LevelSizes`. shares: of the usual, the wide and the least large size. chosen:
+    quantile_power, times_usual, stand_out, spread_power and reach of the settings.
+    """
+    laws = np.empty((len(usual), 3))
+    find_quantiles(counts, used, shares, laws)
+    quantile_power, times_usual, stand_out, spread_power, reach = chosen
+    for band in range(len(usual)):
+        usual[band], wide, least = laws[band]
+        if usual[band] == np.inf:
+            continue
+        spread = wide / usual[band]
+        # Walls that often stand here must not raise their own bar.
+        lawful = min(least, math.pow(spread, quantile_power) * usual[band])
+        large[band] = max(lawful, times_usual * usual[band])
+        times = min(stand_out, math.pow(spread, spread_power))
+        told[band] = max(large[band], least, times * usual[band])
+    large[band_at(reach) + 1 :] = np.inf
 
 
 @inner_kernel

@@ -10,7 +10,6 @@ not end. Books by price level carry no owners: all of this is inference, and int
 from __future__ import annotations
 
 import hashlib
-import math
 
 import numpy as np
 
@@ -36,6 +35,7 @@ from liqfield.book.wall_kernels import (
     PULL_RATIO,
     SIZE,
     SLOTS,
+    set_thresholds,
 )
 from liqfield.model.analytics import WallState
 from liqfield.model.events import FloatArray, IntArray
@@ -55,6 +55,10 @@ class WallTracker:
         least_ns = s.min_age_s * SECOND_NS
         self._limits = np.array(
             [s.reach, s.near_share, s.end_share, s.pulled_share, least_ns, s.verdict_ns], np.float64
+        )
+        self._shares = np.array([0.5, 0.9, s.quantile])
+        self._stand_out = np.array(
+            [s.quantile_power, s.times_usual, s.stand_out, s.spread_power, s.reach]
         )
         self._head = np.zeros(WALL_WORDS, np.int64)
         self._wall = np.full((WALL_ROWS, s.capacity), FREE, np.int64)
@@ -98,29 +102,26 @@ class WallTracker:
 
     # ---- what the book says -------------------------------------------------------------------
 
-    def learn(self, distance: FloatArray, quantity: FloatArray) -> IntArray:
-        """Sample all levels of the book: thresholds follow. Returns which levels are large."""
-        chosen = self.settings
-        bands = self.sizes.sample(distance, quantity)
-        laws = self.sizes.quantiles((0.5, 0.9, chosen.quantile)).tolist()
-        for band, (usual, wide, least) in enumerate(laws):
-            self.usual[band] = usual
-            if usual == math.inf:
-                continue
-            spread = wide / usual
-            # Walls that often stand here must not raise their own bar.
-            lawful = min(least, math.pow(spread, chosen.quantile_power) * usual)
-            self.large[band] = large = max(lawful, chosen.times_usual * usual)
-            times = min(chosen.stand_out, math.pow(spread, chosen.spread_power))
-            self.told[band] = max(large, least, times * usual)
-        self.large[band_of(chosen.reach) + 1 :] = np.inf
-        return np.flatnonzero(quantity >= self.large[bands])
+    def learn(self) -> None:
+        """The book was looked at, and `sizes` took its levels in: thresholds follow."""
+        sizes = self.sizes
+        set_thresholds(
+            sizes.counts, sizes.used, self._shares, self._stand_out,
+            self.usual, self.large, self.told,
+        )  # fmt: skip
 
     def find(
-        self, ticks: IntArray, quantity: FloatArray, bids: int, at_ns: int, mid: float
+        self,
+        ticks: IntArray,
+        quantity: FloatArray,
+        band: IntArray,
+        bids: int,
+        at_ns: int,
+        mid: float,
     ) -> None:
-        """Large levels that stood before they were large, or before we looked; bids first."""
-        find_walls(ticks, quantity, bids, at_ns, mid, self._plan)
+        """Levels of the whole book, bids first, each with its distance band: walls of those that
+        are large and stood before they were, or before we looked."""
+        find_walls(ticks, quantity, band, bids, at_ns, mid, self._plan)
 
     def facts(self, judged: int) -> list[WallFact]:
         """Of the last message's verdicts: walls that are told of, and what all that were followed

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from liqfield.density.combine import combine, placed_usd
 from liqfield.model.estimates import (
@@ -17,8 +16,8 @@ from liqfield.model.estimates import (
     DensityColumn,
     LiquidationDensity,
 )
-from liqfield.model.events import FloatArray
-from liqfield.model.jit import kernel
+from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import inner_kernel, kernel
 
 SMOOTH_BINS = 9  # about 45 bp: narrower dips do not split a cluster
 BACKGROUND_BINS = 201
@@ -40,22 +39,50 @@ class ClusterSettings(msgspec.Struct, frozen=True):
 
 
 @kernel
-def box_means(values: FloatArray, bins: int, first: int, last: int) -> FloatArray:
-    """Mean over `bins` bins around each of [first, last), of those that exist."""
-    count, half = len(values), bins // 2
-    sums, means = np.empty(count + 1), np.empty(max(last - first, 0))
-    sums[0] = 0.0
-    for k in range(count):
-        sums[k + 1] = sums[k] + values[k]
-    for k in range(first, last):
-        low, high = max(k - half, 0), min(k + half + 1, count)
-        means[k - first] = (sums[high] - sums[low]) / (high - low)
-    return means
+def find_rises(
+    notional: FloatArray,
+    first: int,
+    last: int,
+    prominence: float,
+    usd: FloatArray,
+    smooth: FloatArray,
+    runs: IntArray,
+) -> int:
+    """Runs of bins in [first, last) that stand out of a map notional[2 sides, 3 bands, bins].
+
+    usd[2, bins] receives the sum over bands, smooth[2, last - first] its mean over SMOOTH_BINS
+    bins around each, of those that exist. A run, its side, first bin and last + 1, both counted
+    from `first`, goes to runs[n, 3]: where that mean is `prominence` times the one over
+    BACKGROUND_BINS. Returns how many.
+    """
+    bins, found = usd.shape[1], 0
+    sums = np.empty(bins + 1)
+    for side in range(2):
+        sums[0] = 0.0
+        for b in range(bins):
+            usd[side, b] = notional[side, 0, b] + notional[side, 1, b] + notional[side, 2, b]
+            sums[b + 1] = sums[b] + usd[side, b]
+        was_out = False
+        for k in range(last - first):
+            near = _mean(sums, first + k, SMOOTH_BINS // 2)
+            around = _mean(sums, first + k, BACKGROUND_BINS // 2)
+            smooth[side, k] = near
+            is_out = near > prominence * around and near > 0.0
+            if is_out and not was_out:
+                runs[found, 0], runs[found, 1] = side, k
+                found += 1
+            if is_out:
+                runs[found - 1, 2] = k + 1
+            was_out = is_out
+    return found
 
 
-def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+@inner_kernel
+def _mean(sums: FloatArray, b: int, half: int) -> float:
+    """Over `half` bins to both sides of bin b, of those that exist; sums: up to each bin."""
+    low, high = max(b - half, 0), min(b + half + 1, len(sums) - 1)
+    mean: float = (sums[high] - sums[low]) / (high - low)
+    return mean
 
 
 def _split(values: FloatArray, low: int, high: int) -> list[tuple[int, int]]:
@@ -92,23 +119,21 @@ def clusters_of(
 ) -> tuple[Cluster, ...]:
     """Clusters of a sum of venues that exists already, as `find_clusters`; densities: its parts."""
     chosen = settings or ClusterSettings()
-    usd = whole.notional_usd.sum(axis=1)
     mark_bin = whole.grid.bin_of(whole.mark_price)
     reach = int(chosen.reach / whole.grid.width)
     # The bins that are searched.
     first = max(mark_bin - reach, 0)
     last = max(min(mark_bin + reach, whole.grid.count), first)
+    usd, smooth = np.empty((2, whole.grid.count)), np.empty((2, last - first))
+    runs = np.empty((last - first + 2, 3), np.int64)
+    found_runs = find_rises(whole.notional_usd, first, last, chosen.prominence, usd, smooth, runs)
     ranges: list[tuple[int, int, int]] = []
-    for side in range(2):
-        smooth = box_means(usd[side], SMOOTH_BINS, first, last)
-        background = box_means(usd[side], BACKGROUND_BINS, first, last)
-        mask = (smooth > chosen.prominence * background) & (smooth > 0.0)
-        for run in _runs(mask):
-            for part in _split(smooth, *run):
-                low, high = part[0] + first, part[1] + first
-                amount = float(usd[side, low:high].sum())
-                if amount > 0.0 and amount >= chosen.min_usd:
-                    ranges.append((side, low, high))
+    for side, start, stop in runs[:found_runs].tolist():
+        for part in _split(smooth[side], start, stop):
+            low, high = part[0] + first, part[1] + first
+            amount = float(usd[side, low:high].sum())
+            if amount > 0.0 and amount >= chosen.min_usd:
+                ranges.append((side, low, high))
     if not ranges:
         return ()
     parts = {d.instrument_id.partition(":")[0]: placed_usd(d, whole.grid) for d in densities}

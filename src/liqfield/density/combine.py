@@ -71,13 +71,17 @@ def combine_columns(columns: Sequence[DensityColumn]) -> DensityColumn | None:
     if not columns:
         return None
     shared = _shared(columns)
-    mass, outside = np.zeros((2, 3, shared.grid.count)), np.zeros(2)
-    for d in sorted(columns, key=lambda d: d.instrument_id):
-        offset = _offset(d, shared.grid)
-        readout.pool(
-            d.notional_usd, offset, _NONE, _NONE, _NONE, mass, _NO_SUMS, _NO_SUMS, _NONE, outside
-        )
-        outside += d.outside_usd
+    if len(columns) == 1:  # the sum is the one
+        mass, outside = columns[0].notional_usd, columns[0].outside_usd
+    else:
+        mass, outside = np.zeros((2, 3, shared.grid.count)), np.zeros(2)
+        for d in sorted(columns, key=lambda d: d.instrument_id):
+            offset = _offset(d, shared.grid)
+            readout.pool(
+                d.notional_usd, offset, _NONE, _NONE, _NONE,
+                mass, _NO_SUMS, _NO_SUMS, _NONE, outside,
+            )  # fmt: skip
+            outside += d.outside_usd
     return DensityColumn(
         instrument_id="all",
         at_ns=max(d.at_ns for d in columns),

@@ -568,7 +568,7 @@ class DensityEstimator:
         return density
 
     def column(self, at_ns: int | None = None) -> DensityColumn | None:
-        """What a history keeps of `get`: the same amounts, at less than half the cost."""
+        """What a history keeps of `get`: its amounts to the last bit, at a third of the cost."""
         if self.state is None or not self._oi_known:
             return None
         state, unit = self.state, self.unit_usd

@@ -22,12 +22,13 @@ def read_out(
     raw: FloatArray,
     birth: FloatArray,
     scale: FloatArray,
+    unit: float,
     span: npt.NDArray[np.int64],
     bands: npt.NDArray[np.int64],
     mass: FloatArray,
     born: FloatArray,
 ) -> None:
-    """mass[2, 3, bins] = coins by leverage band; born[2, bins] = sum of coins x birth hour.
+    """mass[2, 3, bins] = coins by leverage band x unit; born[2, bins] = sum of coins x birth hour.
 
     born of no bins ([2, 0]) is left out. Each class is looked at where it may hold something, in
     blocks whose sums stay in the nearest cache, so the state is what comes from memory.
@@ -35,13 +36,14 @@ def read_out(
     classes, bins = raw.shape[1], raw.shape[2]
     is_aged = born.shape[1] > 0
     for side in range(2):
-        mass[side] = 0.0
-        if is_aged:
-            born[side] = 0.0
         for start in range(0, bins, BLOCK):
+            stop = min(start + BLOCK, bins)
+            mass[side, :, start:stop] = 0.0
+            if is_aged:
+                born[side, start:stop] = 0.0
             for c in range(classes):
                 low = max(start, span[side, c, 0])
-                high = min(start + BLOCK, span[side, c, 1])
+                high = min(stop, span[side, c, 1])
                 if low >= high:
                     continue
                 # Slices of one known length: the loops over them become vector instructions.
@@ -49,12 +51,21 @@ def read_out(
                 _add(mass[side, bands[c], low:high], raw[side, c, low:high], factor)
                 if is_aged:
                     _add(born[side, low:high], birth[side, c, low:high], factor)
+            if unit != 1.0:
+                for band in range(3):
+                    _multiply(mass[side, band, start:stop], unit)
 
 
 @inner_kernel
 def _add(sums: FloatArray, of: FloatArray, factor: float) -> None:
     for b in range(len(sums)):
         sums[b] += of[b] * factor
+
+
+@inner_kernel
+def _multiply(values: FloatArray, factor: float) -> None:
+    for b in range(len(values)):
+        values[b] *= factor
 
 
 @kernel

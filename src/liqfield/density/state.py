@@ -269,14 +269,15 @@ class DensityState:
     # ---- out ----------------------------------------------------------------------------------
 
     def read(self, unit: float = 1.0, *, with_ages: bool = True) -> tuple[FloatArray, FloatArray]:
-        """(coins[2, 3 bands, bins], sum of coins x birth hour [2, bins]), both times `unit`; no
-        bins of the second without ages."""
+        """(coins x unit [2, 3 bands, bins], sum of coins x birth hour [2, bins]); no bins of the
+        second without ages."""
         count = self.grid.count
         mass, born = np.empty((2, 3, count)), np.empty((2, count if with_ages else 0))
         readout.read_out(
             self.raw,  # type: ignore[arg-type]
             self.birth,  # type: ignore[arg-type]
-            self.scale if unit == 1.0 else self.scale * unit,
+            self.scale,
+            unit,
             self.span,
             CLASS_BAND,
             mass,

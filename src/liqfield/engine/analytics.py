@@ -19,11 +19,11 @@ from liqfield.book.reader import BookReader
 from liqfield.book.sync import BookSync
 from liqfield.book.views import flow_event, wall_views
 from liqfield.cascade.outlook import Outlook
-from liqfield.density.combine import combine
+from liqfield.density.combine import combine_columns
 from liqfield.engine.flow import FlowReadings, FlowSettings
 from liqfield.engine.project import forced_ahead
 from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
-from liqfield.model.estimates import Cluster, LiquidationDensity
+from liqfield.model.estimates import Cluster, DensityColumn
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -81,7 +81,7 @@ class MarketAnalytics:
         self.flow = FlowReadings(base, trades, flow)
         self.path_history: deque[PathRecord] = deque(maxlen=PATHS)
         self.outlook = Outlook()
-        self._densities: Sequence[LiquidationDensity] = ()  # of the last column
+        self._columns: Sequence[DensityColumn] = ()  # the newest
         self._path_ns = 0
         self._path_hash = hashlib.sha256()
         self._of: dict[str, InstrumentAnalytics] = {}
@@ -109,13 +109,14 @@ class MarketAnalytics:
             flow.second({key: of.sync.ladder for key, of in self._of.items()})
             self._look_ahead()
 
-    def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
+    def on_map(self, columns: Sequence[DensityColumn]) -> None:
         """A column of the map is due: what lies ahead of the price is looked up again."""
-        self.flow.on_map(densities)
-        self._densities = densities
+        self.flow.on_map(columns)
+        self._columns = columns
         if self.clock_ns - self._path_ns >= PATH_NS:
             self._path_ns = self.clock_ns
-            self._note_paths(self.flow.clusters, combine(densities))
+            if self.flow.clusters:
+                self._note_paths(self.flow.clusters, combine_columns(columns))
 
     def on_trade(self, trade: Trade, is_buy: bool) -> None:
         """One market execution; the flow reads it off the tape."""
@@ -169,7 +170,7 @@ class MarketAnalytics:
     # ---- what readers see ---------------------------------------------------------------------
 
     def paths(
-        self, clusters: Sequence[Cluster], density: LiquidationDensity | None
+        self, clusters: Sequence[Cluster], density: DensityColumn | None
     ) -> tuple[PathView, ...]:
         """The way to each cluster, in the order of `clusters`; `density` is the pooled map."""
         books = {key: of.book for key, of in self._of.items()}
@@ -211,10 +212,10 @@ class MarketAnalytics:
         tracker, price = self.flow.tracker, self.flow.price
         path = None
         if self.outlook.is_due(tracker) and tracker.side is not None:
-            path = forced_ahead(self._densities, price, tracker.side)
+            path = forced_ahead(self._columns, price, tracker.side)
         self.outlook.second(tracker, price, path)
 
-    def _note_paths(self, clusters: Sequence[Cluster], density: LiquidationDensity | None) -> None:
+    def _note_paths(self, clusters: Sequence[Cluster], density: DensityColumn | None) -> None:
         views = self.paths(clusters, density)
         for of, view in zip(clusters, views, strict=True):
             record = PathRecord(

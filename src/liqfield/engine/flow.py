@@ -16,7 +16,8 @@ import msgspec
 from liqfield.book.ladder import Ladder
 from liqfield.cascade.push import PushDetector
 from liqfield.cascade.tracker import CascadeSettings, CascadeTracker, Fuel, Surroundings
-from liqfield.density.clusters import ClusterSettings, find_clusters
+from liqfield.density.clusters import ClusterSettings, clusters_of
+from liqfield.density.combine import combine_columns
 from liqfield.engine.venue_flow import InstrumentFlow
 from liqfield.flow.absorption import AbsorptionSettings
 from liqfield.flow.cvd import DayDelta, divergence
@@ -34,7 +35,7 @@ from liqfield.model.analytics import (
     FlowView,
     VenueFlow,
 )
-from liqfield.model.estimates import LONG, SHORT, Cluster, LiquidationDensity
+from liqfield.model.estimates import LONG, SHORT, Cluster, DensityColumn
 from liqfield.model.events import BestQuote, Gap, Liquidation, OpenInterest
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import PositionSide
@@ -154,15 +155,17 @@ class FlowReadings:
             flow.settle()
             flow.absorption.reset()
 
-    def on_map(self, densities: Sequence[LiquidationDensity]) -> None:
+    def on_map(self, columns: Sequence[DensityColumn]) -> None:
         """Look for the clusters ahead: seldom in calm, with every column when something happens."""
         calm = self.tracker.state is CascadeState.CALM
         if self.clusters and calm and self.clock_ns - self._mapped_ns < MAP_NS:
             return
         self._mapped_ns = self.clock_ns
-        least = CLUSTER_SHARE * sum(density.open_interest_usd for density in densities)
+        pooled = combine_columns(columns)
+        assert pooled is not None  # a column is due of some map
+        least = CLUSTER_SHARE * pooled.open_interest_usd
         chosen = ClusterSettings(min_usd=least, reach=self.settings.cluster_reach)
-        self.clusters = find_clusters(densities, chosen)
+        self.clusters = clusters_of(pooled, columns, chosen)
 
     # ---- time ---------------------------------------------------------------------------------
 

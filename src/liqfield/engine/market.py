@@ -604,11 +604,11 @@ class MarketEngine:
         self._column_ns = due_ns + column_ns
         if not started:
             return []
-        densities = self.densities()
-        if not densities:
+        columns = self.columns()
+        if not columns:
             return []
-        self.analytics.on_map(densities)
-        return [ColumnDue(self.base, due_ns, column_ns, densities)]
+        self.analytics.on_map(columns)
+        return [ColumnDue(self.base, due_ns, column_ns, columns)]
 
     def _fold_past(self, until_ns: int) -> Iterator[list[Output]]:
         """History ends where live begins: fold it in event time, a column every five minutes.

@@ -10,9 +10,9 @@ import numpy as np
 from liqfield.book.depth import SideDepth, fit_law
 from liqfield.cascade.outlook import ForcedPath
 from liqfield.cascade.projection import Projection, ProjectionSettings, project, way_bins
-from liqfield.density.combine import combine
+from liqfield.density.combine import combine, combine_columns
 from liqfield.model.errors import ModelError
-from liqfield.model.estimates import LONG, SHORT, LiquidationDensity
+from liqfield.model.estimates import LONG, SHORT, DensityColumn, LiquidationDensity
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.sides import PositionSide
 
@@ -81,11 +81,11 @@ def way_ahead(
 
 
 def forced_ahead(
-    densities: Sequence[LiquidationDensity], start_price: float, side: int
+    columns: Sequence[DensityColumn], start_price: float, side: int
 ) -> ForcedPath | None:
     """What the pooled map has ahead of a price, side LONG below it and SHORT above; None without a
     map there."""
-    pooled = combine(densities)
+    pooled = combine_columns(columns)
     if pooled is None:
         return None
     try:
@@ -97,7 +97,7 @@ def forced_ahead(
 
 
 def _bins(
-    pooled: LiquidationDensity, start_price: float, side: int
+    pooled: DensityColumn, start_price: float, side: int
 ) -> tuple[FloatArray, IntArray, FloatArray]:
     """(edges away from the start, bin, share of the bin's notional that is forced on the way)."""
     price, bins, share = way_bins(

@@ -37,9 +37,8 @@ class InstrumentFlow:
         self.absorption = AbsorptionDetector(
             instrument.venue, instrument.tick_usd, trades, number, settings
         )
-        self.of_touch, self.of_levels, self.of_trades = (RollingImpact() for _ in range(3))
+        self.of_touch, self.of_trades = RollingImpact(), RollingImpact()
         self.ofi: float | None = None  # of the last whole window
-        self.ofi_multi: float | None = None
         self.quoted_ns = 0
         self.window_mid = 0.0  # at the window's start; 0 = unknown
         self.second_mid = 0.0  # at the end of the last second; 0 = unknown
@@ -83,22 +82,26 @@ class InstrumentFlow:
 
     def close_window(self) -> tuple[float, float, float] | None:
         """(OFI, net trades, move in USD) of the window that ends; None while prices are unknown."""
-        net = self.absorption.take_window()
-        ofi, by_level = self.touch.close(), self.levels.close()
-        before, mid = self.window_mid, self.touch.mid
+        touch = self.touch
+        net, ofi = self.absorption.take_window(), touch.close()
+        self.levels.close()
+        before, mid = self.window_mid, touch.mid
         self.window_mid = mid
         if before <= 0.0 or mid <= 0.0:
-            self.ofi = self.ofi_multi = None
+            self.ofi = None
             return None
-        multi = float(by_level @ self.levels.weights)
         move = mid - before
-        self.ofi, self.ofi_multi = ofi, multi
+        self.ofi = ofi
         self.of_touch.add(ofi, move)
-        self.of_levels.add(multi, move)
         self.of_trades.add(net, move)
         fit = self.of_trades.fit()
         self.trade_impact = fit.beta if fit is not None else None
         return ofi, net, move
+
+    @property
+    def ofi_multi(self) -> float | None:
+        """Multi-level OFI of the last whole window, coins."""
+        return self.levels.last() if self.ofi is not None else None
 
     def near_depth(self, ladder: Ladder | None) -> tuple[float, float]:
         """USD resting within 10 bp of the best bid and ask; 0 where there is no book."""

@@ -120,9 +120,9 @@ class LevelImbalance:
 
     def __init__(self, keep: int = 180) -> None:
         self.ofi = np.zeros(LEVELS)
-        self.weights = np.full(LEVELS, 1.0 / LEVELS)
         self._windows = np.zeros((keep, LEVELS))
-        self._count = 0
+        self._count = 0  # windows so far
+        self._weights, self._weighed = np.full(LEVELS, 1.0 / LEVELS), 0  # after so many windows
         self._is_fresh = True
         self.ticks, self._old_ticks = np.zeros((2, 2, LEVELS), np.int64)
         self.coins, self._old = np.zeros((2, 2, LEVELS))
@@ -138,14 +138,24 @@ class LevelImbalance:
             return
         self._add(self._plan)
 
-    def close(self) -> FloatArray:
-        """End the window: OFI by level. The weights are refitted over the recent windows."""
-        out = self.ofi.copy()
+    def close(self) -> None:
+        """End the window."""
+        self._windows[self._count % len(self._windows)] = self.ofi
         self.ofi[:] = 0.0
-        self._windows[self._count % len(self._windows)] = out
         self._count += 1
-        self.weights = first_component(self._windows[: min(self._count, len(self._windows))])
-        return out
+
+    @property
+    def weights(self) -> FloatArray:
+        """Of each level, fitted over the recent windows when somebody asks."""
+        if self._weighed != self._count:
+            self._weighed = self._count
+            recent = self._windows[: min(self._count, len(self._windows))]
+            self._weights = first_component(recent)
+        return self._weights
+
+    def last(self) -> float:
+        """The last window's OFI, its levels weighed."""
+        return float(self._windows[(self._count - 1) % len(self._windows)] @ self.weights)
 
     def reset(self) -> None:
         """After a gap of the book."""

@@ -98,6 +98,10 @@ def test_far_levels_come_and_go_by_the_thousand() -> None:
     best, _ = fast.top(ASK, 3)
     assert best.tolist() == ticks[:3].tolist() == sorted(slow.sides[ASK])[:3]
     assert fast.best_ask == best[0]
+    price, quantity = fast.best_first(ASK, 0, 1 << 60, 1.0)
+    assert dict(zip(price.tolist(), quantity.tolist(), strict=True)) == slow.sides[ASK]
+    assert price.tolist() == sorted(price.tolist())
+    assert fast.farthest(ASK) == price[-1]
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, unique=True), st.integers(1, 30))
@@ -177,4 +181,9 @@ def test_between_is_in_order_in_and_outside_the_window(
             (t, q) for t, q in slow.sides[side].items() if centre + low <= t < centre + low + span
         )
         assert list(zip(ticks.tolist(), quantity.tolist(), strict=True)) == want
+        price, quantity = fast.best_first(side, centre + low, centre + low + span, 0.5)
+        best_first = [(t * 0.5, q) for t, q in (want[::-1] if side == BID else want)]
+        assert list(zip(price.tolist(), quantity.tolist(), strict=True)) == best_first
+        every = slow.sides[side]
+        assert not every or fast.farthest(side) == (min(every) if side == BID else max(every))
         assert fast.resting(side, centre + low, centre + low + span) == sum(q for _, q in want)

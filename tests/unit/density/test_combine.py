@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from liqfield.density.combine import COMMON, combine
+from liqfield.density.clusters import BACKGROUND_BINS, SMOOTH_BINS, find_rises
+from liqfield.density.combine import COMMON, combine, combine_columns
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.settings import PRIOR_TIERS
 from liqfield.density.triggers import trigger_of
@@ -14,6 +17,7 @@ from liqfield.model.events import Liquidation
 from liqfield.model.grid import PriceGrid
 from liqfield.model.margin import isolated_margin, liquidation_price, solve_price, trigger_price
 from liqfield.model.sides import ContractKind, Coverage, PositionSide, PriceKind
+from tests.reference.density import rises
 
 GRID = PriceGrid.around(6e4, 0.001, 64)
 SIDES = (PositionSide.LONG, PositionSide.SHORT)
@@ -47,6 +51,41 @@ def test_pooled_intervals_lie_between_independent_and_common_errors() -> None:
     alone = combine(parts[:1])
     assert alone is not None
     np.testing.assert_allclose(alone.p90, parts[0].p90)
+
+
+def test_columns_add_up_to_what_maps_do() -> None:
+    parts = [density(name, usd, 0.8) for name, usd in (("a", 1e6), ("b", 3e5), ("c", 2e6))]
+    for some in (parts, parts[1:], parts[:1]):
+        whole, column = combine(some), combine_columns(some)
+        assert whole is not None
+        assert column is not None
+        assert column.notional_usd.tobytes() == whole.notional_usd.tobytes()
+        assert column.outside_usd.tolist() == whole.outside_usd.tolist()
+        told = whole.instrument_id, whole.at_ns, whole.mark_price, whole.grid
+        assert (column.instrument_id, column.at_ns, column.mark_price, column.grid) == told
+        assert column.confidence == whole.confidence
+        assert column.forced_share == whole.forced_share
+
+
+@settings(max_examples=50)
+@given(
+    seed=st.integers(0, 1_000),
+    bins=st.integers(1, 600),
+    cut=st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)),
+    prominence=st.sampled_from([1.05, 1.4, 3.0]),
+)
+def test_what_stands_out_equals_its_slow_twin(
+    seed: int, bins: int, cut: tuple[float, float], prominence: float
+) -> None:
+    random = np.random.default_rng(seed)
+    mass = random.lognormal(0.0, 2.0, (2, 3, bins)) * (random.random((2, 1, bins)) < 0.3)
+    first, last = sorted(int(share * bins) for share in cut)
+    usd, smooth = np.empty((2, bins)), np.empty((2, last - first))
+    runs = np.empty((last - first + 2, 3), np.int64)
+    count = find_rises(mass, first, last, prominence, usd, smooth, runs)
+    want = rises(mass, first, last, prominence, SMOOTH_BINS, BACKGROUND_BINS)
+    assert [tuple(run) for run in runs[:count].tolist()] == want
+    np.testing.assert_allclose(usd, mass.sum(axis=1), rtol=1e-15)
 
 
 def test_pooled_intervals_cover_sums_of_partly_common_errors() -> None:

@@ -14,7 +14,7 @@ from liqfield.density.estimator import DensityEstimator
 from liqfield.density.settings import DensitySettings
 from liqfield.lab.market_truth import density_of
 from liqfield.lab.worlds import simulate
-from liqfield.model.estimates import LiquidationDensity
+from liqfield.model.estimates import DensityColumn, LiquidationDensity
 from liqfield.model.events import (
     Candle,
     Gap,
@@ -113,6 +113,15 @@ def test_a_still_market_changes_nothing() -> None:
             estimator.update(OpenInterest(KEY, first + k * 10 * S, 0, oi))
     after = map_of(estimator)
     np.testing.assert_allclose(after.notional_usd, before.notional_usd, rtol=1e-5, atol=1.0)
+
+
+def test_a_column_is_the_map_without_what_no_history_keeps() -> None:
+    estimator = warmed()
+    whole, column = map_of(estimator), estimator.column()
+    assert column is not None
+    assert column.notional_usd.tobytes() == whole.notional_usd.tobytes()
+    for name in DensityColumn.__struct_fields__:
+        assert np.all(getattr(column, name) == getattr(whole, name)), name
 
 
 def test_volume_at_rest_only_ages_the_map() -> None:

@@ -316,6 +316,20 @@ def test_level_one_of_the_book_is_the_touch(books: list[list[BestQuote]]) -> Non
         assert live.ofi[m] == pytest.approx(slow.ofi(chain))
 
 
+def test_weights_are_those_of_the_windows_so_far_whenever_they_are_asked_for() -> None:
+    rng = np.random.default_rng(4)
+    seldom, often = LevelImbalance(keep=30), LevelImbalance(keep=30)
+    windows = rng.standard_normal((70, LEVELS)) + rng.standard_normal((70, 1))
+    for k, window in enumerate(windows):
+        for live in (seldom, often):
+            live.ofi[:] = window
+            live.close()
+            assert not live.ofi.any()
+        want = first_component(windows[max(k - 29, 0) : k + 1])
+        assert often.last() == pytest.approx(float(window @ want), rel=1e-9)
+    assert seldom.last() == often.last()
+
+
 def test_the_first_component_is_the_common_direction() -> None:
     rng = np.random.default_rng(2)
     common = rng.standard_normal(200)
