@@ -1,9 +1,12 @@
-"""What several suites share: one small catalogue of instruments over all venues."""
+"""What several suites share: one small catalogue of instruments over all venues, an attribution
+that is told trades one by one."""
 
 from __future__ import annotations
 
+from liqfield.book.attribution import TOLERANCE_NS, Attribution
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import ContractKind
+from liqfield.model.tape import TradeTape
 
 
 def _linear(
@@ -77,3 +80,16 @@ INSTRUMENTS: dict[str, Instrument] = {
         _inverse("deribit", "ETH-PERPETUAL", "ETH", 1.0),
     )
 }
+
+
+class TapedAttribution(Attribution):
+    """With a tape of its own; a tick is a dollar."""
+
+    def __init__(self, tolerance_ns: int = TOLERANCE_NS) -> None:
+        self._tape = TradeTape()
+        super().__init__(self._tape, 0, 1.0, tolerance_ns)
+
+    def trade(self, tick: int, is_ask: int, coins: float, at_ns: int) -> None:
+        """A trade at a resting level."""
+        if self._tape.append(0, at_ns, float(tick), coins if is_ask else -coins, at_ns):
+            self.settle()

@@ -21,6 +21,7 @@ from liqfield.book.wall_facts import WallEnd, WallSettings
 from liqfield.lab.market_types import AgentEvent
 from liqfield.model.analytics import WallState
 from liqfield.model.sides import BookRule
+from liqfield.model.tape import TradeTape
 from tests.support import INSTRUMENTS
 
 SECOND_NS = 1_000_000_000
@@ -45,7 +46,7 @@ def truth(kind: str, tick: int, at_s: float, is_bid: bool = False) -> AgentEvent
 
 def result(ends: list[WallEnd], truths: list[AgentEvent]) -> SeedResult:
     watcher = Watcher(WallSettings())
-    reader = BookReader(BookSync(OF.id, BookRule.NEXT_BY_ONE), OF.tick_usd)
+    reader = BookReader(BookSync(OF.id, BookRule.NEXT_BY_ONE), OF.tick_usd, TradeTape(), 0)
     watcher.books[OF.id] = (OF, reader)
     watcher.ends = [(OF, end) for end in ends]
     return judge(1, watcher, truths, UNTIL)

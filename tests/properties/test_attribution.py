@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqfield.book.attribution import LOSSES, WATCH, Attribution
+from liqfield.book.attribution import LOSSES, WATCH
 from liqfield.book.attribution_kernels import ADDED, CANCELLED, FILLED
 from liqfield.model.events import BookLevels
 from tests.reference.attribution import SlowAttribution
+from tests.support import TapedAttribution
 
 TOLERANCE = 100
 MID = 1_000.0
@@ -38,7 +39,7 @@ def test_the_kernel_is_its_slow_twin_and_every_change_is_explained(
     story: list[tuple[int, dict[tuple[int, int], int], list[tuple[tuple[int, int], int, int]]]],
 ) -> None:
     """Whole numbers: the law holds exactly, level by level."""
-    fast = Attribution(TOLERANCE)
+    fast = TapedAttribution(TOLERANCE)
     start = 1_000
     fast.restart(start)
     slow = SlowAttribution(start, TOLERANCE)
@@ -78,7 +79,7 @@ def test_the_kernel_is_its_slow_twin_and_every_change_is_explained(
 
 
 def test_a_trade_before_its_message_is_a_fill_and_the_rest_was_cancelled() -> None:
-    book = Attribution(TOLERANCE)
+    book = TapedAttribution(TOLERANCE)
     book.restart(0)
     book.watch(999 * 2, 1)
     book.trade(999, 0, 3.0, 40)
@@ -90,7 +91,7 @@ def test_a_trade_before_its_message_is_a_fill_and_the_rest_was_cancelled() -> No
 
 
 def test_a_trade_told_late_turns_the_cancellation_into_a_fill() -> None:
-    book = Attribution(TOLERANCE)
+    book = TapedAttribution(TOLERANCE)
     book.restart(0)
     book.watch(999 * 2, 1)
     book.delta(_levels({(0, 999): 2}), np.array([10.0]), 50, MID)
@@ -101,7 +102,7 @@ def test_a_trade_told_late_turns_the_cancellation_into_a_fill() -> None:
 
 
 def test_a_trade_on_the_other_side_or_another_level_explains_nothing() -> None:
-    book = Attribution(TOLERANCE)
+    book = TapedAttribution(TOLERANCE)
     book.restart(0)
     book.trade(999, 1, 3.0, 40)
     book.trade(998, 0, 3.0, 40)
@@ -110,7 +111,7 @@ def test_a_trade_on_the_other_side_or_another_level_explains_nothing() -> None:
 
 
 def test_a_level_that_is_hit_and_stands_was_refilled() -> None:
-    book = Attribution(TOLERANCE)
+    book = TapedAttribution(TOLERANCE)
     book.restart(0)
     book.watch(999 * 2, 1)
     book.trade(999, 0, 3.0, 40)
@@ -123,7 +124,7 @@ def test_a_level_that_is_hit_and_stands_was_refilled() -> None:
 @pytest.mark.parametrize(("width", "judged"), [(4.5, True), (4.4, False)])
 def test_the_edge_of_a_window_is_not_judged(width: float, judged: bool) -> None:
     """Four ticks away: nine tenths of the window, or more."""
-    book = Attribution(TOLERANCE)
+    book = TapedAttribution(TOLERANCE)
     book.restart(0)
     book.see(width, 10.0)
     book.delta(_levels({(0, 996): 0}), np.array([10.0]), 50, MID)
@@ -132,7 +133,7 @@ def test_the_edge_of_a_window_is_not_judged(width: float, judged: bool) -> None:
 
 def test_late_trades_find_what_the_ring_holds_of_their_level() -> None:
     """Two levels in one cell of the chain, more losses than the ring holds, a replaced book."""
-    book = Attribution(TOLERANCE)
+    book = TapedAttribution(TOLERANCE)
     ticks = [1_000, 1_000 + WATCH // 2]
     for start in (0, 1_000_000):
         book.restart(start)

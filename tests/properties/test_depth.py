@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqfield.book import usual as usual_module
-from liqfield.book.attribution import Attribution
 from liqfield.book.bands import BANDS, EDGES, band_of
 from liqfield.book.depth import (
     KAPPA,
@@ -30,6 +29,7 @@ from liqfield.book.usual import SAMPLE_NS, UsualDepth
 from liqfield.book.walls import WallTracker
 from liqfield.model.events import BookLevels
 from tests.reference import depth as slow
+from tests.support import TapedAttribution
 
 TICK = 0.5
 book_st = st.dictionaries(st.integers(1, 400), st.integers(1, 50), min_size=1, max_size=40)
@@ -250,7 +250,7 @@ def test_levels_are_large_by_their_own_band(rows: list[tuple[int, float]]) -> No
     middle = 100_000
     ticks = [middle - away for away in of] + [middle + away for away in of]
     ladder.replace(BookLevels(np.array(ticks), np.array([*of.values()] * 2), len(of)))
-    walls = WallTracker(Attribution())
+    walls = WallTracker(TapedAttribution())
     s = walls.settings
     found = BookSampler(walls.sizes).look(ladder, float(middle), TICK, np.ones(2))
     walls.learn()
@@ -263,7 +263,7 @@ def test_levels_are_large_by_their_own_band(rows: list[tuple[int, float]]) -> No
             if band <= band_of(s.reach):
                 assert walls.large[band] == pytest.approx(large)
     walls.find(found.ticks, found.coins, found.band, found.bids, 1, float(middle))
-    large = {
+    expected = {
         (tick * 2 + (k >= found.bids)): size
         for k, (tick, size) in enumerate(
             zip(found.ticks.tolist(), found.coins.tolist(), strict=True)
@@ -271,7 +271,7 @@ def test_levels_are_large_by_their_own_band(rows: list[tuple[int, float]]) -> No
         if size >= walls.large[band_of(abs(tick / middle - 1.0))]
         and abs(tick / middle - 1.0) <= s.reach
     }
-    assert {key: wall.size for key, wall in walls.standing.items()} == large
+    assert {key: wall.size for key, wall in walls.standing.items()} == expected
 
 
 @given(

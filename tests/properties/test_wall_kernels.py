@@ -8,13 +8,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqfield.book.attribution import Attribution, Touch
+from liqfield.book.attribution import Touch
 from liqfield.book.bands import BANDS, band_of
 from liqfield.book.wall_facts import SECOND_NS, WallEnd, WallSettings
 from liqfield.book.walls import WallTracker
 from liqfield.model.analytics import WallState
 from liqfield.model.events import BookLevels
 from tests.reference.walls import SlowWalls
+from tests.support import TapedAttribution
 
 MID = 200_000
 APART = 2_048  # ticks: two levels of a side so far apart share a cell of the watch
@@ -45,7 +46,7 @@ class Both:
     """A tracker behind an attribution, and its twin, told what the attribution reports."""
 
     def __init__(self) -> None:
-        self.attribution = Attribution()
+        self.attribution = TapedAttribution()
         self.attribution.restart(START)
         self.attribution.see(SHOWN, SHOWN)
         self.fast = WallTracker(self.attribution, SETTINGS)

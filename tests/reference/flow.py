@@ -94,3 +94,17 @@ def hits(trades: Sequence[Trade], row_usd: float) -> tuple[dict[int, float], dic
         side = bought if t.aggressor is Aggressor.BUY else sold
         side[row] = side.get(row, 0.0) + t.quantity
     return sold, bought
+
+
+def shown(quotes: Sequence[BestQuote], row_usd: float) -> tuple[dict[int, float], dict[int, float]]:
+    """Row -> most displayed at the best bid, and at the best ask."""
+    bids: dict[int, float] = {}
+    asks: dict[int, float] = {}
+    for q in quotes:
+        for most, price, coins in (
+            (bids, q.bid_price, q.bid_quantity),
+            (asks, q.ask_price, q.ask_quantity),
+        ):
+            row = math.floor(price / row_usd + 1e-9)
+            most[row] = max(most.get(row, 0.0), coins)
+    return bids, asks

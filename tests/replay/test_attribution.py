@@ -13,7 +13,6 @@ import pytest
 
 from liqfield.app.pipeline import Pipeline
 from liqfield.app.terminal import infer_instruments
-from liqfield.book.attribution import Attribution
 from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.book.sync import BookSync
 from liqfield.engine.engine import Engine
@@ -22,6 +21,7 @@ from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, TradeKind
 from liqfield.store.foreign import open_recording
 from liqfield.venues import registry
+from tests.support import TapedAttribution
 
 Level = tuple[int, int]
 
@@ -31,7 +31,7 @@ class Ledger:
 
     def __init__(self, instrument: Instrument, sync: BookSync, lot: float) -> None:
         self.instrument, self.sync, self.lot = instrument, sync, lot
-        self.attribution = Attribution()
+        self.attribution = TapedAttribution()
         self.start: Counter[Level] = Counter()
         self.cells: dict[Level, list[int]] = {}
         self.traded = self.judged = 0

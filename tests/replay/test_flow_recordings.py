@@ -12,9 +12,12 @@ from liqfield.app.pipeline import Pipeline
 from liqfield.app.terminal import infer_instruments
 from liqfield.engine.engine import Engine
 from liqfield.engine.market import MarketEngine
+from liqfield.flow.absorption import AbsorptionDetector
 from liqfield.flow.imbalance import TouchImbalance
+from liqfield.flow.quotes import QuoteReader
 from liqfield.model.events import BestQuote, Event, Frame, Trade
 from liqfield.model.sides import Aggressor, TradeKind
+from liqfield.model.tape import TradeTape
 from liqfield.store.foreign import open_recording
 from liqfield.venues import registry
 from tests.reference import flow as slow
@@ -87,8 +90,9 @@ def test_ofi_and_microprice_equal_the_slow_twin(folded: tuple[MarketEngine, list
         if len(quotes) < 50:
             continue
         touch = TouchImbalance()
+        reader = QuoteReader(touch, AbsorptionDetector("alone", 1.0, TradeTape(), 0))
         for q in quotes:
-            touch.update(q.bid_price, q.bid_quantity, q.ask_price, q.ask_quantity)
+            reader.fold(q)
         assert touch.ofi == pytest.approx(slow.ofi(quotes), rel=1e-9, abs=1e-6)
         last = quotes[-1]
         lean = (last.bid_quantity - last.ask_quantity) / (last.bid_quantity + last.ask_quantity)

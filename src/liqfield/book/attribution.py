@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import cast
 
 import msgspec
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from liqfield.book.attribution_kernels import (
     AT,
     DROPPED,
+    HEARD,
     HIGH,
     LOST,
     LOW,
@@ -29,19 +29,22 @@ from liqfield.book.attribution_kernels import (
     WAITING,
 )
 from liqfield.book.bands import BANDS, EDGES
-from liqfield.book.message_kernels import NO_SIGHT, fold_message, tell_trades
+from liqfield.book.message_kernels import NO_SIGHT, fold_message, hear_trades
 from liqfield.book.plan import (
     AGGRESSION_S,
     COUNT,
     HEAD_WORDS,
     KEYS,
+    NUMBER,
     PLAN,
+    TICK_USD,
     TOUCH_ROWS,
     TOUCHES,
     WATCH_WORDS,
 )
-from liqfield.model.events import BookLevels, FloatArray
+from liqfield.model.events import BookLevels, FloatArray, IntArray
 from liqfield.model.jit import address_of, direct
+from liqfield.model.tape import BATCH, TradeTape
 
 TOLERANCE_NS = 100_000_000
 PENDING = 4_096  # trades that wait for their loss
@@ -69,7 +72,8 @@ class Touch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attribution:
-    """Additions, fills and cancellations of one book.
+    """Additions, fills and cancellations of one book. It reads trades off the tape, those with the
+    book's number; they are judged with the next book message.
 
     totals: float64[2 sides, BANDS, 3] since the beginning, base coins by distance at the time.
     aggression: float64[2, AGGRESSION_S], coins that took bids [0] and asks [1] by second.
@@ -77,7 +81,13 @@ class Attribution:
     plan: where all of it lies, for the kernels; a `WallTracker` adds its own part.
     """
 
-    def __init__(self, tolerance_ns: int = TOLERANCE_NS) -> None:
+    def __init__(
+        self, trades: TradeTape, number: int, tick_usd: float, tolerance_ns: int = TOLERANCE_NS
+    ) -> None:
+        self._trades = trades
+        # Trades before these are judged, are counted as aggression.
+        self._read = self._heard = trades.count
+        self._has_heard = False
         self.totals = np.zeros((2, BANDS, 3))
         self.at_ns = -1
         self._head = np.zeros(HEAD_WORDS, np.int64)
@@ -92,29 +102,23 @@ class Attribution:
         self._losses_left = np.empty(LOSSES)
         self._loss_before, self._newest = np.empty(LOSSES, np.int64), np.zeros(WATCH, np.int64)
         # Touched and large levels of the last message, and trades explained at them.
-        self._touched, self._told = np.empty((64, 6)), np.empty((3, 2 * PENDING))
-        self._sight = np.full(2, np.inf)
-        # Trades since the last message, folded with the next one: keys and times, coins.
-        room = PENDING + 1  # the last place is for those that are too many
-        self._fresh, self._fresh_coins = np.empty((2, room), np.int64), np.empty(room)
-        # The same memory: setting an element of it costs half of numpy's own.
-        self._fresh_keys, self._fresh_times = (row.data for row in self._fresh)
-        self._fresh_left = cast("memoryview[float]", self._fresh_coins.data)
-        self._fresh_count = self._counted = 0  # of which so many are counted as aggression
+        self._most = trades.capacity // 2  # trades of the market that may wait for a message
+        self._touched = np.empty((64, 6))
+        self._told = np.empty((3, PENDING + self._most + BATCH))
+        self._units = np.array([math.inf, math.inf, tick_usd])
         self.aggression, self.second = np.zeros((2, AGGRESSION_S)), np.zeros(1, np.int64)
         tables = (
             *(self._head, self._bands, self.watched, self._waiting, self._waiting_left),
             *(self._losses, self._losses_left, self._loss_before, self._newest, self.totals),
-            *(self._touched, self._told, self._fresh, self._fresh_coins, self._sight),
-            *(self.second, self.aggression),
+            *(self._touched, self._told, trades.words, self._units, self.second, self.aggression),
         )
         self.plan = np.zeros(PLAN, np.int64)
-        counts = PENDING, LOSSES, WATCH, len(self._touched)
+        counts = PENDING, LOSSES, WATCH, len(self._touched), self._told.shape[1], number
         self.plan[: len(tables) + len(counts)] = *(address_of(table) for table in tables), *counts
         # Levels may be a column of a table: `strided` stands for any layout.
         strided = np.empty((1, 2), np.int64)[:, 0], np.empty(1), np.empty((1, 2))[:, 0]
-        self._fold = direct(fold_message, 0, 0, 0, 0, 0, 0, 0.0, *strided, self.plan)
-        self._tell = direct(tell_trades, 0, 0, self.plan)
+        self._fold = direct(fold_message, 0, 0, 0, 0, 0, 0, 0, 0.0, *strided, self.plan)
+        self._hear = direct(hear_trades, 0, 0, 0, self.plan)
 
     def watch(self, key: int, by: int) -> None:
         """Report every change of a level (tick * 2 + is_ask), or stop (by = 1, -1)."""
@@ -125,7 +129,7 @@ class Attribution:
     def see(self, bid_width: float = math.inf, ask_width: float = math.inf) -> None:
         """The book is a window so many ticks wide, each side from the mid: only what changes in its
         inner part is judged."""
-        self._sight[:] = bid_width, ask_width
+        self._units[:TICK_USD] = bid_width, ask_width
 
     def restart(self, at_ns: int) -> None:
         """The book was replaced: what happened before it cannot be told any more."""
@@ -135,31 +139,18 @@ class Attribution:
         if self._head[LOST]:
             self._newest[:] = 0
         self._head[WAITING] = self._head[LOST] = 0
-        self._fresh_count = self._counted = 0
-
-    def trade(self, tick: int, is_ask: int, quantity: float, at_ns: int) -> None:
-        """A trade at a resting level; it is judged with the next book message."""
-        count = self._fresh_count
-        if count == PENDING:
-            self.settle()
-            count = self._fresh_count
-        self._fresh_keys[count], self._fresh_times[count] = tick * 2 + is_ask, at_ns
-        self._fresh_left[count] = quantity
-        if count < PENDING:
-            self._fresh_count = count + 1
-        else:  # it is no more than aggression
-            self._tell(count, count + 1, self.plan)
-            self._head[DROPPED] += 1
+        self._read = self._heard
 
     def settle(self) -> None:
-        """Count the trades that wait as aggression; without a book, and that is all of them."""
-        count = self._fresh_count
-        if self._counted < count:
-            self._tell(self._counted, count, self.plan)
-            self._counted = count
-        if self.at_ns < 0:
-            self._head[DROPPED] += count
-            self._fresh_count = self._counted = 0
+        """Count the trades that wait as aggression; without a book that is all of them, and so it
+        is where the tape is about to be written over them."""
+        told, read = self._trades.count, self._read
+        if self.at_ns < 0 or told - read > self._most:
+            read = told
+        if self._heard < told or self._read < read:
+            self._hear(self._heard, told, self._read if self._read < read else told, self.plan)
+            self._heard = told
+        self._read = read
 
     def delta(self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float) -> int:
         """Fold a book message; before: what rested at its levels. `touches` and `explained` tell
@@ -171,9 +162,11 @@ class Attribution:
             self.plan[TOUCHES], self.plan[TOUCH_ROWS] = address_of(self._touched), 2 * count
         if at_ns > self.at_ns:
             self.at_ns = at_ns
+        told = self._trades.count
         judged = self._fold(
-            self._counted,
-            self._fresh_count,
+            self._read,
+            self._heard,
+            told,
             first,
             levels.bid_count,
             count,
@@ -184,7 +177,7 @@ class Attribution:
             levels.all_quantity,
             self.plan,
         )
-        self._fresh_count = self._counted = 0
+        self._read = self._heard = told
         return judged
 
     def touches(self) -> list[Touch]:
@@ -201,7 +194,21 @@ class Attribution:
     def pending(self) -> float:
         """Coins of trades that wait for their loss."""
         waiting = float(self._waiting_left[: self._head[WAITING]].sum())
-        return waiting + float(self._fresh_coins[: self._fresh_count].sum())
+        return waiting + float(np.abs(self._unjudged()[2]).sum())
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a trade was told since `trades_lost`, or ever."""
+        if not self._has_heard:
+            self.settle()
+            self._has_heard = bool(self._head[HEARD])
+        return self._has_heard
+
+    def trades_lost(self) -> None:
+        """Trades went missing: those that wait will not be judged."""
+        self.restart(self.at_ns)
+        self._head[HEARD] = 0
+        self._has_heard = False
 
     @property
     def dropped(self) -> int:
@@ -211,18 +218,23 @@ class Attribution:
     def digest(self) -> bytes:
         """Hash over all that decides what comes."""
         sha = hashlib.sha256(repr(self.at_ns).encode())
-        fresh = self._fresh_count
         count, lost = int(self._head[WAITING]), min(int(self._head[LOST]), LOSSES)
         for array in (
             self._head,
             self._bands,
             self.totals,
-            self._fresh[:, :fresh],
-            self._fresh_coins[:fresh],
             self._waiting[:, :count],
             self._waiting_left[:count],
             self._losses[:, :lost],
             self._losses_left[:lost],
+            *self._unjudged(),
         ):
             sha.update(array.tobytes())
         return sha.digest()
+
+    def _unjudged(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Time, price and signed coins of the trades that wait for the next message."""
+        tape = self._trades
+        at = np.arange(self._read, tape.count) % tape.capacity
+        at = at[tape.number[at] == self.plan[NUMBER]]
+        return tape.told_ns[at], tape.price[at], tape.signed[at]

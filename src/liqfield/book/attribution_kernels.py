@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from liqfield.book.plan import AGGRESSION_S, COUNT, KEYS, losses_at
+from liqfield.book.plan import AGGRESSION_S, COUNT, KEYS, NUMBER, TICK_USD, losses_at
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel
+from liqfield.model.tape import told_columns
 
 SECOND_NS = 1_000_000_000
 ADDED, FILLED, CANCELLED = 0, 1, 2
-# Words of the kernels' head: times of the message, counts, what is judged.
-SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED = range(10)
+# Words of the kernels' head: times of the message, counts, what is judged, trades dropped and
+# heard.
+SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED, HEARD = range(11)
 # Rows of their tables.
 KEY, TIME = 0, 1
 LOSS_KEY, LOSS_SINCE, LOSS_UNTIL = 0, 1, 2
@@ -94,28 +96,41 @@ def account(
 
 @inner_kernel
 def count_aggression(first: int, last: int, plan: IntArray) -> None:
-    """Add fresh trades [first, last) to aggression[2, AGGRESSION_S], by side taken and second."""
+    """Add the book's trades of [first, last) on the tape to aggression[2, AGGRESSION_S], by side
+    taken and second."""
     t = losses_at(plan)
+    told_ns, _, sizes, numbers, mask = told_columns(t.tape)
+    number = plan[NUMBER]
     second = t.second[0]
-    for i in range(first, last):
-        at = t.fresh[TIME, i] // SECOND_NS
+    for k in range(first, last):
+        i = k & mask
+        if numbers[i] != number:
+            continue
+        t.head[HEARD] += 1
+        at = told_ns[i] // SECOND_NS
         if at > second:  # what was there a minute ago is over
             for gone in range(second + 1, min(at, second + AGGRESSION_S) + 1):
                 t.aggression[0, gone % AGGRESSION_S] = t.aggression[1, gone % AGGRESSION_S] = 0.0
             second = at
         if at > second - AGGRESSION_S:
-            t.aggression[t.fresh[KEY, i] & 1, at % AGGRESSION_S] += t.fresh_coins[i]
+            t.aggression[1 if sizes[i] > 0.0 else 0, at % AGGRESSION_S] += abs(sizes[i])
     t.second[0] = second
 
 
 @inner_kernel
-def fold_trades(count: int, mid: float, plan: IntArray) -> None:
-    """Fresh trades in the order of their arrival: the late ones explain the past, the others
-    wait."""
+def fold_trades(first: int, last: int, mid: float, plan: IntArray) -> None:
+    """The book's trades of [first, last) on the tape, in the order of their arrival: the late ones
+    explain the past, the others wait."""
     t = losses_at(plan)
     head = t.head
-    for i in range(count):
-        key, time, left = t.fresh[KEY, i], t.fresh[TIME, i], t.fresh_coins[i]
+    told_ns, prices, sizes, numbers, mask = told_columns(t.tape)
+    number = plan[NUMBER]
+    for k in range(first, last):
+        i = k & mask
+        if numbers[i] != number:
+            continue
+        tick = int(np.rint(prices[i] / t.units[TICK_USD]))
+        key, time, left = tick * 2 + (sizes[i] > 0.0), told_ns[i], abs(sizes[i])
         if time <= head[AT]:
             moved = explain_past(key, left, time, plan)
             is_over = time <= head[AT] - head[TOLERANCE]
@@ -123,14 +138,14 @@ def fold_trades(count: int, mid: float, plan: IntArray) -> None:
             left -= moved
             if is_over or left <= 0.0:
                 continue
-        last = head[WAITING] - 1
-        if last >= 0 and t.waiting[KEY, last] == key and t.waiting[TIME, last] == time:
-            t.waiting_left[last] += left  # one order, many executions
-        elif last + 1 == len(t.waiting_left):
+        last_one = head[WAITING] - 1
+        if last_one >= 0 and t.waiting[KEY, last_one] == key and t.waiting[TIME, last_one] == time:
+            t.waiting_left[last_one] += left  # one order, many executions
+        elif last_one + 1 == len(t.waiting_left):
             head[DROPPED] += 1
         else:
-            t.waiting[KEY, last + 1], t.waiting[TIME, last + 1] = key, time
-            t.waiting_left[last + 1] = left
+            t.waiting[KEY, last_one + 1], t.waiting[TIME, last_one + 1] = key, time
+            t.waiting_left[last_one + 1] = left
             head[WAITING] += 1
 
 

@@ -6,6 +6,7 @@ import math
 
 from liqfield.book.attribution_kernels import (
     AT,
+    DROPPED,
     HIGH,
     LOW,
     SINCE,
@@ -15,7 +16,15 @@ from liqfield.book.attribution_kernels import (
     fold_levels,
     fold_trades,
 )
-from liqfield.book.plan import CAPACITY, SIGHT, losses_at, walls_at
+from liqfield.book.plan import (
+    ASK_WIDTH,
+    BID_WIDTH,
+    CAPACITY,
+    NUMBER,
+    UNITS,
+    losses_at,
+    walls_at,
+)
 from liqfield.book.wall_kernels import (
     ENDING,
     JUDGED,
@@ -26,32 +35,39 @@ from liqfield.book.wall_kernels import (
 )
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import floats_at, inner_kernel, kernel
+from liqfield.model.tape import told_columns
 
 NO_SIGHT = 1 << 62
 WINDOW_SHARE = 0.9  # of a venue's moving window is judged: levels that leave it were not cancelled
 
 
 @kernel
-def tell_trades(first: int, last: int, plan: IntArray) -> None:
-    """Count the fresh trades [first, last) as aggression, without a book message."""
-    count_aggression(first, last, plan)
+def hear_trades(heard: int, last: int, dropped: int, plan: IntArray) -> None:
+    """Without a book message: count the book's trades of [heard, last) on the tape as aggression,
+    and those of [dropped, last) as trades that are no more than that."""
+    count_aggression(heard, last, plan)
+    t = losses_at(plan)
+    _, _, _, numbers, mask = told_columns(t.tape)
+    for k in range(dropped, last):
+        t.head[DROPPED] += numbers[k & mask] == plan[NUMBER]
 
 
 @inner_kernel
 def sight_of(plan: IntArray, mid: float) -> tuple[int, int]:
     """Lowest and highest tick whose changes are judged."""
-    width = floats_at(plan[SIGHT], 2)
-    if width[0] == math.inf:
+    units = floats_at(plan[UNITS], 2)
+    if units[BID_WIDTH] == math.inf:
         return -NO_SIGHT, NO_SIGHT  # every change is told, however far
-    low = math.ceil(mid - WINDOW_SHARE * width[0])
-    high = math.floor(mid + WINDOW_SHARE * width[1])
+    low = math.ceil(mid - WINDOW_SHARE * units[BID_WIDTH])
+    high = math.floor(mid + WINDOW_SHARE * units[ASK_WIDTH])
     return int(low), int(high)
 
 
 @kernel
 def fold_message(
-    told_count: int,
-    fresh_count: int,
+    read: int,
+    heard: int,
+    told: int,
     first: int,
     bid_count: int,
     level_count: int,
@@ -64,15 +80,16 @@ def fold_message(
 ) -> int:
     """The trades since the last message, then this one, then what both do to walls.
 
-    The first `told_count` of the fresh trades are counted as aggression already. Levels: as
-    `fold_levels` takes them. Returns how many walls got a verdict that is told of.
+    The trades are those of [read, told) on the tape; those up to `heard` are counted as aggression
+    already. Levels: as `fold_levels` takes them. Returns how many walls got a verdict that is told
+    of.
     """
     head = losses_at(plan).head
     head[LOW], head[HIGH] = sight_of(plan, mid)
     head[TOLD] = 0
-    if fresh_count:
-        count_aggression(told_count, fresh_count, plan)
-        fold_trades(fresh_count, mid, plan)
+    if read < told:
+        count_aggression(heard, told, plan)
+        fold_trades(read, told, mid, plan)
     head[SINCE] = head[AT]
     head[AT] = max(at_ns, head[AT])
     fold_levels(ticks, before, after, first, bid_count, level_count, mid, plan)

@@ -12,23 +12,28 @@ from liqfield.book.bands import BANDS
 from liqfield.book.survival import AGE_STEPS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import floats_at, inner_kernel, ints_at
+from liqfield.model.tape import TAPE_WORDS
 
 AGGRESSION_S = 64  # seconds of aggression that are remembered
 
-# The plan of the attribution: tables, then counts (trades that wait, losses, cells, rows).
+# The plan of the attribution: tables, then counts (trades that wait, losses, cells,
+# rows, rows) and the number of its trades.
 HEAD, EDGES_AND_LARGE, WATCH, WAITING, WAITING_LEFT, LOSSES, LOSSES_LEFT, LOSS_BEFORE = range(8)
-NEWEST, TOTALS, TOUCHES, EXPLAINED, FRESH, FRESH_COINS, SIGHT, SECOND, AGGRESSION = range(8, 17)
-PENDING, LOSS_COUNT, CELLS, TOUCH_ROWS = range(17, 21)
+NEWEST, TOTALS, TOUCHES, EXPLAINED, TAPE, UNITS, SECOND, AGGRESSION = range(8, 16)
+PENDING, LOSS_COUNT, CELLS, TOUCH_ROWS, TOLD_ROWS, NUMBER = range(16, 22)
 # The plan of the walls; CAPACITY is a count.
-WALL_LIMITS, WALL_HEAD, WALLS, WALL_COINS, WALL_ENDING, WALL_JUDGED = range(21, 27)
-BY_AGE, APPROACH, ENDS_AT, EXPOSURE, CAPACITY = range(27, 32)
-PLAN = 32
+WALL_LIMITS, WALL_HEAD, WALLS, WALL_COINS, WALL_ENDING, WALL_JUDGED = range(22, 28)
+BY_AGE, APPROACH, ENDS_AT, EXPOSURE, CAPACITY = range(28, 33)
+PLAN = 33
+
+# Words of `units`: how wide the venue's window is on either side of the mid, ticks; USD of a tick.
+BID_WIDTH, ASK_WIDTH, TICK_USD = range(3)
 
 # Words of a cell of the watch: levels watched there, the sum of their keys and of their slots. Of a
 # lone level they are its own.
 COUNT, KEYS, WALL_SLOTS, WATCH_WORDS = range(4)
 # Words of the attribution's head; rows of `wall` and `coins`, words of the walls' head and limits.
-HEAD_WORDS = 10
+HEAD_WORDS = 11
 WALL_ROWS, COIN_ROWS, WALL_WORDS, LIMITS = 6, 13, 5, 6
 
 
@@ -50,8 +55,8 @@ class Losses(NamedTuple):
     totals: FloatArray
     touched: FloatArray
     told: FloatArray
-    fresh: IntArray
-    fresh_coins: FloatArray
+    tape: IntArray
+    units: FloatArray
     second: IntArray
     aggression: FloatArray
 
@@ -85,7 +90,7 @@ def watch_at(plan: IntArray) -> IntArray:
 @inner_kernel
 def losses_at(plan: IntArray) -> Losses:
     """The tables of the attribution."""
-    pending, count, room = plan[PENDING], plan[LOSS_COUNT], plan[PENDING] + 1
+    pending, count = plan[PENDING], plan[LOSS_COUNT]
     return Losses(
         ints_at(plan[HEAD], HEAD_WORDS),
         floats_at(plan[EDGES_AND_LARGE], BANDS),
@@ -99,9 +104,9 @@ def losses_at(plan: IntArray) -> Losses:
         ints_at(plan[NEWEST], plan[CELLS]),
         floats_at(plan[TOTALS], (2, BANDS, 3)),
         floats_at(plan[TOUCHES], (plan[TOUCH_ROWS], 6)),
-        floats_at(plan[EXPLAINED], (3, 2 * pending)),
-        ints_at(plan[FRESH], (2, room)),
-        floats_at(plan[FRESH_COINS], room),
+        floats_at(plan[EXPLAINED], (3, plan[TOLD_ROWS])),
+        ints_at(plan[TAPE], TAPE_WORDS),
+        floats_at(plan[UNITS], 3),
         ints_at(plan[SECOND], 1),
         floats_at(plan[AGGRESSION], (2, AGGRESSION_S)),
     )

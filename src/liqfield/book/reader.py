@@ -23,18 +23,27 @@ from liqfield.book.wall_facts import WallFact, WallSettings
 from liqfield.book.walls import WallTracker
 from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, FloatArray, IntArray
 from liqfield.model.sides import BookRule
+from liqfield.model.tape import TradeTape
 
 WATCH_NS = SECOND_NS  # walls: exposure and sight
 PAST = 90  # samples: 15 minutes
 
 
 class BookReader:
-    """Readings of one instrument's book. tick_usd: USD per base coin of one tick."""
+    """Readings of one instrument's book. tick_usd: USD per base coin of one tick. Trades are read
+    off the tape, under the instrument's number."""
 
-    def __init__(self, sync: BookSync, tick_usd: float, walls: WallSettings | None = None) -> None:
+    def __init__(
+        self,
+        sync: BookSync,
+        tick_usd: float,
+        trades: TradeTape,
+        number: int,
+        walls: WallSettings | None = None,
+    ) -> None:
         self.sync = sync
         self.tick_usd = tick_usd
-        self.attribution = Attribution()
+        self.attribution = Attribution(trades, number, tick_usd)
         self.walls = WallTracker(self.attribution, walls)
         self.usual = UsualDepth()
         self._sampler = BookSampler(self.walls.sizes)
@@ -45,18 +54,11 @@ class BookReader:
         self.past: deque[tuple[int, float, int, FloatArray]] = deque(maxlen=PAST)
         self._bounds = (-NO_SIGHT, NO_SIGHT)  # of a REST snapshot: levels beyond are known in part
         self._was_live = sync.ladder is not None
-        self._trades_known = False  # a loss can be explained only while trades are told
         self._whole: BookLevels | None = None  # the whole book as last told
         self._sample_ns = 0
         self._watch_ns = 0
 
     # ---- facts --------------------------------------------------------------------------------
-
-    def trade(self, price: float, quantity: float, is_buy: bool, at_ns: int) -> None:
-        """A market execution; a buyer takes what rests on the ask side. It waits for the next book
-        message."""
-        self._trades_known = True
-        self.attribution.trade(round(price / self.tick_usd), is_buy, quantity, at_ns)
 
     def after(self, event: BookSnapshot | BookDelta, now_ns: int) -> None:
         """Right after the book folded it. now_ns: the engine's clock."""
@@ -94,10 +96,8 @@ class BookReader:
 
     def trades_lost(self) -> None:
         """Trades went missing: until the next one no loss can be called a cancellation."""
-        at_ns = self.attribution.at_ns
-        self.walls.forget(at_ns)
-        self.attribution.restart(at_ns)
-        self._trades_known = False
+        self.walls.forget(self.attribution.at_ns)
+        self.attribution.trades_lost()
 
     # ---- readings -----------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class BookReader:
         self._sample_ns = self._watch_ns = 0
 
     def _fold(self, levels: BookLevels, before: FloatArray, at_ns: int) -> None:
-        if not self._trades_known:
+        if not self.attribution.has_heard:  # only then can a loss be explained
             self.attribution.restart(max(at_ns, self.attribution.at_ns))
             return
         judged = self.attribution.delta(levels, before, at_ns, self.mid_tick)
@@ -187,7 +187,7 @@ class BookReader:
         found = self._sampler.look(ladder, self.mid_tick, self.tick_usd, self.seen)
         self.usual.sample(now_ns, found.cum_usd)
         self.walls.learn()
-        if self._trades_known:
+        if self.attribution.has_heard:
             # Large levels that stood before they were large, or before we looked.
             levels = found.ticks, found.coins, found.band, found.bids
             self.walls.find(*levels, self.attribution.at_ns, self.mid_tick)

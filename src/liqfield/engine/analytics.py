@@ -32,7 +32,6 @@ from liqfield.model.events import (
     Liquidation,
     MarkPrice,
     OpenInterest,
-    Trade,
 )
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import PositionSide
@@ -60,10 +59,11 @@ class PathRecord(msgspec.Struct, frozen=True, gc=False):
 class InstrumentAnalytics:
     """Readings of one instrument."""
 
-    def __init__(self, instrument: Instrument, sync: BookSync) -> None:
+    def __init__(self, instrument: Instrument, sync: BookSync, trades: TradeTape) -> None:
         self.instrument = instrument
         self.sync = sync
-        self.book = BookReader(sync, instrument.tick_usd)
+        number = trades.number_of(instrument.id)
+        self.book = BookReader(sync, instrument.tick_usd, trades, number)
 
 
 class MarketAnalytics:
@@ -74,8 +74,9 @@ class MarketAnalytics:
     """
 
     def __init__(self, base: str, trades: TradeTape, flow: FlowSettings | None = None) -> None:
-        """trades: written by the owner, before `on_trade`."""
+        """trades: written by the owner; book and flow read them there."""
         self.base = base
+        self._trades = trades
         self.clock_ns = 0
         self.events: deque[FlowEvent] = deque(maxlen=EVENTS)
         self.flow = FlowReadings(base, trades, flow)
@@ -92,7 +93,7 @@ class MarketAnalytics:
         if known is not None and known.sync is sync:
             known.instrument = instrument
         else:
-            self._of[instrument.id] = InstrumentAnalytics(instrument, sync)
+            self._of[instrument.id] = InstrumentAnalytics(instrument, sync, self._trades)
             self.flow.add(instrument)
 
     def drop(self, instrument_id: str) -> None:
@@ -118,15 +119,12 @@ class MarketAnalytics:
             if self.flow.clusters:
                 self._note_paths(self.flow.clusters, combine_columns(columns))
 
-    def on_trade(self, trade: Trade, is_buy: bool) -> None:
-        """One market execution; the flow reads it off the tape."""
-        of = self._of[trade.instrument_id]
-        of.book.trade(trade.price, trade.quantity, is_buy, trade.event_ns)
-
     def settle(self) -> None:
         """What waits on the tape is folded now: it is about to be written over, or to tell of the
         past."""
         self.flow.settle()
+        for of in self._of.values():
+            of.book.attribution.settle()
 
     def on_missed(self) -> None:
         """Executions of a while ago that a stream had lost came on the tape, after `settle`."""

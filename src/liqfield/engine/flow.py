@@ -101,7 +101,7 @@ class FlowReadings:
 
     def settle(self) -> None:
         """Fold the trades that wait on the tape: at the end of the second, or before anyone looks.
-        Quotes may overtake them or fall behind."""
+        Quotes may overtake them."""
         # One venue's mid, so that the line does not swing between venues a tick apart.
         self._fold(self._mid)
 
@@ -124,7 +124,7 @@ class FlowReadings:
     def on_quote(self, quote: BestQuote) -> None:
         flow = self.of[quote.instrument_id]
         flow.quoted_ns = self.clock_ns
-        flow.top((quote.bid_price, quote.bid_quantity, quote.ask_price, quote.ask_quantity))
+        flow.quote(quote)
 
     def on_book(self, instrument_id: str, ladder: Ladder | None) -> None:
         """A book message was folded; None = the book is void."""
@@ -152,7 +152,6 @@ class FlowReadings:
         if not kinds or kinds & {"BestQuote", "BookDelta", "BookSnapshot"}:
             flow.reset_prices()
         elif "Trade" in kinds:
-            flow.settle()
             flow.absorption.reset()
 
     def on_map(self, columns: Sequence[DensityColumn]) -> None:
@@ -181,7 +180,6 @@ class FlowReadings:
         moves: list[float] = []
         at_ns = now * S
         for key, flow in self.of.items():
-            flow.settle()
             for event in flow.absorption.second(at_ns, flow.trade_impact, elapsed):
                 if event.outcome != "running":
                     self._events.append(event)

@@ -502,11 +502,9 @@ class MarketEngine:
         state.last = event
         if state.hole_from_ns:
             state.close_hole(event.event_ns)
-        is_buy = event.aggressor is _BUY
-        signed = quantity if is_buy else -quantity
-        if self.trades.append(state.number, at_ns, event.price, signed):
+        signed = quantity if event.aggressor is _BUY else -quantity
+        if self.trades.append(state.number, at_ns, event.price, signed, event.event_ns):
             self._catch_up()
-        self.analytics.on_trade(event, is_buy)
         return closed
 
     def _close_candle(self, state: InstrumentState, at_ns: int) -> list[Output]:

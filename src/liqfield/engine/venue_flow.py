@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from liqfield.book.ladder import Ladder
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.flow.imbalance import (
     LEVELS,
     LevelImbalance,
-    Top,
     TouchImbalance,
     microprice,
     queue_imbalance,
 )
 from liqfield.flow.impact import RollingImpact
+from liqfield.flow.quotes import QuoteReader
 from liqfield.model.analytics import VenueFlow
+from liqfield.model.events import BestQuote
 from liqfield.model.instrument import Instrument
 from liqfield.model.tape import TradeTape
 
 NEAR = 0.001  # depth near the touch: within 10 bp
 QUOTES_GONE_NS = 5_000_000_000  # without a quote for so long the book stands in for them
-BATCH = 32  # quotes folded at once: a second of them at once would be felt
 
 
 class InstrumentFlow:
@@ -29,14 +31,14 @@ class InstrumentFlow:
         self, instrument: Instrument, settings: AbsorptionSettings, trades: TradeTape
     ) -> None:
         self.instrument = instrument
-        self._touch = TouchImbalance()
-        self._tops: list[Top] = []  # not folded yet
-        self._batch = 1  # until the first trade has laid out the rows of absorption
+        self.touch = TouchImbalance()
         self.levels = LevelImbalance()
         number = trades.number_of(instrument.id)
         self.absorption = AbsorptionDetector(
             instrument.venue, instrument.tick_usd, trades, number, settings
         )
+        self.quote: Callable[[BestQuote], None] = self._before_trades  # the best quotes now
+        self._quotes = QuoteReader(self.touch, self.absorption)
         self.of_touch, self.of_trades = RollingImpact(), RollingImpact()
         self.ofi: float | None = None  # of the last whole window
         self.quoted_ns = 0
@@ -45,27 +47,13 @@ class InstrumentFlow:
         self.open_interest = 0.0
         self.trade_impact: float | None = None  # USD per base coin of net aggressive flow
 
-    @property
-    def touch(self) -> TouchImbalance:
-        """The touch with every quote so far."""
-        self.settle()
-        return self._touch
-
-    def top(self, top: Top) -> None:
-        """The best quotes now; they are folded some at a time, which is all the same to readers."""
-        self._tops.append(top)
-        if len(self._tops) >= self._batch:
-            self.settle()
-
-    def settle(self) -> None:
-        """Fold the quotes that wait. Trades may overtake them or fall behind, but for the first."""
-        if self._tops:
-            if self._batch == 1:
-                self.absorption.fold()
-                self._batch = BATCH if self.absorption.row_usd else 1
-            tops, self._tops = self._tops, []
-            self._touch.fold(tops)
-            self.absorption.on_tops(tops)
+    def _before_trades(self, quote: BestQuote) -> None:
+        """Quotes until a trade has laid out the rows of absorption; after it neither waits for the
+        other."""
+        self.absorption.fold()
+        if self.absorption.row_usd:
+            self.quote = self._quotes.fold
+        self._quotes.fold(quote)
 
     def book(self, ladder: Ladder, now_ns: int) -> None:
         """A book message was folded."""
@@ -77,8 +65,10 @@ class InstrumentFlow:
             bid_coins, ask_coins = coins.item(0), coins.item(LEVELS)
             if bid_coins and ask_coins:
                 bid, ask = ticks.item(0), ticks.item(LEVELS)
-                unit = self.instrument.tick_usd
-                self.top((bid * unit, bid_coins, ask * unit, ask_coins))
+                of, unit = self.instrument.id, self.instrument.tick_usd
+                self.quote(
+                    BestQuote(of, now_ns, now_ns, bid * unit, bid_coins, ask * unit, ask_coins)
+                )
 
     def close_window(self) -> tuple[float, float, float] | None:
         """(OFI, net trades, move in USD) of the window that ends; None while prices are unknown."""
@@ -113,8 +103,7 @@ class InstrumentFlow:
 
     def reset_prices(self) -> None:
         """Quotes or book were lost."""
-        self._tops.clear()
-        self._touch.reset()
+        self.touch.reset()
         self.levels.reset()
         self.absorption.reset()
         self.window_mid = self.second_mid = 0.0

@@ -15,21 +15,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
-from typing import TypeAlias, cast
+from typing import cast
 
 import msgspec
 import numpy as np
 
-from liqfield.flow.imbalance import Top
+from liqfield.flow.rows import BEGIN, END, FIGURES, ROOM, RowWindow, has_room, most_at, place
 from liqfield.model.analytics import FlowEvent, FlowEventKind
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import direct, kernel
+from liqfield.model.jit import direct, floats_at, inlined, kernel
 from liqfield.model.quantile import DecayedQuantile
 from liqfield.model.tape import TradeTape, slot, tape_columns
 from liqfield.model.words import usd_words
-
-Shown: TypeAlias = tuple[dict[int, float], dict[int, float]]
 
 
 class AbsorptionSettings(msgspec.Struct, frozen=True):
@@ -48,11 +45,10 @@ class AbsorptionSettings(msgspec.Struct, frozen=True):
     quiet_s: int = 15
 
 
-# Words of `head`: by side where the running second's rows begin and where they end.
-BEGIN, END = 0, 2
 # Words of `facts`: height of a row (0 = not laid out), lowest and highest price of the second; base
-# coins of the running second, net and in all, and net of the window that the owner closes.
-ROW, LOW, HIGH, NET, GROSS, WINDOW = range(6)
+# coins of the running second, net and in all, and net of the window that the owner closes; best bid
+# and ask of the newest quote (0 = none).
+ROW, LOW, HIGH, NET, GROSS, WINDOW, BID, ASK = range(8)
 
 
 @kernel
@@ -63,18 +59,14 @@ def add_hits(
     number: int,
     least_row: float,
     row_share: float,
-    head: IntArray,
     facts: FloatArray,
-    rows: IntArray,
-    coins: FloatArray,
+    hits: IntArray,
 ) -> int:
     """Add an instrument's trades of [first, last) to the running second's rows of either side.
 
-    rows int64[2, n], coins float64[2, n]: [bid side, ask side], second after second. Returns the
-    trade where it stopped for want of room.
+    hits: words of a `RowWindow`. Returns the trade where it stopped for want of room.
     """
     _, prices, sizes, numbers, mask = tape_columns(tape)
-    guess = 0
     for k in range(first, last):
         i = k & mask
         if numbers[i] != number:
@@ -82,17 +74,11 @@ def add_hits(
         price, signed = prices[i], sizes[i]
         if facts[ROW] <= 0.0:
             facts[ROW] = max(least_row, row_share * price)
-        side = 1 if signed > 0.0 else 0
+        if not has_room(hits):
+            return k
         row = int(np.floor(price / facts[ROW] + 1e-9))
-        end = head[END + side]
-        guess = slot(rows[side], head[BEGIN + side], end, row, guess)
-        if guess == end:
-            if end == rows.shape[1]:
-                return k
-            rows[side, end] = row
-            coins[side, end] = 0.0
-            head[END + side] += 1
-        coins[side, guess] += abs(signed)
+        coins, at = place(hits, 1 if signed > 0.0 else 0, row)
+        coins[at] += abs(signed)
         facts[LOW], facts[HIGH] = min(facts[LOW], price), max(facts[HIGH], price)
         facts[NET] += signed
         facts[GROSS] += abs(signed)
@@ -100,13 +86,32 @@ def add_hits(
     return last
 
 
+@inlined
+def show(
+    facts: FloatArray, shown: IntArray, bid: float, bid_coins: float, ask: float, ask_coins: float
+) -> None:
+    """The best quotes now; shown: words of a `RowWindow` that has room, of the most displayed."""
+    facts[BID], facts[ASK] = bid, ask
+    width = facts[ROW]
+    if width <= 0.0:
+        return
+    if bid_coins > 0.0:
+        most, at = place(shown, 0, int(np.floor(bid / width + 1e-9)))
+        most[at] = max(most[at], bid_coins)
+    if ask_coins > 0.0:
+        most, at = place(shown, 1, int(np.floor(ask / width + 1e-9)))
+        most[at] = max(most[at], ask_coins)
+
+
 @kernel
-def volumes_of(head: IntArray, coins: FloatArray) -> tuple[float, float]:
+def volumes_of(hits: IntArray) -> tuple[float, float]:
     """Coins of the running second, by side."""
     bids, asks = 0.0, 0.0
-    for k in range(head[BEGIN], head[END]):
+    room = hits[ROOM]
+    coins = floats_at(hits[FIGURES], (2, room))
+    for k in range(hits[BEGIN], hits[END]):
         bids += coins[0, k]
-    for k in range(head[BEGIN + 1], head[END + 1]):
+    for k in range(hits[BEGIN + 1], hits[END + 1]):
         asks += coins[1, k]
     return bids, asks
 
@@ -155,27 +160,20 @@ class AbsorptionDetector:
         self.settings = settings or AbsorptionSettings()
         self._tick_usd = tick_usd
         self._tape, self._number, self._read = tape, number, tape.count
-        self._head = np.zeros(4, np.int64)
-        self._facts = np.array([0.0, math.inf, -math.inf, 0.0, 0.0, 0.0])
+        self.facts = np.array([0.0, math.inf, -math.inf, 0.0, 0.0, 0.0, 0.0, 0.0])
         # The same memory: an element of it costs half of numpy's own.
-        self._head_words = self._head.data
-        self._fact_words = cast("memoryview[float]", self._facts.data)
-        self._rows, self._coins = np.zeros((2, 64), np.int64), np.zeros((2, 64))
-        tables = self._head, self._facts, self._rows, self._coins
-        self._add = direct(add_hits, tape.words, 0, 0, 0, 0.0, 0.0, *tables)
-        self._volumes_of = direct(volumes_of, self._head, self._coins)
-        # The last seconds, oldest first: where each side's rows begin, and their coins.
+        self._fact_words = cast("memoryview[float]", self.facts.data)
         window = self.settings.window_s
-        self._begins: deque[tuple[int, int]] = deque(maxlen=window)
+        self.hits, self.shown = RowWindow(window), RowWindow(window)
+        hits = self.hits.words
+        self._add = direct(add_hits, tape.words, 0, 0, 0, 0.0, 0.0, self.facts, hits)
+        self._volumes_of = direct(volumes_of, hits)
+        self._most_at = direct(most_at, hits, 0, 0, 0)
+        # Coins of each of the last seconds, oldest first.
         self._volumes: tuple[deque[float], deque[float]] = (
             deque(maxlen=window),
             deque(maxlen=window),
         )
-        # [bid side, ask side] row -> most displayed at the touch, of each and of the running second
-        self._past_shown: deque[Shown] = deque(maxlen=window)
-        self._shown: Shown = ({}, {})
-        self._touch = [0.0, 0.0]  # best bid, best ask
-        self._touch_rows = [-1, -1]  # where they are; -1 = not looked up yet
         memory = self.settings.memory_s
         self._usual = (DecayedQuantile(memory), DecayedQuantile(memory))
         self._standing: list[Standing | None] = [None, None]
@@ -194,14 +192,11 @@ class AbsorptionDetector:
                 self._number,
                 self._tick_usd,
                 s.row_share,
-                self._head,
-                self._facts,
-                self._rows,
-                self._coins,
+                self.facts,
+                self.hits.words,
             )
             if self._read < tape.count:
-                self._rows = np.concatenate((self._rows, self._rows), axis=1)
-                self._coins = np.concatenate((self._coins, self._coins), axis=1)
+                self.hits.grow()
 
     @property
     def row_usd(self) -> float:
@@ -226,44 +221,13 @@ class AbsorptionDetector:
         net, facts[WINDOW] = facts[WINDOW], 0.0
         return net
 
-    def on_top(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
-        """The best quotes now."""
-        self.on_tops(((bid, bid_quantity, ask, ask_quantity),))
-
-    def on_tops(self, tops: Sequence[Top]) -> None:
-        """`on_top` for many in a row, at least one."""
-        touch, width, rows = self._touch, self.row_usd, self._touch_rows
-        if width <= 0.0:
-            touch[0], _, touch[1], _ = tops[-1]
-            return
-        bids, asks = self._shown
-        old_bid, old_ask = touch
-        bid_row, ask_row = rows
-        most_bid, most_ask = bids.get(bid_row, 0.0), asks.get(ask_row, 0.0)
-        # Most quotes change sizes alone.
-        for bid, bid_quantity, ask, ask_quantity in tops:
-            if bid != old_bid or bid_row < 0:
-                old_bid, bid_row = bid, math.floor(bid / width + 1e-9)
-                most_bid = bids.get(bid_row, 0.0)
-            if ask != old_ask or ask_row < 0:
-                old_ask, ask_row = ask, math.floor(ask / width + 1e-9)
-                most_ask = asks.get(ask_row, 0.0)
-            if bid_quantity > most_bid:
-                bids[bid_row] = most_bid = bid_quantity
-            if ask_quantity > most_ask:
-                asks[ask_row] = most_ask = ask_quantity
-        touch[0], touch[1] = old_bid, old_ask
-        rows[0], rows[1] = bid_row, ask_row
-
     def reset(self) -> None:
         """After a loss of trades or quotes: what was seen of the window says nothing any more."""
         self.fold()
-        self._head[:] = 0
-        self._fact_words[LOW], self._fact_words[HIGH] = math.inf, -math.inf
-        for past in (self._begins, *self._volumes, self._past_shown):
+        facts = self._fact_words
+        facts[LOW], facts[HIGH], facts[BID], facts[ASK] = math.inf, -math.inf, 0.0, 0.0
+        for past in (self.hits, self.shown, *self._volumes):
             past.clear()
-        self._shown = ({}, {})
-        self._touch, self._touch_rows = [0.0, 0.0], [-1, -1]
         self._standing = [None, None]
 
     # ---- verdicts -----------------------------------------------------------------------------
@@ -276,11 +240,12 @@ class AbsorptionDetector:
         the window on.
         """
         self.fold()
-        head, s = self._head_words, self.settings
-        bid_from, ask_from, bid_end, ask_end = head
-        self._keep((bid_from, ask_from), self._volumes_of(self._head, self._coins), self._shown)
-        for _ in range(min(elapsed - 1, s.window_s)):
-            self._keep((bid_end, ask_end), (0.0, 0.0), ({}, {}))
+        s, silent = self.settings, elapsed - 1
+        self.hits.count(silent)
+        self.shown.count(silent)
+        for volumes, coins in zip(self._volumes, self._volumes_of(self.hits.words), strict=True):
+            volumes.append(coins)
+            volumes.extend([0.0] * min(silent, s.window_s))
         events: list[FlowEvent] = []
         for side in (0, 1):
             volume = sum(self._volumes[side])
@@ -292,31 +257,10 @@ class AbsorptionDetector:
             if volume > 0.0 and is_warm and volume >= usual.quantile(s.volume_quantile):
                 self._judge(side, volume, impact, now_ns, events)
             usual.add(volume)
-        self._shown = ({}, {})
         self._fact_words[LOW], self._fact_words[HIGH] = math.inf, -math.inf
-        head[BEGIN], head[BEGIN + 1] = bid_end, ask_end
-        if max(bid_end, ask_end) > self._rows.shape[1] // 2:
-            self._forget()
+        self.hits.begin()
+        self.shown.begin()
         return events
-
-    def _keep(self, begins: tuple[int, int], volumes: tuple[float, float], shown: Shown) -> None:
-        self._begins.append(begins)
-        self._volumes[0].append(volumes[0])
-        self._volumes[1].append(volumes[1])
-        self._past_shown.append(shown)
-
-    def _forget(self) -> None:
-        """Make room: rows of seconds that are not looked at any more."""
-        oldest = self._begins[0]
-        for side, gone in enumerate(oldest):
-            end = int(self._head[END + side])
-            for table in (self._rows[side], self._coins[side]):
-                table[: end - gone] = table[gone:end].copy()
-            self._head[BEGIN + side] -= gone
-            self._head[END + side] -= gone
-        moved = [(bid - oldest[0], ask - oldest[1]) for bid, ask in self._begins]
-        self._begins.clear()
-        self._begins.extend(moved)
 
     def running(self, now_ns: int) -> list[FlowEvent]:
         """Absorptions that are confirmed and have not ended."""
@@ -342,7 +286,7 @@ class AbsorptionDetector:
         row, taken, shown = found
         row_usd = self.row_usd
         level = (row + side) * row_usd
-        touch = self._touch[side]
+        touch = self._fact_words[BID + side]
         if touch <= 0.0:
             return
         away = level - touch if side == 0 else touch - level
@@ -363,28 +307,25 @@ class AbsorptionDetector:
     def _level(self, side: int, volume: float) -> tuple[int, float, float] | None:
         """(row, volume, most shown) of the level that took the flow and was refilled, or None."""
         s = self.settings
-        window = slice(self._begins[0][side], int(self._head[END + side]))
-        row, taken = hardest_hit(self._rows[side, window], self._coins[side, window])
+        row, taken = hardest_hit(*self.hits.window(side))
         # What stood at the level's own row; unseen means that it was never the touch.
-        most = max(shown[side].get(row, 0.0) for shown in self._past_shown)
+        most = self._most_at(self.shown.words, side, self.shown.first(side), row)
         if taken < s.level_share * volume or most <= 0.0 or taken < s.refill_ratio * most:
             return None
         return row, taken, most
 
     def _follow(self, side: int, standing: Standing, now_ns: int) -> list[FlowEvent]:
         s = self.settings
-        now = slice(int(self._head[BEGIN + side]), int(self._head[END + side]))
-        hit = dict(
-            zip(self._rows[side, now].tolist(), self._coins[side, now].tolist(), strict=True)
-        )
+        rows, coins = self.hits.running(side)
+        hit = dict(zip(rows.tolist(), coins.tolist(), strict=True))
         came = sum(hit.get(row, 0.0) for row in range(standing.row - 1, standing.row + 2))
         standing.volume += came
         if came > 0.0:
             standing.last_hit_ns = now_ns
-        row_usd, low, high = self._facts[: HIGH + 1].tolist()
+        row_usd, low, high = self.facts[: HIGH + 1].tolist()
         slack = s.break_rows * row_usd
         level = standing.row * row_usd
-        touch = self._touch[side]
+        touch = self._fact_words[BID + side]
         if side == 0:
             is_broken = min(low, touch or math.inf) < level - slack
         else:

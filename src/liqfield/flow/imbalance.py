@@ -9,17 +9,14 @@ windows, its weights scaled to sum to one, so that the unit stays base coins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeAlias
+from typing import cast
 
 import numpy as np
 
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import address_of, direct, floats_at, ints_at, kernel
+from liqfield.model.jit import address_of, direct, floats_at, inlined, ints_at, kernel
 
 LEVELS = 5
-# Best bid and what rests there, best ask and what rests there: USD, base coins.
-Top: TypeAlias = tuple[float, float, float, float]
 
 
 def queue_imbalance(bid_quantity: float, ask_quantity: float) -> float:
@@ -34,54 +31,75 @@ def microprice(bid: float, bid_quantity: float, ask: float, ask_quantity: float)
     return 0.5 * (bid + ask) + 0.5 * (ask - bid) * imbalance
 
 
+# Words of a touch: OFI since the window began, then the newest quote, a price of 0 = none.
+OFI, BID, BID_COINS, ASK, ASK_COINS = range(5)
+
+
+@inlined
+def add_quote(touch: FloatArray, bid: float, bids: float, ask: float, asks: float) -> None:
+    """The best quotes now; a price that is not positive is no quote."""
+    if bid <= 0.0 or ask <= 0.0:
+        return
+    old_bid, old_ask = touch[BID], touch[ASK]
+    if old_bid > 0.0:
+        e = 0.0
+        if bid >= old_bid:
+            e += bids
+        if bid <= old_bid:
+            e -= touch[BID_COINS]
+        if ask <= old_ask:
+            e -= asks
+        if ask >= old_ask:
+            e += touch[ASK_COINS]
+        touch[OFI] += e
+    touch[BID], touch[BID_COINS], touch[ASK], touch[ASK_COINS] = bid, bids, ask, asks
+
+
 class TouchImbalance:
-    """OFI at the touch since the window began, base coins; prices USD."""
+    """OFI at the touch since the window began, base coins; prices USD. A `QuoteReader` writes it.
+
+    words: of the touch, float64[5].
+    """
 
     def __init__(self) -> None:
-        self.ofi = 0.0
-        self.bid = self.ask = 0.0  # of the newest quote; 0 = none
-        self.bid_quantity = self.ask_quantity = 0.0
+        self.words = np.zeros(5)
+        # The same memory: an element of it costs half of numpy's own.
+        self._of = cast("memoryview[float]", self.words.data)
 
-    def update(self, bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> None:
-        """The best quotes now; a price that is not positive is no quote."""
-        self.fold(((bid, bid_quantity, ask, ask_quantity),))
+    @property
+    def ofi(self) -> float:
+        return self._of[OFI]
 
-    def fold(self, tops: Iterable[Top]) -> None:
-        """`update` for many in a row."""
-        ofi, old_bid, old_ask = self.ofi, self.bid, self.ask
-        old_bids, old_asks = self.bid_quantity, self.ask_quantity
-        for bid, bids, ask, asks in tops:
-            if bid <= 0.0 or ask <= 0.0:
-                continue
-            if old_bid > 0.0:
-                e = 0.0
-                if bid >= old_bid:
-                    e += bids
-                if bid <= old_bid:
-                    e -= old_bids
-                if ask <= old_ask:
-                    e -= asks
-                if ask >= old_ask:
-                    e += old_asks
-                ofi += e
-            old_bid, old_bids, old_ask, old_asks = bid, bids, ask, asks
-        self.ofi, self.bid, self.ask = ofi, old_bid, old_ask
-        self.bid_quantity, self.ask_quantity = old_bids, old_asks
+    @property
+    def bid(self) -> float:
+        """Of the newest quote, as the others; 0 = none."""
+        return self._of[BID]
+
+    @property
+    def bid_quantity(self) -> float:
+        return self._of[BID_COINS]
+
+    @property
+    def ask(self) -> float:
+        return self._of[ASK]
+
+    @property
+    def ask_quantity(self) -> float:
+        return self._of[ASK_COINS]
 
     @property
     def mid(self) -> float:
         """USD, 0 without a quote."""
-        return 0.5 * (self.bid + self.ask)
+        return 0.5 * (self._of[BID] + self._of[ASK])
 
     def close(self) -> float:
         """End the window; its OFI."""
-        out, self.ofi = self.ofi, 0.0
+        out, self._of[OFI] = self._of[OFI], 0.0
         return out
 
     def reset(self) -> None:
         """After a gap the next quote starts afresh: a jump of the queue is not flow."""
-        self.bid = self.ask = 0.0
-        self.ofi = 0.0
+        self._of[OFI] = self._of[BID] = self._of[ASK] = 0.0
 
 
 @kernel

@@ -17,12 +17,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from liqfield.model.jit import cached, inner_kernel, ints_at
+from liqfield.model.jit import cached, inlined, inner_kernel, ints_at
 
 Bound = Callable[..., Any]
 _ADDRESS, _FASTCALL = types.intp, 0x80
@@ -40,6 +41,7 @@ forget_error = _c("PyErr_Clear", types.void)
 bytes_start = _c("PyBytes_AsString", _ADDRESS, _ADDRESS)
 bytes_size = _c("PyBytes_Size", _ADDRESS, _ADDRESS)
 as_int = _c("PyLong_AsLongLong", types.int64, _ADDRESS)
+as_float = _c("PyFloat_AsDouble", types.float64, _ADDRESS)
 make_int = _c("PyLong_FromLongLong", _ADDRESS, types.int64)
 make_float = _c("PyFloat_FromDouble", _ADDRESS, types.float64)
 make_text = _c("PyUnicode_FromStringAndSize", _ADDRESS, _ADDRESS, _ADDRESS)
@@ -79,6 +81,27 @@ def plain_array(array: int, ndarray: int, dtype: int) -> tuple[int, int]:
     if length > 1 and ints_at(fields[_STRIDES], 1)[0] != 8:
         return 0, 0
     return int(fields[_DATA]), length
+
+
+@inlined
+def is_of(object_: int, kind: int) -> bool:
+    """Whether an object is of just this type."""
+    return bool(ints_at(object_ + _HEAD - 8, 1)[0] == kind)
+
+
+@inlined
+def field(struct: int, place: int) -> int:
+    """What a field of a struct holds, borrowed; place: as of `places_of`."""
+    return int(ints_at(struct + place, 1)[0])
+
+
+def places_of(kind: type[msgspec.Struct], *names: str) -> tuple[int, ...]:
+    """How many bytes into a struct the references to its fields lie. Their order differs from run
+    to run, so they are looked for in one that is made for it."""
+    values = {name: object() for name in kind.__struct_fields__}
+    made = kind(**values)
+    words = list((ctypes.c_ssize_t * (kind.__basicsize__ // 8)).from_address(id(made)))
+    return tuple(8 * words.index(id(values[name])) for name in names)
 
 
 class _Definition(ctypes.Structure):

@@ -16,7 +16,8 @@ from liqfield.model.jit import address_of, floats_at, inner_kernel, ints_at
 
 BATCH = 256  # trades that any reading may lie behind; a power of two
 # Words of a tape: where its columns lie, how long they are.
-_AT, _PRICE, _SIGNED, _NUMBER, _SIZE = range(5)
+_AT, _PRICE, _SIGNED, _NUMBER, _TOLD, _SIZE = range(6)
+TAPE_WORDS = 6
 
 
 class TradeTape:
@@ -24,7 +25,7 @@ class TradeTape:
 
     Trade k, of `count` so far, stands at index k modulo capacity of the columns: at_ns int64,
     event time as far as it is believed; price, USD; signed, base coins, bought > 0; number int64,
-    which instrument.
+    which instrument; told_ns int64, event time as the venue told it.
     """
 
     def __init__(self, capacity: int = 1 << 15) -> None:
@@ -36,10 +37,13 @@ class TradeTape:
         self.at_ns, self.number = np.zeros(capacity, np.int64), np.zeros(capacity, np.int64)
         self.price, self.signed = np.zeros(capacity), np.zeros(capacity)
         self.ids: list[str] = []  # by number
-        columns = (self.at_ns, self.price, self.signed, self.number)
+        self.told_ns = np.zeros(capacity, np.int64)
+        columns = (self.at_ns, self.price, self.signed, self.number, self.told_ns)
         self.words = np.array([*map(address_of, columns), capacity], np.int64)
         # The same memory: setting an element of it costs half of numpy's own.
-        self._at, self._number = self.at_ns.data, self.number.data
+        self._at, self._number, self._told = (
+            column.data for column in (self.at_ns, self.number, self.told_ns)
+        )
         self._price = cast("memoryview[float]", self.price.data)
         self._signed = cast("memoryview[float]", self.signed.data)
 
@@ -49,12 +53,15 @@ class TradeTape:
             self.ids.append(instrument_id)
         return self.ids.index(instrument_id)
 
-    def append(self, number: int, at_ns: int, price: float, signed: float) -> bool:
+    def append(
+        self, number: int, at_ns: int, price: float, signed: float, told_ns: int = 0
+    ) -> bool:
         """One execution. True: the readings must catch up now."""
         count = self.count
         at = count % self.capacity
         self._number[at], self._at[at] = number, at_ns
         self._price[at], self._signed[at] = price, signed
+        self._told[at] = told_ns
         self.count = count = count + 1
         return not count % BATCH
 
@@ -70,6 +77,19 @@ def tape_columns(words: IntArray) -> tuple[IntArray, FloatArray, FloatArray, Int
     size = words[_SIZE]
     return (
         ints_at(words[_AT], size),
+        floats_at(words[_PRICE], size),
+        floats_at(words[_SIGNED], size),
+        ints_at(words[_NUMBER], size),
+        size - 1,
+    )
+
+
+@inner_kernel
+def told_columns(words: IntArray) -> tuple[IntArray, FloatArray, FloatArray, IntArray, int]:
+    """As `tape_columns`, with told_ns in place of at_ns."""
+    size = words[_SIZE]
+    return (
+        ints_at(words[_TOLD], size),
         floats_at(words[_PRICE], size),
         floats_at(words[_SIGNED], size),
         ints_at(words[_NUMBER], size),

@@ -17,6 +17,7 @@ from liqfield.model.estimates import Cluster, Confidence, LiquidationDensity
 from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, Gap
 from liqfield.model.grid import PriceGrid
 from liqfield.model.sides import BookRule, GapReason, PositionSide
+from liqfield.model.tape import TradeTape
 
 SECOND_NS = 1_000_000_000
 START = 1_790_000_000 * SECOND_NS
@@ -38,7 +39,7 @@ class Book:
 
     def __init__(self, rule: BookRule = BookRule.NEXT_BY_ONE, name: str = "v") -> None:
         self.sync = BookSync(f"{name}:X", rule)
-        self.reader = BookReader(self.sync, TICK)
+        self.reader = BookReader(self.sync, TICK, TradeTape(), 0)
         self.now, self.sequence = START, 0
         self.thick = {BID: 1.0, ASK: 1.0}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from liqfield.book.attribution import Attribution
 from liqfield.book.patterns import PulledPatterns
 from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
 from liqfield.model.analytics import WallState
+from tests.support import TapedAttribution
 
 S = SECOND_NS
 
@@ -24,7 +24,7 @@ def facts(
     ends: list[WallEnd], sold: float = 0.0, bought: float = 0.0, at_s: int = 100
 ) -> list[WallFact]:
     """A quiet minute of one coin a second either way, then these."""
-    attribution = Attribution()
+    attribution = TapedAttribution()
     patterns = PulledPatterns(WallSettings(), attribution)
     found: list[WallFact] = []
     for second in range(30, at_s):

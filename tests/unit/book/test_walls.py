@@ -14,6 +14,7 @@ from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallSettings
 from liqfield.model.analytics import FlowEventKind, WallState
 from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, Gap
 from liqfield.model.sides import BookRule, GapReason
+from liqfield.model.tape import TradeTape
 
 SECOND_NS = 1_000_000_000
 START = 1_790_000_000 * SECOND_NS
@@ -31,7 +32,8 @@ class Feed:
     ) -> None:
         self.sync = BookSync("v:X", rule)
         chosen = settings or WallSettings(min_age_s=3.0)
-        self.reader = BookReader(self.sync, TICK, chosen)
+        self.trades = TradeTape()
+        self.reader = BookReader(self.sync, TICK, self.trades, 0, chosen)
         self.now = START
         self.sequence = 1
         self.facts: list[WallEnd | Layering | Flip] = []
@@ -56,7 +58,8 @@ class Feed:
 
     def trade(self, is_ask: int, tick: int, coins: float, before_s: float = 0.0) -> None:
         at = self.now + round((0.05 - before_s) * SECOND_NS)
-        self.reader.trade(tick * TICK, coins, is_ask == ASK, at)
+        signed = coins if is_ask == ASK else -coins
+        self.trades.append(0, at, tick * TICK, signed, at)
 
     def wait(self, seconds: float) -> None:
         """Time passes with nothing of interest."""

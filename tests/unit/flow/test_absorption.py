@@ -7,7 +7,10 @@ import itertools
 import pytest
 
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
+from liqfield.flow.imbalance import TouchImbalance
+from liqfield.flow.quotes import QuoteReader
 from liqfield.model.analytics import FlowEvent
+from liqfield.model.events import BestQuote
 from liqfield.model.tape import TradeTape
 
 S = 1_000_000_000
@@ -20,6 +23,10 @@ class Alone(AbsorptionDetector):
 
     def __init__(self, settings: AbsorptionSettings | None = None) -> None:
         super().__init__("binance", 0.01, TradeTape(), 0, settings)
+        self._quotes = QuoteReader(TouchImbalance(), self)
+
+    def on_top(self, bid: float, bids: float, ask: float, asks: float) -> None:
+        self._quotes.fold(BestQuote("binance:X", 0, 0, bid, bids, ask, asks))
 
     def on_trade(self, price: float, signed: float) -> None:
         if self._tape.append(0, 0, price, signed):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from random import Random
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqfield.flow.absorption import AbsorptionDetector
+from liqfield.flow.absorption import ASK, BID, AbsorptionDetector
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.cvd import DAY_NS, DayDelta, divergence
 from liqfield.flow.footprint import FootprintBuilder, FootprintSettings, analyse, row_step
@@ -25,6 +25,7 @@ from liqfield.flow.imbalance import (
     queue_imbalance,
 )
 from liqfield.flow.impact import RollingImpact
+from liqfield.flow.quotes import QuoteReader
 from liqfield.flow.recent import RecentVolume
 from liqfield.model.events import BestQuote, Candle, Trade
 from liqfield.model.sides import Aggressor
@@ -240,44 +241,70 @@ quotes_st = st.lists(
 def test_ofi_equals_the_formula_for_any_split(quotes: list[BestQuote], data: st.DataObject) -> None:
     """Windows may be closed anywhere: their sum is the formula over the whole stream."""
     live, total = TouchImbalance(), 0.0
+    fold = QuoteReader(live, AbsorptionDetector("binance", 1.0, TradeTape(), 0)).fold
     cuts = data.draw(st.sets(st.integers(0, len(quotes))))
     for i, q in enumerate(quotes):
-        live.update(q.bid_price, q.bid_quantity, q.ask_price, q.ask_quantity)
+        fold(q)
         if i in cuts:
             total += live.close()
     assert total + live.ofi == pytest.approx(slow.ofi(quotes))
 
 
-@given(quotes_st, st.lists(st.integers(0, 40), max_size=6))
-def test_quotes_folded_together_are_quotes_folded_alone(
-    quotes: list[BestQuote], cuts: list[int]
-) -> None:
-    """The touch, its OFI and the sizes that absorption saw there, for any split."""
-    tops = [(q.bid_price, q.bid_quantity, q.ask_price, q.ask_quantity) for q in quotes]
-    alone, together = TouchImbalance(), TouchImbalance()
+@given(quotes_st, st.integers(0, 40))
+def test_the_most_displayed_by_row_is_its_slow_twin(quotes: list[BestQuote], first: int) -> None:
+    """Of every second alone, from the first trade on, which lays out the rows."""
     tape = TradeTape()
-    one, many = (AbsorptionDetector("binance", 1.0, tape, 0) for _ in range(2))
+    live = AbsorptionDetector("binance", 2.0, tape, 0)
+    fold = QuoteReader(TouchImbalance(), live).fold
+    for i, q in enumerate(quotes):
+        if i == first:
+            tape.append(0, 0, 100.0, 1.0)
+            live.fold()
+        if i % 7 == 0:
+            live.second(i, None)
+        fold(q)
+    begin = max(first, (len(quotes) - 1) // 7 * 7)
+    for side, expected in enumerate(slow.shown(quotes[begin:], 2.0)):
+        rows, most = live.shown.running(side)
+        assert dict(zip(rows.tolist(), most.tolist(), strict=True)) == expected
+    best = [live.facts[k].item() for k in (BID, ASK)]
+    assert best == [quotes[-1].bid_price, quotes[-1].ask_price]
+
+
+def test_quotes_of_many_rows_find_room() -> None:
+    live = AbsorptionDetector("binance", 1.0, tape := TradeTape(), 0)
     tape.append(0, 0, 100.0, 1.0)
-    for detector in (one, many):
-        detector.fold()
-    for top in tops:
-        alone.update(*top)
-        one.on_top(*top)
-    edges = [0, *sorted(min(cut, len(tops)) for cut in cuts), len(tops)]
-    for first, last in itertools.pairwise(edges):
-        if first < last:
-            together.fold(tops[first:last])
-            many.on_tops(tops[first:last])
-    assert vars(alone) == vars(together)
-    assert one._shown == many._shown
-    assert one._touch == many._touch
+    live.fold()
+    fold = QuoteReader(touch := TouchImbalance(), live).fold
+    for k in range(1_000):
+        fold(quote(k, 1_000 + k, 1, 3_000 - k, 2))
+    assert [len(live.shown.running(side)[0]) for side in (0, 1)] == [1_000, 1_000]
+    assert (touch.bid, touch.ask) == (1_999, 2_001)
+
+
+def test_a_price_that_is_none_is_no_quote_and_what_is_no_quote_is_refused() -> None:
+    touch = TouchImbalance()
+    fold = QuoteReader(touch, AbsorptionDetector("binance", 1.0, TradeTape(), 0)).fold
+    fold(quote(0, 99, 5, 101, 5))
+    fold(quote(1, 0, 7, 101, 5))
+    assert (touch.bid, touch.bid_quantity, touch.ofi) == (99.0, 5.0, 0.0)
+    refused: tuple[object, ...] = (
+        None,
+        Trade("x:Y", 0, 0, 1.0, 1.0, Aggressor.BUY),
+        BestQuote("x:Y", 0, 0, cast("float", "98"), 1.0, 99.0, 1.0),
+    )
+    for odd in refused:
+        with pytest.raises(TypeError):
+            fold(odd)
+    assert touch.bid == 99.0
 
 
 def test_a_gap_is_no_flow() -> None:
     live = TouchImbalance()
-    live.update(99.0, 5.0, 101.0, 5.0)
+    fold = QuoteReader(live, AbsorptionDetector("binance", 1.0, TradeTape(), 0)).fold
+    fold(quote(0, 99, 5, 101, 5))
     live.reset()
-    live.update(199.0, 50.0, 201.0, 5.0)
+    fold(quote(1, 199, 50, 201, 5))
     assert live.ofi == 0.0
 
 

@@ -15,6 +15,7 @@ from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings, har
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.cvd import DayDelta
 from liqfield.flow.footprint import FootprintBuilder
+from liqfield.flow.rows import ROOM
 from liqfield.model.events import Trade
 from liqfield.model.sides import Aggressor
 from liqfield.model.tape import BATCH, TradeTape
@@ -84,7 +85,7 @@ class Readings:
             self.delta._head.tolist(),
             [(bar.start_ns, bar.step, bar.first_row) for bar in bars],
             [(bar.bid.tobytes(), bar.ask.tobytes()) for bar in bars],
-            [of._facts.tobytes() for of in self.absorption],
+            [of.facts.tobytes() for of in self.absorption],
             [_hits(of) for of in self.absorption],
             [of._candle.tobytes() for of in self.candles],
         ]
@@ -92,11 +93,8 @@ class Readings:
 
 def _hits(of: AbsorptionDetector) -> list[list[tuple[int, float]]]:
     """Rows of the running second, in order of arrival."""
-    bid_from, ask_from, bid_end, ask_end = of._head.tolist()
-    return [
-        list(zip(of._rows[side, part].tolist(), of._coins[side, part].tolist(), strict=True))
-        for side, part in enumerate((slice(bid_from, bid_end), slice(ask_from, ask_end)))
-    ]
+    parts = (of.hits.running(side) for side in (0, 1))
+    return [list(zip(rows.tolist(), coins.tolist(), strict=True)) for rows, coins in parts]
 
 
 @given(trades_st, cuts_st)
@@ -129,8 +127,8 @@ def test_a_second_of_trades_is_its_slow_twin(trades: list[Trade]) -> None:
         assert of.take_second() == pytest.approx(
             (sum(map(signed, mine)), sum(t.quantity for t in mine))
         )
-        assert of._facts[1:3].tolist() == [min(t.price for t in mine), max(t.price for t in mine)]
-        assert of._volumes_of(of._head, of._coins) == pytest.approx(
+        assert of.facts[1:3].tolist() == [min(t.price for t in mine), max(t.price for t in mine)]
+        assert of._volumes_of(of.hits.words) == pytest.approx(
             tuple(sum(side.values()) for side in expected)
         )
 
@@ -175,9 +173,9 @@ def test_seconds_of_many_rows_leave_the_window_and_make_room() -> None:
             if tape.append(0, second * S, 100.0 + 0.01 * ((k * 7) % 100), -1.0):
                 live.fold()
         live.second((second + 1) * S, None)
-    window = live._rows[0, live._begins[0][0] : live._head[2]]
+    window, _ = live.hits.window(0)
     assert len(window) == 1_000
-    assert len(live._rows[0]) <= 4_096
+    assert live.hits.words[ROOM] <= 4_096
     assert sum(live._volumes[0]) == 1_000.0
 
 

@@ -20,6 +20,8 @@ from liqfield.engine.flow import FlowSettings
 from liqfield.engine.market import MarketEngine
 from liqfield.engine.project import REACH, way_ahead
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
+from liqfield.flow.imbalance import TouchImbalance
+from liqfield.flow.quotes import QuoteReader
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import BASES, DEPTH_FACTOR, demo_spec
 from liqfield.lab.market_types import AgentEvent, InstrumentStep, LeverageLaw, PositionLaw
@@ -273,6 +275,7 @@ class _Run:
         self.tracker = Taped(flow.cascade)
         self.engine.analytics.flow.tracker = self.tracker
         self.plain: dict[str, AbsorptionDetector] = {}
+        self.quotes: dict[str, QuoteReader] = {}
         self.by_volume: list[FlowEvent] = []
         self.prices: list[float] = []
         self.told: list[Told] = []
@@ -286,9 +289,10 @@ class _Run:
                 self.engine.add(event.instrument)
                 of = event.instrument
                 trades = self.engine.trades
-                self.plain[of.id] = AbsorptionDetector(
+                self.plain[of.id] = plain = AbsorptionDetector(
                     of.venue, of.tick_usd, trades, trades.number_of(of.id), by_volume_alone(flow)
                 )
+                self.quotes[of.id] = QuoteReader(TouchImbalance(), plain)
             else:
                 self.engine.step(event)
         for event in history_events(market):
@@ -317,9 +321,7 @@ class _Run:
             self.plain[event.instrument_id].fold()
             self.gross_usd += event.price * event.quantity
         elif isinstance(event, BestQuote):
-            self.plain[event.instrument_id].on_top(
-                event.bid_price, event.bid_quantity, event.ask_price, event.ask_quantity
-            )
+            self.quotes[event.instrument_id].fold(event)
 
     def _read(self, second: int) -> None:
         now = START_NS + (second + 1) * S

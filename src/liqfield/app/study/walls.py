@@ -39,6 +39,7 @@ from liqfield.model.analytics import WallState
 from liqfield.model.events import BookDelta, BookSnapshot, FloatArray, Listing, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor
+from liqfield.model.tape import TradeTape
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_790_000_000_000_000_000
@@ -120,6 +121,7 @@ class Watcher:
         self.books: dict[str, tuple[Instrument, BookReader]] = {}
         self.kept: dict[str, Kept] = {}
         self.settings = settings
+        self.trades = TradeTape()
 
     def pulled(self) -> Iterator[tuple[Instrument, WallEnd]]:
         """Every followed wall that was pulled, told of or not."""
@@ -132,13 +134,16 @@ class Watcher:
             if isinstance(event, Listing):
                 of = event.instrument
                 sync = BookSync(of.id, RULES[of.venue])
-                reader = BookReader(sync, of.tick_usd, self.settings)
+                number = self.trades.number_of(of.id)
+                reader = BookReader(sync, of.tick_usd, self.trades, number, self.settings)
                 reader.walls.patterns = self.kept[of.id] = Kept(self.settings, reader.attribution)
                 self.books[of.id] = (of, reader)
             elif isinstance(event, Trade):
-                _, book = self.books[event.instrument_id]
-                is_buy = event.aggressor is Aggressor.BUY
-                book.trade(event.price, event.quantity, is_buy, event.event_ns)
+                at_ns, number = event.event_ns, self.trades.number_of(event.instrument_id)
+                coins = event.quantity if event.aggressor is Aggressor.BUY else -event.quantity
+                if self.trades.append(number, at_ns, event.price, coins, at_ns):
+                    for _, book in self.books.values():
+                        book.attribution.settle()
             elif isinstance(event, BookSnapshot | BookDelta):
                 of, book = self.books[event.instrument_id]
                 book.sync.push(event)
