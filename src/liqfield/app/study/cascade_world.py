@@ -189,7 +189,12 @@ def run_world(
 def by_volume_alone(flow: FlowSettings) -> AbsorptionSettings:
     """The simpler published rule: much volume at one price, whatever became of the price."""
     return msgspec.structs.replace(
-        flow.absorption, volume_quantile=0.99, move_share=math.inf, refill_ratio=0.0
+        flow.absorption,
+        volume_quantile=0.99,
+        move_share=math.inf,
+        level_share=0.7,
+        refill_ratio=0.0,
+        break_rows=2,
     )
 
 
