@@ -8,8 +8,8 @@ Every second the last `window_s` seconds are judged, each side of the book for i
    `level_power`, is at least `refill_ratio` times the most that was ever shown there: it must have
    been filled up again, the more often the less of the flow went there. Venues publish no order
    ids, so a hidden or reloaded order is inference from sizes.
-Meeting all of it `confirm` times makes it an event; it ends broken when the level is traded through by
-more than `break_rows` rows, held when no more than a trickle comes for `quiet_s` seconds.
+Meeting all of it `confirm` times makes it an event; it ends broken when the level is traded through
+by more than `break_rows` rows, held when no more than a trickle comes for `quiet_s` seconds.
 """
 
 from __future__ import annotations
