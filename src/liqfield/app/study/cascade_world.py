@@ -108,6 +108,7 @@ class World(msgspec.Struct):
     volume_s: FloatArray  # USD traded by the end of each second
     readings: list[Reading] = []
     outlooks: list[CascadeOutlook | None] = []  # at each moment of `ahead`
+    map_factors: list[float] = []  # the same
 
 
 class Watched:
@@ -194,6 +195,7 @@ def by_volume_alone(flow: FlowSettings) -> AbsorptionSettings:
         move_share=math.inf,
         level_share=0.7,
         refill_ratio=0.0,
+        confirm=2,
         break_rows=2,
     )
 
@@ -367,7 +369,7 @@ class _Run:
             for event in self.engine.analytics.flow.events()
             if event.kind is FlowEventKind.ABSORPTION
         ]
-        readings, outlooks = replay(self.told, self.ahead, self.settings_flow.cascade)
+        said = replay(self.told, self.ahead, self.settings_flow.cascade)
         return World(
             seed=self.seed,
             base=self.base,
@@ -380,6 +382,7 @@ class _Run:
             by_volume=self.by_volume,
             ahead=self.ahead,
             volume_s=np.array(self.volume),
-            readings=readings,
-            outlooks=outlooks,
+            readings=said[0],
+            outlooks=said[1],
+            map_factors=said[2],
         )
