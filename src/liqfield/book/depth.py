@@ -2,8 +2,8 @@
 
 A profile holds the levels of one side with their running sums, best first. Beyond what a venue
 shows, `Cum(u) = B u**kappa` is fitted to the side's own profile; its uncertainty grows with every
-octave, as the profile's own octaves scatter around the law. Money is USD, distance u the unsigned
-fraction of the mid.
+octave, as the profile's own octaves scatter around the law, from what a view of few levels leaves
+open already. Money is USD, distance u the unsigned fraction of the mid.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ KAPPA = 1.1  # public measurements lie between 1.1 and 1.4, real windows of a fe
 KAPPA_SD = 0.2
 OCTAVE_SD = 0.4  # scatter of log Cum an octave, before a fit
 LEAST_OCTAVE_SD = 0.4  # real books, one octave beyond the view (docs/order-book.md)
+SLOPE_SD = 0.4  # of one book's slope beyond its view around the told one, at the least (same)
+LEVEL_SD = 1.5  # of log Cum where one level holds all that is seen; of n equal ones over root n
 HALF_OCTAVES = 5  # of the view that a fit looks at: its outer two octaves
 LEAST_POINTS = 3
 
@@ -138,13 +140,15 @@ def notional_to_move(side: SideDepth, distance: float) -> float:
 class DepthLaw(msgspec.Struct, frozen=True, gc=False):
     """Cum(u) = B u**kappa, anchored where the view ends.
 
-    log_sd(u): standard deviation of log Cum(u): the slope's own error and the octaves' scatter.
+    log_sd(u): standard deviation of log Cum(u): what the view's own levels leave open, the slope's
+    error and the octaves' scatter.
     """
 
     b: float
     kappa: float
     kappa_sd: float
     octave_sd: float
+    view_sd: float
     r2: float
     seen: float
     seen_usd: float
@@ -162,7 +166,7 @@ class DepthLaw(msgspec.Struct, frozen=True, gc=False):
             return 0.0
         octaves = math.log2(distance / self.seen)
         slope = self.kappa_sd * octaves * math.log(2.0)
-        return math.sqrt(slope * slope + self.octave_sd**2 * octaves)
+        return math.sqrt(self.view_sd**2 + slope * slope + self.octave_sd**2 * octaves)
 
 
 def fit_law(side: SideDepth) -> DepthLaw:
@@ -170,15 +174,20 @@ def fit_law(side: SideDepth) -> DepthLaw:
 
     The sums of neighbouring distances move together, so what scatters independently are the
     octaves' own gains: their spread gives the slope's error, the slope is the precision-weighted
-    mean of the fitted and the public one, and a side that is ragged says so by a wide interval.
+    mean of the fitted and the public one, and a side that is ragged says so by a wide interval. So
+    does a view of few levels, or of one that holds most of it: the next ones change its sum.
     """
     seen_usd = side.within(side.seen)
+    levels = np.diff(side.cum_usd[side.cum_usd <= seen_usd], prepend=0.0)
+    view_sd = (
+        LEVEL_SD * math.sqrt(float(levels @ levels)) / seen_usd if seen_usd > 0.0 else LEVEL_SD
+    )
     at = side.seen * np.power(2.0, -0.5 * np.arange(HALF_OCTAVES))[::-1]
     cum = side.at(at)
     good = cum > 0.0
     points = int(good.sum())
     if seen_usd <= 0.0 or points < LEAST_POINTS:
-        return DepthLaw(0.0, KAPPA, KAPPA_SD, OCTAVE_SD, 0.0, side.seen, seen_usd, points)
+        return DepthLaw(0.0, KAPPA, SLOPE_SD, OCTAVE_SD, view_sd, 0.0, side.seen, seen_usd, points)
     x, y = np.log(at[good]), np.log(cum[good])
     dx = x - x.mean()
     fitted = float((dx * (y - y.mean())).sum() / (dx * dx).sum())
@@ -193,8 +202,9 @@ def fit_law(side: SideDepth) -> DepthLaw:
     return DepthLaw(
         seen_usd / math.pow(side.seen, kappa),
         kappa,
-        (own + public) ** -0.5,
+        max((own + public) ** -0.5, SLOPE_SD),
         octave_sd,
+        view_sd,
         1.0 - float((residual * residual).sum()) / total if total > 0.0 else 0.0,
         side.seen,
         seen_usd,

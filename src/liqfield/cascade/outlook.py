@@ -89,6 +89,7 @@ class Moves:
         self._over = [s.over_going * s.over_moves, s.over_stalled * s.over_moves]
         self._ended = [s.over_moves, s.over_moves]
         self._level, self._level_moves = s.level * s.level_moves, s.level_moves
+        self._told = 0.0  # the part of `_level` that was seen, without the prior
 
     def __len__(self) -> int:
         return len(self._whole)
@@ -108,7 +109,13 @@ class Moves:
             return
         ratio = math.log(printed_usd / max(mapped_usd, 0.02 * printed_usd))
         self._level = s.level_keep * self._level + ratio
+        self._told = s.level_keep * self._told + ratio
         self._level_moves = s.level_keep * self._level_moves + 1.0
+
+    def map_factor(self) -> float:
+        """Printed over mapped on earlier moves, drawn to 1 by the prior's weight: a market that has
+        shown nothing yet is told as its map has it."""
+        return math.exp(self._told / self._level_moves)
 
     def rest(self, done: float, recent: float, shares: FloatArray) -> FloatArray:
         """Quantiles of the way still to go."""

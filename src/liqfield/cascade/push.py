@@ -13,7 +13,6 @@ from liqfield.model.quantile import DecayedQuantile
 from liqfield.model.words import percent_words, usd_words
 
 S = 1_000_000_000
-DEPTH_POWER = 1.2  # depth grows with distance to this power where only the 10 bp are known
 
 
 class PushSettings(msgspec.Struct, frozen=True):
@@ -75,7 +74,6 @@ class PushDetector:
         if around.now_ns - self._last_ns[side] < s.cooldown_s * S:
             return None
         self._last_ns[side] = around.now_ns
-        way = depth * max(fuel.distance / 0.001, 0.1) ** DEPTH_POWER
         verb, who = ("Selling", "longs") if side == 0 else ("Buying", "shorts")
         return FlowEvent(
             at_ns=around.now_ns - s.window_s * S,
@@ -84,11 +82,11 @@ class PushDetector:
             price=around.price,
             is_bid=side == 0,  # sellers hit bids
             notional_usd=pushed,
-            score=pushed / way,
+            score=pushed / depth,
             duration_s=float(s.window_s),
             outcome="done",
-            text=f"{verb} of {usd_words(pushed)} net in {s.window_s} s, {pushed / way:.0%} of what "
-            f"rests on the way to {usd_words(fuel.notional_usd)} of {who} "
+            text=f"{verb} of {usd_words(pushed)} net in {s.window_s} s, {pushed / depth:.1f} times "
+            f"what rests within 10 bp, towards {usd_words(fuel.notional_usd)} of {who} "
             f"{percent_words(fuel.distance)} away",
         )
 

@@ -446,7 +446,10 @@ class MarketEngine:
         Raises ModelError for a start outside the map."""
         is_ask = 0 if position_side is PositionSide.LONG else 1
         books = self.analytics.sides(is_ask, REACH)
-        return project_market(self.densities(), books, start_price, position_side, push_usd)
+        factor = self.analytics.outlook.moves.map_factor()
+        return project_market(
+            self.densities(), books, start_price, position_side, push_usd, map_factor=factor
+        )
 
     def reference(self) -> InstrumentState | None:
         """The instrument whose price stands for the market: the first venue's that is followed.

@@ -35,6 +35,13 @@ class Way(msgspec.Struct, frozen=True, eq=False):
             np.abs(np.log(self.price[1:] / self.price[0])), np.cumsum(self.forced_usd)
         )
 
+    def scaled(self, factor: float) -> Way:
+        """The same with so many times the forced notional."""
+        forced, low, high = (
+            factor * usd for usd in (self.forced_usd, self.forced_p10, self.forced_p90)
+        )
+        return msgspec.structs.replace(self, forced_usd=forced, forced_p10=low, forced_p90=high)
+
     def project(
         self, push_usd: float = 0.0, settings: ProjectionSettings | None = None
     ) -> Projection:
@@ -113,10 +120,11 @@ def project_market(
     position_side: PositionSide,
     push_usd: float = 0.0,
     settings: ProjectionSettings | None = None,
+    map_factor: float = 1.0,
 ) -> Projection | None:
     """Follow forced flow from a price through what `way_ahead` finds there."""
     way = way_ahead(densities, sides, start_price, position_side)
-    return None if way is None else way.project(push_usd, settings)
+    return None if way is None else way.scaled(map_factor).project(push_usd, settings)
 
 
 def _depth(sides: Sequence[SideDepth], distance: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -4,11 +4,12 @@ Every second the last `window_s` seconds are judged, each side of the book for i
 1. the aggressive volume into that side is at least its own recent `volume_quantile`;
 2. the touch gave way beyond the level that took it by at most a row, or `move_share` of the move
    that the fitted impact expects of so much flow, whichever is more;
-3. that level took at least `level_share` of it, and at least `refill_ratio` times the most that was
-   ever shown there: it must have been filled up again. Venues publish no order ids, so a hidden
-   or reloaded order is inference from sizes.
-Holding for `confirm` seconds makes it an event; it ends broken when the level is traded through by
-more than `break_rows` rows, held when no more than a trickle comes for `quiet_s` seconds.
+3. that level took at least `level_share` of it, and what it took, times its share to the power of
+   `level_power`, is at least `refill_ratio` times the most that was ever shown there: it must have
+   been filled up again, the more often the less of the flow went there. Venues publish no order
+   ids, so a hidden or reloaded order is inference from sizes.
+Meeting all of it `confirm` times makes it an event; it ends broken when the level is traded through
+by more than `break_rows` rows, held when no more than a trickle comes for `quiet_s` seconds.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ class AbsorptionSettings(msgspec.Struct, frozen=True):
 
     window_s: int = 10
     row_share: float = 0.00002  # of the price; a row is at least a tick
-    volume_quantile: float = 0.75
+    volume_quantile: float = 0.65
     memory_s: float = 3600.0  # half-life of that quantile
     warm_s: int = 120  # no verdict before
     move_share: float = 0.25
-    level_share: float = 0.7
-    refill_ratio: float = 2.0
-    confirm: int = 2
-    break_rows: int = 2
+    level_share: float = 0.3
+    level_power: float = 3.0
+    refill_ratio: float = 2.5
+    confirm: int = 1
+    break_rows: int = 4
     quiet_s: int = 15
 
 
@@ -142,7 +144,7 @@ class Standing(msgspec.Struct):
     row: int
     volume: float
     score: float
-    count: int = 1  # seconds that met the conditions
+    count: int = 0  # seconds that met the conditions
 
 
 class AbsorptionDetector:
@@ -177,6 +179,7 @@ class AbsorptionDetector:
         memory = self.settings.memory_s
         self._usual = (DecayedQuantile(memory), DecayedQuantile(memory))
         self._standing: list[Standing | None] = [None, None]
+        self._broken = [(0, 0), (0, 0)]  # row that broke last, and until when its flow is looked at
 
     # ---- facts --------------------------------------------------------------------------------
 
@@ -229,6 +232,7 @@ class AbsorptionDetector:
         for past in (self.hits, self.shown, *self._volumes):
             past.clear()
         self._standing = [None, None]
+        self._broken = [(0, 0), (0, 0)]
 
     # ---- verdicts -----------------------------------------------------------------------------
 
@@ -295,14 +299,18 @@ class AbsorptionDetector:
             return
         score = taken / shown
         standing = self._standing[side]
-        if standing is not None and abs(standing.row - row) <= s.break_rows:
-            standing.count += 1
-            standing.score = max(standing.score, score)
-            if standing.count == s.confirm:
-                events.append(self._event(side, standing, now_ns, "running"))
-        elif standing is None:
+        if standing is None:
+            broken, until_ns = self._broken[side]
+            if now_ns < until_ns and abs(broken - row) <= s.break_rows:
+                return  # what was absorbed before it broke
             begun = now_ns - s.window_s * 1_000_000_000
-            self._standing[side] = Standing(begun, now_ns, row, taken, score)
+            standing = self._standing[side] = Standing(begun, now_ns, row, taken, score)
+        elif abs(standing.row - row) > s.break_rows:
+            return
+        standing.count += 1
+        standing.score = max(standing.score, score)
+        if standing.count == s.confirm:
+            events.append(self._event(side, standing, now_ns, "running"))
 
     def _level(self, side: int, volume: float) -> tuple[int, float, float] | None:
         """(row, volume, most shown) of the level that took the flow and was refilled, or None."""
@@ -310,7 +318,10 @@ class AbsorptionDetector:
         row, taken = hardest_hit(*self.hits.window(side))
         # What stood at the level's own row; unseen means that it was never the touch.
         most = self._most_at(self.shown.words, side, self.shown.first(side), row)
-        if taken < s.level_share * volume or most <= 0.0 or taken < s.refill_ratio * most:
+        share = taken / volume
+        if share < s.level_share or most <= 0.0:
+            return None
+        if taken * math.pow(share, s.level_power) < s.refill_ratio * most:
             return None
         return row, taken, most
 
@@ -334,6 +345,8 @@ class AbsorptionDetector:
         if not is_broken and not is_quiet:
             return []
         self._standing[side] = None
+        if is_broken:
+            self._broken[side] = standing.row, now_ns + s.window_s * 1_000_000_000
         if standing.count < s.confirm:
             return []
         return [self._event(side, standing, now_ns, "broken" if is_broken else "held")]

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from liqfield.app.study.cascade_tape import Ahead
 from liqfield.app.study.cascade_world import GAP_S, SIGN, World
 from liqfield.app.study.intervals import bootstrap, bootstrap_median, quartiles, share
 from liqfield.cascade.projection import ProjectionSettings
 from liqfield.model.events import FloatArray
 
 Row = dict[str, float]
-PUSH_MIN = 1.0  # the pace of the last ten seconds is taken to go on for so long
+PUSH_MIN = 1.0  # the flow of the last ten seconds is taken to go on for so long
 LEAST_PUSH = 0.5  # of the usual traded volume: a lull of ten seconds does not end a move
+PACE_S = 20.0  # and the move for so long: where news moves the quotes, little flow tells of it
 USUAL_WAY = 0.0278  # median way still to go on the tuning seeds 400-404, log price
 USUAL_FORCED = 0.0115  # median forced still to come on tuning seeds 500-506, of open interest
 RULES = ("outlook", "projection", "usual", "cluster", "root", "here")
@@ -27,6 +29,19 @@ def net_usd(world: World, at: int, span_s: int = 10) -> float:
     return sum(around.net_flow * around.price for second in told for around in second.around)
 
 
+def pushed_usd(world: World, seen: Ahead, settings: ProjectionSettings) -> float:
+    """The push that a projection is asked about: the flow of a minute at the pace of the last ten
+    seconds, or what holds the price (stressed depth) on the way of PACE_S, whichever is more."""
+    at, sign = seen.at, SIGN[seen.side]
+    usual = float(world.volume_s[at - 1]) / at  # USD a second, both sides
+    flow = max(sign * net_usd(world, at), LEAST_PUSH * usual * 10.0) * 6.0 * PUSH_MIN
+    before = world.told[max(at - 11, 0)].around
+    moved = sign * math.log(seen.price / before[-1].price) if before else 0.0
+    ways = np.abs(np.log(seen.way.price[1:] / seen.way.price[0]))
+    depth = np.cumsum(seen.way.depth_usd) * settings.depth_stress
+    return max(flow, float(np.interp(max(moved, 0.0) * PACE_S / 10.0, ways, depth, left=0.0)))
+
+
 def stop_rows(world: World, warm_s: float, settings: ProjectionSettings | None = None) -> list[Row]:
     """Each moment at which a cascade was seen: what was said and what was true.
 
@@ -35,7 +50,7 @@ def stop_rows(world: World, warm_s: float, settings: ProjectionSettings | None =
     """
     rows = []
     seconds, sides, usd = world.forced
-    for seen, outlook in zip(world.ahead, world.outlooks, strict=True):
+    for seen, outlook, factor in zip(world.ahead, world.outlooks, world.map_factors, strict=True):
         side, at = seen.side, seen.at
         mine = [c for c in world.cascades if c.side == side and c.start - 2 <= at <= c.end + 15]
         if at < warm_s or not mine or outlook is None:
@@ -44,9 +59,10 @@ def stop_rows(world: World, warm_s: float, settings: ProjectionSettings | None =
         stretch = SIGN[side] * (world.price[at - 1 : int(end) + 1] - math.log(seen.price))
         if not len(stretch):
             continue
-        usual = float(world.volume_s[at - 1]) / at  # USD a second, both sides
-        push = max(SIGN[side] * net_usd(world, at), LEAST_PUSH * usual * 10.0) * 6.0 * PUSH_MIN
-        found = seen.way.project(push, settings)
+        usual = float(world.volume_s[at - 1]) / at
+        flow = max(SIGN[side] * net_usd(world, at), LEAST_PUSH * usual * 10.0) * 6.0 * PUSH_MIN
+        push = pushed_usd(world, seen, settings or ProjectionSettings())
+        found = seen.way.scaled(factor).project(push, settings)
         truth = max(float(stretch.max()), 0.0)
         day = world.readings[at - 1].move_sd_s * math.sqrt(86_400.0)
         around = world.told[at - 1].around[-1]
@@ -65,7 +81,7 @@ def stop_rows(world: World, warm_s: float, settings: ProjectionSettings | None =
                 "projection_near": way(found.stop_price_near),
                 "projection_far": way(found.stop_price_far),
                 "cluster": seen.fuel,
-                "root": day * math.sqrt(push / max(usual * 86_400.0, 1.0)),
+                "root": day * math.sqrt(flow / max(usual * 86_400.0, 1.0)),
                 "here": 0.0,
                 "usual": USUAL_WAY,
                 "forced": float(usd[(sides == side) & (seconds > at) & (seconds <= end)].sum()),
@@ -73,6 +89,8 @@ def stop_rows(world: World, warm_s: float, settings: ProjectionSettings | None =
                 "forced_low": low,
                 "forced_high": high,
                 "forced_projection": found.forced_usd,
+                "forced_projection_low": found.forced_usd_p10,
+                "forced_projection_high": found.forced_usd_p90,
                 "forced_usual": USUAL_FORCED * around.open_interest * around.price,
                 "forced_map": seen.way.forced().until(truth),
             }
@@ -107,6 +125,9 @@ def stops(worlds: Sequence[World], warm_s: float) -> dict[str, object]:
         )
         out[f"coverage_{fan}"] = _coverage(by_world, "truth", low, high)
     out["coverage_forced"] = _coverage(by_world, "forced", "forced_low", "forced_high")
+    out["coverage_forced_projection"] = _coverage(
+        by_world, "forced", "forced_projection_low", "forced_projection_high"
+    )
     for name in ("outlook", "projection", "usual", "map"):
         logs = [
             [

@@ -17,7 +17,7 @@ from liqfield.app.study.cascade_tape import replay
 from liqfield.app.study.cascade_world import World, WorldSettings, run_world
 from liqfield.cascade.tracker import CascadeSettings
 
-VERSION = 2  # raise when the built-in market, or what an engine reads from it, changes
+VERSION = 3  # raise when the built-in market, or what an engine reads from it, changes
 
 
 def world_path(seed: int, settings: WorldSettings, folder: Path) -> Path:
@@ -46,6 +46,7 @@ def load_worlds(
             part.replace(path)
         world: World = pickle.loads(path.read_bytes())
         # Tracker and outlook of today on the facts of then.
-        world.readings, world.outlooks = replay(world.told, world.ahead, CascadeSettings())
+        said = replay(world.told, world.ahead, CascadeSettings())
+        world.readings, world.outlooks, world.map_factors = said
         found.append(world)
     return found

@@ -75,13 +75,14 @@ class Taped(CascadeTracker):
 
 def replay(
     told: Sequence[Told], ahead: Sequence[Ahead], settings: CascadeSettings
-) -> tuple[list[Reading], list[CascadeOutlook | None]]:
-    """What a tracker says at the end of each second that is told of what was told, and what the
-    outlook says at each moment of `ahead`."""
+) -> tuple[list[Reading], list[CascadeOutlook | None], list[float]]:
+    """What a tracker says at the end of each second that is told of what was told; what the outlook
+    says at each moment of `ahead`, and its factor on the map."""
     tracker, outlook = CascadeTracker(settings), Outlook()
     moments = {moment.at: moment for moment in ahead}
     out: list[Reading] = []
     outlooks: dict[int, CascadeOutlook | None] = {}
+    factors: dict[int, float] = {}
     for k, second in enumerate(told):
         for print_ in second.before:
             tracker.print_(*print_)
@@ -95,8 +96,14 @@ def replay(
             outlook.second(tracker, price, moment.way.forced() if moment is not None else None)
             if moment is not None:
                 outlooks[moment.at] = outlook.view(tracker, price)
+                factors[moment.at] = outlook.moves.map_factor()
         out.append(_reading(tracker, k + 1))
-    return out, [outlooks.get(moment.at) for moment in ahead]
+    moments_at = [moment.at for moment in ahead]
+    return (
+        out,
+        [outlooks.get(at) for at in moments_at],
+        [factors.get(at, 1.0) for at in moments_at],
+    )
 
 
 def _reading(tracker: CascadeTracker, at: int) -> Reading:

@@ -110,6 +110,7 @@ class World(msgspec.Struct):
     volume_s: FloatArray  # USD traded by the end of each second
     readings: list[Reading] = []
     outlooks: list[CascadeOutlook | None] = []  # at each moment of `ahead`
+    map_factors: list[float] = []  # the same
 
 
 class Watched:
@@ -191,7 +192,13 @@ def run_world(
 def by_volume_alone(flow: FlowSettings) -> AbsorptionSettings:
     """The simpler published rule: much volume at one price, whatever became of the price."""
     return msgspec.structs.replace(
-        flow.absorption, volume_quantile=0.99, move_share=math.inf, refill_ratio=0.0
+        flow.absorption,
+        volume_quantile=0.99,
+        move_share=math.inf,
+        level_share=0.7,
+        refill_ratio=0.0,
+        confirm=2,
+        break_rows=2,
     )
 
 
@@ -364,7 +371,7 @@ class _Run:
             for event in self.engine.analytics.flow.events()
             if event.kind is FlowEventKind.ABSORPTION
         ]
-        readings, outlooks = replay(self.told, self.ahead, self.settings_flow.cascade)
+        said = replay(self.told, self.ahead, self.settings_flow.cascade)
         return World(
             seed=self.seed,
             base=self.base,
@@ -377,6 +384,7 @@ class _Run:
             by_volume=self.by_volume,
             ahead=self.ahead,
             volume_s=np.array(self.volume),
-            readings=readings,
-            outlooks=outlooks,
+            readings=said[0],
+            outlooks=said[1],
+            map_factors=said[2],
         )
