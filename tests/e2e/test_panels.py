@@ -22,10 +22,26 @@ LIT = """() => { const c = document.querySelector('[data-testid=heat]');
  const d = x.getImageData(0, 0, s.width, s.height).data; let lit = 0;
  for (let i = 0; i < d.length; i += 4) lit += d[i + 3] > 0;
  return lit / (d.length / 4); }"""
-SMALL = """() => [...document.querySelectorAll('button, select, [role=tab], summary')]
+SMALL = """() => [...document.querySelectorAll('button, select, input, [role=tab], summary')]
  .map(e => [e.textContent.trim().slice(0, 20), e.getBoundingClientRect()])
  .filter(([, r]) => r.width > 0 && (r.height < 39.5 || r.width < 31.5))
  .map(([name, r]) => `${name} ${r.width.toFixed(0)}x${r.height.toFixed(0)}`)"""
+# What stands in a toolbar that does not scroll by its looks and is cut off all the same, and text
+# that runs out of its card or sheet.
+CUT = """() => [...document.querySelectorAll('.chips, .card, dialog, .beside')]
+ .filter(e => e.getBoundingClientRect().width > 0 && getComputedStyle(e).maskImage === 'none')
+ .filter(e => e.scrollWidth > e.clientWidth + 1)
+ .map(e => `${e.className || e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
+# Remembers what had the focus, and says whether it shows.
+FOCUS = """() => { const e = document.activeElement;
+ if (!e || e === document.body) return '';
+ (window.__focused ??= new Set()).add(e);
+ const s = getComputedStyle(e);
+ return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2 ? ''
+  : e.getAttribute('aria-label') || e.textContent.trim().slice(0, 20); }"""
+MISSED = """() => [...document.querySelectorAll("button:enabled, select, summary, [tabindex='0']")]
+ .filter(e => e.getClientRects().length && !window.__focused?.has(e)).map(e => e.getAttribute('aria-label') || e.textContent)"""
+LEAST_LADDER = 150
 # Where the accent stands on the left edge of the price axis, as prices; and inside the axis.
 AXIS = """([stop, axis, foot]) => {
  const c = document.querySelectorAll('[data-testid=map] canvas')[1];
@@ -380,13 +396,40 @@ def test_nothing_overflows_and_fingers_hit(
 ) -> None:
     page = open_page(browser, market.url, *size)
     wait_for_map(page)
+
+    def look(what: str) -> None:
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], what
+        assert page.evaluate("document.documentElement.scrollHeight") <= size[1], what
+        assert page.evaluate(SMALL) == [], what
+        assert page.evaluate(CUT) == [], what
+
     names = TABS if size[0] < 960 else TABS[1:]
     for name in names:
         go(page, name)
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-        assert page.evaluate("document.documentElement.scrollHeight") <= size[1]
-        assert page.evaluate(SMALL) == []
+        look(name)
+        if name == "Map" and size[1] > 480:
+            page.get_by_test_id("clusters").locator(".row").first.click()
+            look("a cluster")
+            page.get_by_role("button", name="as of…").click()
+            look("as of")
+            page.get_by_role("button", name="now", exact=True).click()
+        if name == "Ladder":
+            box = page.get_by_test_id("ladder").bounding_box()
+            assert box is not None
+            assert box["height"] >= LEAST_LADDER, "rows enough to read a book"
+            page.locator(".beside button").first.click()
+            look("a path")
+            page.get_by_role("button", name="depth").click()
+            look("depth")
+            page.get_by_role("button", name="depth").click()
+    for label in ("feed health", "settings and help"):
+        page.get_by_label(label).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        for closed in page.get_by_role("dialog").locator("summary").all():
+            closed.click()
+        look(label)
+        page.keyboard.press("Escape")
     page.context.close()
 
 
@@ -399,14 +442,52 @@ def test_accessible_names_and_contrast(browser: Browser, market: Stage, theme: s
     if theme == "light":
         page.keyboard.press("t")
     page.evaluate(AXE.read_text())
-    for name in TABS:
-        go(page, name)
+
+    def look(what: str) -> None:
         page.wait_for_timeout(400)
         found = page.evaluate(
             "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']}).then(r => r.violations.map("
             "v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.target).join(' | ')}`))"
         )
-        assert found == [], f"{name} ({theme})"
+        assert found == [], f"{what} ({theme})"
+
+    for name in TABS:
+        go(page, name)
+        look(name)
+        if name == "Map":
+            page.get_by_test_id("clusters").locator(".row").first.click()
+            look("a cluster")
+        if name == "Ladder":
+            page.get_by_role("button", name="depth").click()
+            look("depth")
+            page.get_by_role("button", name="depth").click()
+    for label in ("feed health", "settings and help"):
+        page.get_by_label(label).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        look(label)
+        page.keyboard.press("Escape")
+    page.context.close()
+
+
+def test_a_keyboard_alone_reaches_everything_and_sees_where_it_is(
+    browser: Browser, market: Stage
+) -> None:
+    """Tab walks through every control, each with an outline; a sheet gives the focus back."""
+    page = open_page(browser, market.url, 390, 844)
+    wait_for_map(page)
+    for name in TABS:
+        go(page, name)
+        page.wait_for_timeout(400)
+        page.evaluate("window.__focused = new Set()")
+        for _ in range(page.locator("button, select, summary, [tabindex='0']").count() + 2):
+            page.keyboard.press("Tab")
+            assert page.evaluate(FOCUS) == "", f"{name}: no outline"
+        assert page.evaluate(MISSED) == [], name
+    page.get_by_label("feed health").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("feed")
     page.context.close()
 
 

@@ -87,7 +87,16 @@ export class Live {
     return this.hello?.markets.find((m) => m.base === this.base)?.venues ?? [];
   }
 
+  /** What an empty screen waits for. */
+  get waiting(): string {
+    if (this.status !== "open") return "Connecting";
+    const streams = this.health?.streams ?? [];
+    if (streams.length && streams.every((s) => s.state === "stale" || s.state === "down")) return `No venue answers: ${streams[0]?.detail || "every stream is silent"}`;
+    return this.health?.notes[0] ?? "Waiting for the first prices";
+  }
+
   choose(base: string): void {
+    if (base === this.base) return; // nothing would be told again
     this.base = base;
     this.ladderWish = { ...this.ladderWish, step: 0, venue: "" };
     this.filters = { ...this.filters, venue: "all" };
