@@ -370,8 +370,11 @@ def test_truth_shows_skill_with_intervals_and_admits_its_limits(phone: Page) -> 
     expect(truth).to_contain_text("sample of their liquidations")
     expect(truth.get_by_label("predicted and printed liquidations by hour")).to_be_visible()
     reply = phone.request.get(phone.url + "api/v1/truth/BTC").json()
-    ratio = f"{reply['totalRatio'][0]:.2f}"
-    expect(truth).to_contain_text(ratio)
+    assert len(reply["hours"]) == 72
+    expect(truth).to_contain_text(f"All 72 hours: ratio ▼ {reply['totalRatio'][0]:.2f}")
+    shown = reply["hours"][-24:]
+    said, seen = (sum(h[name][0] for h in shown) for name in ("predictedUsd", "realisedUsd"))
+    expect(truth.get_by_role("row", name="▼ longs").nth(1)).to_contain_text(f"{said / seen:.2f}")
 
 
 def test_health_names_venues_and_keys_change_panels(phone: Page) -> None:
