@@ -42,6 +42,11 @@ FOCUS = """() => { const e = document.activeElement;
 MISSED = """() => [...document.querySelectorAll("button:enabled, select, summary, [tabindex='0']")]
  .filter(e => e.getClientRects().length && !window.__focused?.has(e))
  .map(e => e.getAttribute('aria-label') || e.textContent)"""
+# Every moment at which the page called itself old.
+OLD = """window.__old = []; new MutationObserver(() => {
+ const e = document.querySelector('main.stale, .banner.bad');
+ if (e) window.__old.push(e.textContent.slice(0, 60)); })
+ .observe(document, {subtree: true, childList: true, attributeFilter: ['class']});"""
 LEAST_LADDER = 150
 # Where the accent stands on the left edge of the price axis, as prices; and inside the axis.
 AXIS = """([stop, axis, foot]) => {
@@ -500,6 +505,19 @@ def test_without_webgl_it_draws_and_says_so(browser: Browser, market: Stage) -> 
     wait_for_map(page)
     expect(page.get_by_text("no WebGL2: drawn in 2D")).to_be_visible()
     page.context.close()
+
+
+def test_a_page_that_has_just_come_is_not_called_old(browser: Browser, market: Stage) -> None:
+    """What came with it is shown before a socket is open, and that is no silence."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, service_workers="block")
+    page = context.new_page()
+    page.add_init_script(OLD)
+    page.goto(market.url)
+    assert page.locator("script#first").count() == 1, "the page carries no picture"
+    wait_for_map(page)
+    expect(page.get_by_label("feed health: gap")).to_be_visible()
+    assert page.evaluate("window.__old") == []
+    context.close()
 
 
 def test_a_silent_server_dims_the_screen_and_says_how_old_it_is(browser: Browser) -> None:

@@ -27,6 +27,8 @@ export class Live {
   health = $state.raw<Health | null>(null);
   tape = $state.raw<readonly TapeRow[]>([]);
   status = $state<"connecting" | "open" | "closed">("connecting");
+  /** whether the socket was ever open: before, what is shown came with the page */
+  opened = $state(false);
   loading = $state(0);
   failed = $state("");
   heardMs = $state(0);
@@ -158,6 +160,7 @@ export class Live {
   private hear(m: FromWorker): void {
     if (m.k === "status") {
       this.status = m.state;
+      if (m.state === "open") this.opened = true;
       // Before any market is known, health says what the program is doing.
       if (m.state === "open" && !this.base) this.say({ k: "topics", topics: ["health"], ladder: this.ladderWish });
     }
