@@ -529,5 +529,8 @@ def test_a_silent_server_dims_the_screen_and_says_how_old_it_is(browser: Browser
         for _ in range(30):  # over several tries to reconnect: not one of them undims the page
             assert "stale" in (page.locator("main").get_attribute("class") or "")
             page.wait_for_timeout(100)
-        expect(page.get_by_label("feed health: stale")).to_be_visible()
+        health = page.get_by_label("feed health: stale")
+        health.click()
+        expect(page.get_by_role("dialog")).to_contain_text("how the feeds are now is not known")
+        expect(page.get_by_role("dialog")).not_to_contain_text("last 0 s")
         page.context.close()

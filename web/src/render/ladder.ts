@@ -63,7 +63,7 @@ export function drawLadder(c: CanvasRenderingContext2D, l: Ladder, s: LadderStat
 }
 
 function longest(f: Frame, from: number, usd: readonly number[]): number {
-  let best = f.top - f.rows;
+  let best = f.top - f.rows + 1; // the row below is cut off
   for (let k = best; k <= f.top; k++) if ((usd[k - from] ?? 0) > (usd[best - from] ?? 0)) best = k;
   return best;
 }
