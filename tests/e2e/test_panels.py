@@ -22,10 +22,32 @@ LIT = """() => { const c = document.querySelector('[data-testid=heat]');
  const d = x.getImageData(0, 0, s.width, s.height).data; let lit = 0;
  for (let i = 0; i < d.length; i += 4) lit += d[i + 3] > 0;
  return lit / (d.length / 4); }"""
-SMALL = """() => [...document.querySelectorAll('button, select, [role=tab], summary')]
+SMALL = """() => [...document.querySelectorAll('button, select, input, [role=tab], summary')]
  .map(e => [e.textContent.trim().slice(0, 20), e.getBoundingClientRect()])
  .filter(([, r]) => r.width > 0 && (r.height < 39.5 || r.width < 31.5))
  .map(([name, r]) => `${name} ${r.width.toFixed(0)}x${r.height.toFixed(0)}`)"""
+# What stands in a toolbar that does not scroll by its looks and is cut off all the same, and text
+# that runs out of its card or sheet.
+CUT = """() => [...document.querySelectorAll('.chips, .card, dialog, .beside')]
+ .filter(e => e.getBoundingClientRect().width > 0 && getComputedStyle(e).maskImage === 'none')
+ .filter(e => e.scrollWidth > e.clientWidth + 1)
+ .map(e => `${e.className || e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
+# Remembers what had the focus, and says whether it shows.
+FOCUS = """() => { const e = document.activeElement;
+ if (!e || e === document.body) return '';
+ (window.__focused ??= new Set()).add(e);
+ const s = getComputedStyle(e);
+ return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2 ? ''
+  : e.getAttribute('aria-label') || e.textContent.trim().slice(0, 20); }"""
+MISSED = """() => [...document.querySelectorAll("button:enabled, select, summary, [tabindex='0']")]
+ .filter(e => e.getClientRects().length && !window.__focused?.has(e))
+ .map(e => e.getAttribute('aria-label') || e.textContent)"""
+# Every moment at which the page called itself old.
+OLD = """window.__old = []; new MutationObserver(() => {
+ const e = document.querySelector('main.stale, .banner.bad');
+ if (e) window.__old.push(e.textContent.slice(0, 60)); })
+ .observe(document, {subtree: true, childList: true, attributeFilter: ['class']});"""
+LEAST_LADDER = 150
 # Where the accent stands on the left edge of the price axis, as prices; and inside the axis.
 AXIS = """([stop, axis, foot]) => {
  const c = document.querySelectorAll('[data-testid=map] canvas')[1];
@@ -353,8 +375,11 @@ def test_truth_shows_skill_with_intervals_and_admits_its_limits(phone: Page) -> 
     expect(truth).to_contain_text("sample of their liquidations")
     expect(truth.get_by_label("predicted and printed liquidations by hour")).to_be_visible()
     reply = phone.request.get(phone.url + "api/v1/truth/BTC").json()
-    ratio = f"{reply['totalRatio'][0]:.2f}"
-    expect(truth).to_contain_text(ratio)
+    assert len(reply["hours"]) == 72
+    expect(truth).to_contain_text(f"All 72 hours: ratio ▼ {reply['totalRatio'][0]:.2f}")
+    shown = reply["hours"][-24:]
+    said, seen = (sum(h[name][0] for h in shown) for name in ("predictedUsd", "realisedUsd"))
+    expect(truth.get_by_role("row", name="▼ longs").nth(1)).to_contain_text(f"{said / seen:.2f}")
 
 
 def test_health_names_venues_and_keys_change_panels(phone: Page) -> None:
@@ -380,13 +405,40 @@ def test_nothing_overflows_and_fingers_hit(
 ) -> None:
     page = open_page(browser, market.url, *size)
     wait_for_map(page)
+
+    def look(what: str) -> None:
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], what
+        assert page.evaluate("document.documentElement.scrollHeight") <= size[1], what
+        assert page.evaluate(SMALL) == [], what
+        assert page.evaluate(CUT) == [], what
+
     names = TABS if size[0] < 960 else TABS[1:]
     for name in names:
         go(page, name)
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-        assert page.evaluate("document.documentElement.scrollHeight") <= size[1]
-        assert page.evaluate(SMALL) == []
+        look(name)
+        if name == "Map" and size[1] > 480:
+            page.get_by_test_id("clusters").locator(".row").first.click()
+            look("a cluster")
+            page.get_by_role("button", name="as of…").click()
+            look("as of")
+            page.get_by_role("button", name="now", exact=True).click()
+        if name == "Ladder":
+            box = page.get_by_test_id("ladder").bounding_box()
+            assert box is not None
+            assert box["height"] >= LEAST_LADDER, "rows enough to read a book"
+            page.locator(".beside button").first.click()
+            look("a path")
+            page.get_by_role("button", name="depth").click()
+            look("depth")
+            page.get_by_role("button", name="depth").click()
+    for label in ("feed health", "settings and help"):
+        page.get_by_label(label).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        for closed in page.get_by_role("dialog").locator("summary").all():
+            closed.click()
+        look(label)
+        page.keyboard.press("Escape")
     page.context.close()
 
 
@@ -399,14 +451,52 @@ def test_accessible_names_and_contrast(browser: Browser, market: Stage, theme: s
     if theme == "light":
         page.keyboard.press("t")
     page.evaluate(AXE.read_text())
-    for name in TABS:
-        go(page, name)
+
+    def look(what: str) -> None:
         page.wait_for_timeout(400)
         found = page.evaluate(
             "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']}).then(r => r.violations.map("
             "v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.target).join(' | ')}`))"
         )
-        assert found == [], f"{name} ({theme})"
+        assert found == [], f"{what} ({theme})"
+
+    for name in TABS:
+        go(page, name)
+        look(name)
+        if name == "Map":
+            page.get_by_test_id("clusters").locator(".row").first.click()
+            look("a cluster")
+        if name == "Ladder":
+            page.get_by_role("button", name="depth").click()
+            look("depth")
+            page.get_by_role("button", name="depth").click()
+    for label in ("feed health", "settings and help"):
+        page.get_by_label(label).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        look(label)
+        page.keyboard.press("Escape")
+    page.context.close()
+
+
+def test_a_keyboard_alone_reaches_everything_and_sees_where_it_is(
+    browser: Browser, market: Stage
+) -> None:
+    """Tab walks through every control, each with an outline; a sheet gives the focus back."""
+    page = open_page(browser, market.url, 390, 844)
+    wait_for_map(page)
+    for name in TABS:
+        go(page, name)
+        page.wait_for_timeout(400)
+        page.evaluate("window.__focused = new Set()")
+        for _ in range(page.locator("button, select, summary, [tabindex='0']").count() + 2):
+            page.keyboard.press("Tab")
+            assert page.evaluate(FOCUS) == "", f"{name}: no outline"
+        assert page.evaluate(MISSED) == [], name
+    page.get_by_label("feed health").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("feed health")).to_be_focused()
     page.context.close()
 
 
@@ -415,6 +505,19 @@ def test_without_webgl_it_draws_and_says_so(browser: Browser, market: Stage) -> 
     wait_for_map(page)
     expect(page.get_by_text("no WebGL2: drawn in 2D")).to_be_visible()
     page.context.close()
+
+
+def test_a_page_that_has_just_come_is_not_called_old(browser: Browser, market: Stage) -> None:
+    """What came with it is shown before a socket is open, and that is no silence."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, service_workers="block")
+    page = context.new_page()
+    page.add_init_script(OLD)
+    page.goto(market.url)
+    assert page.locator("script#first").count() == 1, "the page carries no picture"
+    wait_for_map(page)
+    expect(page.get_by_label("feed health: gap")).to_be_visible()
+    assert page.evaluate("window.__old") == []
+    context.close()
 
 
 def test_a_silent_server_dims_the_screen_and_says_how_old_it_is(browser: Browser) -> None:
@@ -426,5 +529,8 @@ def test_a_silent_server_dims_the_screen_and_says_how_old_it_is(browser: Browser
         for _ in range(30):  # over several tries to reconnect: not one of them undims the page
             assert "stale" in (page.locator("main").get_attribute("class") or "")
             page.wait_for_timeout(100)
-        expect(page.get_by_label("feed health: stale")).to_be_visible()
+        health = page.get_by_label("feed health: stale")
+        health.click()
+        expect(page.get_by_role("dialog")).to_contain_text("how the feeds are now is not known")
+        expect(page.get_by_role("dialog")).not_to_contain_text("last 0 s")
         page.context.close()

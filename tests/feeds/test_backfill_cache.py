@@ -126,6 +126,39 @@ def test_only_what_was_folded_counts_as_answered(tmp_path: Path, *, folds: bool)
     assert start() == ({15} if folds else {60}), "minutes of the past that are asked for"
 
 
+class _Deaf(_Answers):
+    """A network that answers an address only when it is asked for the n-th time."""
+
+    def __init__(self, deaf: int) -> None:
+        super().__init__()
+        self._deaf = deaf
+        self._asked: dict[str, int] = {}
+
+    async def request(self, url: str, body: str, timeout_s: float) -> HttpReply:
+        self._asked[url] = self._asked.get(url, 0) + 1
+        if self._asked[url] <= self._deaf:
+            raise TimeoutError
+        return await super().request(url, body, timeout_s)
+
+
+@pytest.mark.parametrize(("deaf", "unanswered"), [(0, 0), (2, 0), (3, 4)])
+def test_a_silent_venue_is_asked_for_its_past_again_and_what_is_missing_is_told(
+    monkeypatch: pytest.MonkeyPatch, deaf: int, unanswered: int
+) -> None:
+    monkeypatch.setattr("liqfield.feeds.venue_feed.PAST_PAUSES_S", (0.0, 0.0))
+    records = list[Record]()
+    feed = VenueFeed(
+        registry.make(("binance",))["binance"],
+        records.append,
+        transport=_Deaf(deaf),
+        clock=Clock(now_ns=lambda: T0),
+    )
+    feed.follow([INSTRUMENTS[BTC]])
+    asyncio.run(feed.backfill(3_600.0, lambda done, total: None))
+    assert feed.unanswered[0] == unanswered
+    assert len(records) == 4 - unanswered, "marks, candles, open interest, funding"
+
+
 def test_a_held_clock_stands_still_and_never_jumps() -> None:
     now = 100.0
     clock = HeldClock(lambda: now)

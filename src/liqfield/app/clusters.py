@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from liqfield.density.clusters import ClusterSettings, clusters_of, find_clusters
 from liqfield.model.analytics import PathView
 from liqfield.model.estimates import Cluster, DensityColumn, LiquidationDensity
@@ -13,6 +15,10 @@ from liqfield.store.map_history import MapHistory
 
 GROWTH_NS = 600_000_000_000  # clusters are compared with those of ten minutes before
 KEPT_EVERY_NS = 60_000_000_000
+# Where the user sets no threshold: this share of open interest, as for a cascade's fuel, at most
+# so much.
+SHARE = 0.002
+MOST_USD = 50e6
 
 
 class ClusterFinder:
@@ -31,7 +37,8 @@ class ClusterFinder:
         while len(past) > 1 and at_ns - past[1][0] >= GROWTH_NS:
             past.pop(0)
         then_ns, before = past[0] if past else (at_ns, ())
-        found = find_clusters(densities, self._settings, before, (at_ns - then_ns) / 1e9)
+        chosen = self._chosen(sum(density.open_interest_usd for density in densities))
+        found = find_clusters(densities, chosen, before, (at_ns - then_ns) / 1e9)
         if not past or at_ns - past[-1][0] >= KEPT_EVERY_NS:
             past.append((at_ns, found))
         return found
@@ -44,13 +51,14 @@ class ClusterFinder:
         then = self._stored(base, venues, at_ns)
         if then is None:
             return None
+        chosen = self._chosen(then[0].open_interest_usd)
         previous: tuple[Cluster, ...] = ()
         age_s = 0.0
         before = self._stored(base, venues, at_ns - GROWTH_NS)
         if before is not None:
-            previous = clusters_of(*before, self._settings)
+            previous = clusters_of(*before, chosen)
             age_s = (then[0].at_ns - before[0].at_ns) / 1e9
-        return self.message(base, then[0], clusters_of(*then, self._settings, previous, age_s))
+        return self.message(base, then[0], clusters_of(*then, chosen, previous, age_s))
 
     def message(
         self,
@@ -60,10 +68,23 @@ class ClusterFinder:
         paths: Sequence[PathView | None] = (),
     ) -> Clusters:
         """With the threshold, so that a reader of none knows what there is none of."""
-        least, reach = self._settings.min_usd, self._settings.reach
+        chosen = self._chosen(whole.open_interest_usd)
         return encode.clusters(
-            base, whole.at_ns, whole.mark_price, found, paths, min_usd=least, reach=reach
+            base,
+            whole.at_ns,
+            whole.mark_price,
+            found,
+            paths,
+            min_usd=chosen.min_usd,
+            reach=chosen.reach,
         )
+
+    def _chosen(self, open_interest_usd: float) -> ClusterSettings:
+        """The threshold that the user set; 0 = by the size of the market, to two digits."""
+        if self._settings.min_usd > 0.0:
+            return self._settings
+        least = float(f"{min(SHARE * open_interest_usd, MOST_USD):.2g}")
+        return msgspec.structs.replace(self._settings, min_usd=least)
 
     def _stored(
         self, base: str, venues: Collection[str], at_ns: int

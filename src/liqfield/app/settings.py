@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_gb               remove the oldest recordings beyond this size, 0 = never
     backfill_h            hours of history to fetch at start
     archive_days          days of imported history to show behind the live map, 0 = none
-    cluster_min_usd       smallest cluster that counts as significant
+    cluster_min_usd       smallest cluster that counts as significant, 0 = by the market's size
     open_browser          open the page when a display is there
     speed                 replay: 1 = as recorded, 0 = as fast as possible
     """
@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_gb: NotNegative = 100.0
     backfill_h: NotNegative = 24.0
     archive_days: NotNegative = 365.0
-    cluster_min_usd: NotNegative = 50e6
+    cluster_min_usd: NotNegative = 0.0
     open_browser: bool = True
     speed: NotNegative = 1.0
 

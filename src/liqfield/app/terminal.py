@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from liqfield import __version__
+from liqfield.app import warm
 from liqfield.app.archive_maps import fold_archives
 from liqfield.app.cot_files import load_cot
 from liqfield.app.imported_past import hand_over
@@ -331,8 +332,21 @@ class Terminal:
 
     def _notes(self) -> list[str]:
         notes = [*self.problems]
-        told = (self.progress, self._archive, self.replies.problem, self.learnt.problem)
+        told = (
+            self.progress,
+            warm.said(),
+            self._archive,
+            self.replies.problem,
+            self.learnt.problem,
+        )
         notes += [text for text in told if text]
+        for name, feed in self.feeds.items():
+            missing, asked = feed.unanswered
+            if missing:
+                notes.append(
+                    f"{name} did not answer {missing} of {asked} requests for its past: the map "
+                    "begins with less"
+                )
         if self.intake.dropped:
             notes.append(f"{self.intake.dropped} frames dropped: the program was too slow")
         return notes

@@ -30,9 +30,19 @@ SECOND = 1_000_000_000
 KEY = "warm-up:BTC"
 
 
+_NAME = "warm-up"
+
+
 def start() -> None:
     """Begin on a thread of its own, which ends with the process."""
-    threading.Thread(target=warm, name="warm-up", daemon=True).start()
+    threading.Thread(target=warm, name=_NAME, daemon=True).start()
+
+
+def said() -> str:
+    """What to tell who waits; "" once everything is loaded."""
+    if not any(thread.name == _NAME for thread in threading.enumerate()):
+        return ""
+    return "loading compiled code; the first start after an update compiles it, for a minute or two"
 
 
 def warm() -> None:

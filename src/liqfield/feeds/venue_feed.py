@@ -48,6 +48,7 @@ ANNOUNCED = {"planned": "live", "maintenance": "stale", "open": ""}  # kind -> s
 FRESH_LIST_S = 60.0  # a list of instruments this young serves the tiers of all of them
 LIST_WAIT_S = 10.0
 CORRUPT_EVERY_S = 1.0  # one gap a connection for this long, however many frames are malformed
+PAST_PAUSES_S = (1.0, 5.0)  # before the past is asked for again where the network did not answer
 
 
 class VenueFeed:
@@ -74,6 +75,7 @@ class VenueFeed:
         self.venue = venue
         self.state = "connecting"
         self.connections: list[ConnectionSupervisor] = []
+        self.unanswered = (0, 0)  # of the back-fill's requests: without a reply, all
         self._clock = clock or Clock()
         self._pools = pools or Pools(self._clock.now_s)
         self._transport = transport
@@ -186,7 +188,8 @@ class VenueFeed:
     async def backfill(
         self, span_s: float, on_progress: Callable[[int, int], None]
     ) -> dict[str, int]:
-        """The past `span_s`, concurrently within the budget; what fails is left out and told.
+        """The past `span_s`, concurrently within the budget; what fails is left out and told
+        (`unanswered`).
 
         Replies that an earlier start has received are not asked for again. Returns where the past
         begins, ns by instrument: earlier than asked where such replies reach further back.
@@ -200,18 +203,20 @@ class VenueFeed:
             for stretch in stretches
             for request in self.venue.backfill(self._instruments[of], *stretch)
         ]
-        done = 0
+        done = missing = 0
 
         async def fetch(stretch: Stretch, request: HttpRequest) -> None:
-            nonlocal done
+            nonlocal done, missing
             kept = self._replies.load(stretch, request)
             try:
-                frame = kept or await self.rest.fetch(request)
+                frame = kept or await self._past(request)
                 if kept is None:
                     self._to_keep[frame.source, frame.received_ns] = (stretch, request)
                 self._sink(frame)
             except (VenueRefusal, OSError) as error:
                 log.warning("back-fill incomplete", venue=self.venue.name, why=str(error))
+                missing += 1
+                self.unanswered = (missing, len(requests))
             done += 1
             on_progress(done, len(requests))
 
@@ -311,6 +316,14 @@ class VenueFeed:
         return self._resync.waiting
 
     # ---- parts --------------------------------------------------------------------------------
+
+    async def _past(self, request: HttpRequest) -> Frame:
+        """Asked again after a silence, which may be ours: a first start is busy with compiling."""
+        for pause_s in PAST_PAUSES_S:
+            with contextlib.suppress(OSError):
+                return await self.rest.fetch(request)
+            await asyncio.sleep(pause_s)
+        return await self.rest.fetch(request)
 
     def _keep(self, frame: Frame, events: Sequence[Event]) -> None:
         """A back-fill reply that was folded need not be asked for again; a complaint must be."""

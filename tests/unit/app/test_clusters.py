@@ -111,3 +111,19 @@ def test_none_above_the_threshold_says_which_threshold(maps: MapHistory) -> None
     assert pooled is not None
     now = finder.message("BTC", pooled, finder.now("BTC", venues, T0 * SECOND))
     assert (now.clusters, now.min_usd) == ((), 1e12)
+
+
+@pytest.mark.parametrize("share", [1e-3, 1.0, 1e3])
+def test_without_a_threshold_it_follows_the_size_of_the_market(share: float) -> None:
+    """0.2 % of what is open, to two digits, never above 50 M: a small market has clusters too."""
+    finder = ClusterFinder(MapHistory(None), ClusterSettings(min_usd=0.0))
+    venues = [density("binance", T0, share, 1.0)]
+    pooled = combine(venues)
+    assert pooled is not None
+    found = finder.now("BTC", venues, T0 * SECOND)
+    message = finder.message("BTC", pooled, found)
+    wanted = min(2e-3 * pooled.open_interest_usd, 50e6)
+    assert message.min_usd == pytest.approx(wanted, rel=0.05)
+    assert (share < 1e3) == (wanted < 50e6), "both cases are looked at"
+    assert [row.side for row in message.clusters] == ["long"]
+    assert message.clusters[0].usd >= message.min_usd

@@ -27,6 +27,8 @@ export class Live {
   health = $state.raw<Health | null>(null);
   tape = $state.raw<readonly TapeRow[]>([]);
   status = $state<"connecting" | "open" | "closed">("connecting");
+  /** whether the socket was ever open: before, what is shown came with the page */
+  opened = $state(false);
   loading = $state(0);
   failed = $state("");
   heardMs = $state(0);
@@ -87,7 +89,16 @@ export class Live {
     return this.hello?.markets.find((m) => m.base === this.base)?.venues ?? [];
   }
 
+  /** What an empty screen waits for. */
+  get waiting(): string {
+    if (this.status !== "open") return "Connecting";
+    const streams = this.health?.streams ?? [];
+    if (streams.length && streams.every((s) => s.state === "stale" || s.state === "down")) return `No venue answers: ${streams[0]?.detail || "every stream is silent"}`;
+    return this.health?.notes[0] ?? "Waiting for the first prices";
+  }
+
   choose(base: string): void {
+    if (base === this.base) return; // nothing would be told again
     this.base = base;
     this.ladderWish = { ...this.ladderWish, step: 0, venue: "" };
     this.filters = { ...this.filters, venue: "all" };
@@ -149,6 +160,7 @@ export class Live {
   private hear(m: FromWorker): void {
     if (m.k === "status") {
       this.status = m.state;
+      if (m.state === "open") this.opened = true;
       // Before any market is known, health says what the program is doing.
       if (m.state === "open" && !this.base) this.say({ k: "topics", topics: ["health"], ladder: this.ladderWish });
     }

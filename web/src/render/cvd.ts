@@ -36,8 +36,8 @@ export function drawCvd(c: CanvasRenderingContext2D, s: CvdState): void {
   events(c, s, x, lane.price, extent(flow.price, s.stretch.from));
   title(c, `CVD, ${flow.base}, from the left edge: pooled and by venue`, lane.cvd[0], theme);
   cvd(c, s, lane.cvd, x);
-  title(c, "forced: ▲ shorts bought, ▼ longs sold", lane.forced[0], theme);
-  forced(c, s, lane.forced, plot);
+  const some = forced(c, s, lane.forced, plot);
+  title(c, `forced: ▲ shorts bought, ▼ longs sold${some ? "" : " · none printed"}`, lane.forced[0], theme);
 }
 
 function title(c: CanvasRenderingContext2D, text: string, y: number, theme: Theme): void {
@@ -75,11 +75,17 @@ function line(
   c.stroke();
   const last = values.at(-1);
   if (!label || last === undefined) return;
-  c.font = BOLD;
-  c.fillStyle = ink;
+  const at = (v: number): number => Math.min(bottom - 5, Math.max(top + 5, y(v)));
   c.textAlign = "right";
   c.textBaseline = "middle";
-  c.fillText(label(last), s.width, Math.min(bottom - 5, Math.max(top + 5, y(last))));
+  // Highest and lowest of the stretch give the line its scale, where the newest leaves room.
+  c.font = FONT;
+  c.fillStyle = s.theme.dim;
+  const shown = values.slice(s.stretch.from);
+  for (const v of [Math.max(...shown), Math.min(...shown)]) if (Math.abs(at(v) - at(last)) > 13) c.fillText(label(v), s.width, at(v));
+  c.font = BOLD;
+  c.fillStyle = ink;
+  c.fillText(label(last), s.width, at(last));
 }
 
 const VENUE_DASH: readonly number[][] = [[], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3]];
@@ -118,7 +124,7 @@ function cvd(c: CanvasRenderingContext2D, s: CvdState, lane: readonly [number, n
   line(c, s, pooled, range, lane, x, last >= 0 ? theme.bid : theme.ask, 2.25, signedSize);
 }
 
-function forced(c: CanvasRenderingContext2D, s: CvdState, [top, bottom]: readonly [number, number], plot: number): void {
+function forced(c: CanvasRenderingContext2D, s: CvdState, [top, bottom]: readonly [number, number], plot: number): boolean {
   const slots = Math.max(1, Math.floor(plot / 4));
   const [long, short] = forcedBy(s.tape, s.stretch.t0, s.stretch.t1, slots);
   const most = Math.max(1, ...long, ...short);
@@ -139,6 +145,7 @@ function forced(c: CanvasRenderingContext2D, s: CvdState, [top, bottom]: readonl
   c.textAlign = "right";
   c.textBaseline = "middle";
   if (most > 1) c.fillText(usdTick(most), s.width, top + 5);
+  return most > 1;
 }
 
 function events(c: CanvasRenderingContext2D, s: CvdState, x: (ms: number) => number, [top, bottom]: readonly [number, number], [low, high]: readonly [number, number]): void {

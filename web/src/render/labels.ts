@@ -1,5 +1,5 @@
 /** Clusters on the map: a bracket over their price range and a name in dollars with the path's badge. */
-import { noneOf, outOfView, significant, spread } from "../state/clusters";
+import { noneOf, outOfView, pathSaid, significant, spread } from "../state/clusters";
 import { percent, usd } from "../state/format";
 import { yOf } from "../state/viewport";
 import type { ClusterRow, PathRow } from "../wire/types";
@@ -7,12 +7,6 @@ import type { OverlayState } from "./overlay";
 import { BOLD, FONT, type Theme } from "./theme";
 
 const HEIGHT = 22;
-
-/** Shape and word say it; colour only helps. */
-export function pathBadge(path: PathRow, short = false): string {
-  const shape = { defended: "▣", neutral: "▤", hollow: "▢" }[path.pathClass] ?? "";
-  return `${shape} ${path.pathClass}${path.ratio !== null && !short ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
-}
 
 export function pathColour(path: PathRow, theme: Theme): string {
   return path.pathClass === "defended" ? theme.bid : path.pathClass === "hollow" ? theme.accent : theme.dim;
@@ -73,15 +67,16 @@ function label(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow, y: n
     [`${k.side === "long" ? "▼" : "▲"} ${usd(k.usd)} ${k.side}`, BOLD, theme.text],
     [` · ${percent(k.distance, 1)}`, FONT, theme.dim],
   ];
-  if (k.path && (k.path.pathClass === "hollow" || k.path.pathClass === "defended")) parts.push([` · ${pathBadge(k.path)}`, FONT, pathColour(k.path, theme)]);
-  else if (k.stacked && map.width > 320) parts.push([" · stacked", FONT, theme.dim]);
-  const measure = (): number[] => parts.map(([text, font]) => { c.font = font; return c.measureText(text).width; });
   const right = map.width - 12;
-  let widths = measure();
-  const last = parts.at(-1);
-  if (k.path && last && parts.length > 2 && widths.reduce((a, b) => a + b, 18) > right) {
-    last[0] = ` · ${pathBadge(k.path, true)}`;
-    widths = measure();
+  const wide = (text: string, font: string): number => { c.font = font; return c.measureText(text).width; };
+  const widths = parts.map(([text, font]) => wide(text, font));
+  const taken = widths.reduce((a, b) => a + b, 18);
+  const said = k.path ? pathSaid(k.path) : [];
+  const more = [...said, ...(!said.length && k.stacked && map.width > 320 ? ["stacked"] : [])].map((text) => ` · ${text}`);
+  const fits = more.find((text) => taken + wide(text, FONT) <= right) ?? more.at(-1);
+  if (fits) {
+    parts.push([fits, FONT, k.path && said.length ? pathColour(k.path, theme) : theme.dim]);
+    widths.push(wide(fits, FONT));
   }
   const w = widths.reduce((a, b) => a + b, 14);
   const x = Math.max(4, right - w);

@@ -1,5 +1,5 @@
 /** The order-book ladder: sizes, liquidation zones, walls and traded delta in the same rows. */
-import { price as money, rowPrice, signed, signedSize, size as amount } from "../state/format";
+import { price as money, rowPrice, signed, signedSize, size as amount, usdTick } from "../state/format";
 import { firstRow, frameOf, HEAD_PX, mid, ROW_PX, SPREAD_PX, wallBadge, wallsByRow, yOfRow, type Frame } from "../state/ladder";
 import type { ClusterRow, Ladder, WallRow } from "../wire/types";
 import { BODY, BODY_BOLD, BOLD, FONT, TITLE, type Theme } from "./theme";
@@ -25,8 +25,9 @@ interface Columns {
 /** Strips and figures keep their widths; the book takes the rest. */
 function columns(width: number): Columns {
   const strip = Math.max(34, Math.round(width * 0.105));
-  const price = 76;
-  const delta = 52;
+  const narrow = width < 380;
+  const price = narrow ? 68 : 76;
+  const delta = narrow ? 46 : 52;
   const book = (width - 2 * strip - price - delta) / 2;
   const bidEnd = Math.round(strip + book);
   return { longEnd: strip, bidEnd, priceEnd: bidEnd + price, askEnd: Math.round(bidEnd + price + book), shortEnd: width - delta };
@@ -40,6 +41,8 @@ interface Paint {
   readonly col: Columns;
   readonly largest: number;
   readonly forced: number;
+  /** the rows of the longest strips: their dollars are written on them, so that a small one never looks large */
+  readonly named: readonly [number, number];
   readonly walls: ReadonlyMap<string, WallRow>;
 }
 
@@ -47,12 +50,10 @@ export function drawLadder(c: CanvasRenderingContext2D, l: Ladder, s: LadderStat
   const f = frameOf(l, s.anchor, s.height);
   const from = firstRow(l);
   let largest = 1e-9;
-  let forced = 1;
-  for (let k = f.top - f.rows; k <= f.top; k++) {
-    largest = Math.max(largest, l.bid[k - from] ?? 0, l.ask[k - from] ?? 0);
-    forced = Math.max(forced, l.longUsd[k - from] ?? 0, l.shortUsd[k - from] ?? 0);
-  }
-  const p: Paint = { c, l, s, f, col: columns(s.width), largest, forced, walls: wallsByRow(l) };
+  for (let k = f.top - f.rows; k <= f.top; k++) largest = Math.max(largest, l.bid[k - from] ?? 0, l.ask[k - from] ?? 0);
+  const named = [longest(f, from, l.longUsd), longest(f, from, l.shortUsd)] as const;
+  const forced = Math.max(1, l.longUsd[named[0] - from] ?? 0, l.shortUsd[named[1] - from] ?? 0);
+  const p: Paint = { c, l, s, f, col: columns(s.width), largest, forced, named, walls: wallsByRow(l) };
   c.fillStyle = s.theme.ground;
   c.fillRect(0, 0, s.width, s.height);
   c.textBaseline = "middle";
@@ -61,7 +62,13 @@ export function drawLadder(c: CanvasRenderingContext2D, l: Ladder, s: LadderStat
   head(p);
 }
 
-function head({ c, s, col }: Paint): void {
+function longest(f: Frame, from: number, usd: readonly number[]): number {
+  let best = f.top - f.rows + 1; // the row below is cut off
+  for (let k = best; k <= f.top; k++) if ((usd[k - from] ?? 0) > (usd[best - from] ?? 0)) best = k;
+  return best;
+}
+
+function head({ c, l, s, col }: Paint): void {
   c.fillStyle = s.theme.ground;
   c.fillRect(0, 0, s.width, HEAD_PX);
   c.fillStyle = s.theme.edge;
@@ -69,11 +76,13 @@ function head({ c, s, col }: Paint): void {
   c.font = FONT;
   c.fillStyle = s.theme.dim;
   const y = HEAD_PX / 2;
+  const room = col.bidEnd - col.longEnd - 24;
+  const coins = (side: string): string => (c.measureText(`${side}, ${l.base}`).width < room ? `${side}, ${l.base}` : side);
   c.textAlign = "left";
   c.fillText("long liq", 4, y);
-  c.fillText("ask", col.priceEnd + 6, y);
+  c.fillText(coins("ask"), col.priceEnd + 6, y);
   c.textAlign = "right";
-  c.fillText("bid", col.bidEnd - 6, y);
+  c.fillText(coins("bid"), col.bidEnd - 6, y);
   c.fillText("price", col.priceEnd - 8, y);
   c.fillText("short liq", col.shortEnd - 2, y);
   c.fillText("Δ 1m", s.width - 6, y);
@@ -97,7 +106,7 @@ function row(p: Paint, k: number, i: number): void {
   const known = i >= 0 && i < l.bid.length;
   const bid = known ? (l.bid[i] ?? 0) : 0;
   const ask = known ? (l.ask[i] ?? 0) : 0;
-  zones(p, price, y, known ? (l.longUsd[i] ?? 0) : 0, known ? (l.shortUsd[i] ?? 0) : 0);
+  zones(p, k, y, known ? (l.longUsd[i] ?? 0) : 0, known ? (l.shortUsd[i] ?? 0) : 0);
   book(p, bid, true, p.walls.get(`${k}b`), y);
   book(p, ask, false, p.walls.get(`${k}a`), y);
   c.textAlign = "right";
@@ -112,8 +121,9 @@ function row(p: Paint, k: number, i: number): void {
 }
 
 /** Dollars forced out if the mark comes here, linear; a line at the outer edge marks a cluster. */
-function zones(p: Paint, price: number, y: number, longUsd: number, shortUsd: number): void {
-  const { c, l, s, col, forced } = p;
+function zones(p: Paint, row: number, y: number, longUsd: number, shortUsd: number): void {
+  const { c, l, s, col, forced, named } = p;
+  const price = row * l.step;
   const h = ROW_PX - 7;
   const longWidth = (longUsd / forced) * (col.longEnd - 6);
   const shortWidth = (shortUsd / forced) * (col.shortEnd - col.askEnd - 6);
@@ -121,11 +131,25 @@ function zones(p: Paint, price: number, y: number, longUsd: number, shortUsd: nu
   if (longWidth > 0.4) c.fillRect(4, y + 3, longWidth, h);
   c.fillStyle = s.theme.shortFill;
   if (shortWidth > 0.4) c.fillRect(col.shortEnd - 2 - shortWidth, y + 3, shortWidth, h);
+  if (row === named[0] && longUsd >= 1000) rimmed(c, usdTick(longUsd), 5, y, "left", s.theme);
+  if (row === named[1] && shortUsd >= 1000) rimmed(c, usdTick(shortUsd), col.shortEnd - 3, y, "right", s.theme);
   for (const k of s.clusters) {
     if (k.high <= price || k.low >= price + l.step) continue;
     c.fillStyle = k.side === "long" ? s.theme.long : s.theme.short;
     c.fillRect(k.side === "long" ? 0 : col.shortEnd, y, 2.5, ROW_PX);
   }
+}
+
+/** Text over a bar of any colour. */
+function rimmed(c: CanvasRenderingContext2D, text: string, x: number, y: number, align: CanvasTextAlign, theme: Theme): void {
+  c.font = FONT;
+  c.textAlign = align;
+  c.lineWidth = 3;
+  c.lineJoin = "round";
+  c.strokeStyle = theme.ground;
+  c.strokeText(text, x, y + ROW_PX / 2);
+  c.fillStyle = theme.text;
+  c.fillText(text, x, y + ROW_PX / 2);
 }
 
 function book({ c, s, col, largest }: Paint, size: number, isBid: boolean, wall: WallRow | undefined, y: number): void {
@@ -166,7 +190,9 @@ function spreadLine({ c, l, s, f, col }: Paint): void {
   c.font = TITLE;
   c.fillStyle = s.theme.text;
   c.textAlign = "right";
-  c.fillText(money(mid(l), s.decimals), col.priceEnd - 8, middle + 0.5);
+  const price = money(mid(l), s.decimals);
+  c.fillText(price, col.priceEnd - 8, middle + 0.5);
+  const left = Math.min(col.bidEnd - 14, col.priceEnd - 18 - c.measureText(price).width);
   const spread = l.bestAsk - l.bestBid;
   c.font = BODY;
   c.fillStyle = s.theme.dim;
@@ -177,10 +203,10 @@ function spreadLine({ c, l, s, f, col }: Paint): void {
   c.textAlign = "right";
   if (spread < 0) {
     // The middle of books that cross is no price to be ahead of: the microprice stands alone.
-    c.fillText(`micro ${money(l.microprice, s.decimals)}`, col.bidEnd - 14, middle + 0.5);
+    c.fillText(`micro ${money(l.microprice, s.decimals)}`, left, middle + 0.5);
     return;
   }
-  c.fillText("micro ", col.bidEnd - 62, middle + 0.5);
+  c.fillText("micro ", left - 48, middle + 0.5);
   c.font = BODY_BOLD;
-  c.fillText(signed(l.microprice - mid(l), money(Math.abs(l.microprice - mid(l)), Math.max(1, s.decimals))), col.bidEnd - 14, middle + 0.5);
+  c.fillText(signed(l.microprice - mid(l), money(Math.abs(l.microprice - mid(l)), Math.max(1, s.decimals))), left, middle + 0.5);
 }

@@ -1,5 +1,6 @@
 /** Predicted against realised: hours as mirrored bars, calibration on log axes. */
 import { clock, day, usdTick } from "../state/format";
+import { calibrationSpan } from "../state/truth";
 import type { CalibrationRow, TruthHour } from "../wire/types";
 import { FONT, type Theme } from "./theme";
 
@@ -14,9 +15,11 @@ export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour
   const left = width - n * each;
   // A few huge hours must not flatten the rest: the axis is a square root, and says so by its ticks.
   const most = Math.max(1, ...hours.flatMap((h) => sides.flatMap((i) => [h.predictedUsd[i], h.realisedUsd[i], Math.min(h.p90Usd[i], 3 * h.predictedUsd[i])])));
-  const half = (height - FOOT) / 2;
-  const span = (usd: number): number => Math.sqrt(Math.min(usd, most) / most) * (half - 12);
-  axis(c, most, half, span, width, theme);
+  // A side alone has the whole height.
+  const tall = height - FOOT;
+  const half = sides.length > 1 ? tall / 2 : sides[0] === 1 ? tall - 3 : 3;
+  const span = (usd: number): number => Math.sqrt(Math.min(usd, most) / most) * (sides.length > 1 ? half - 12 : tall - 18);
+  axis(c, most, half, span, width, theme, sides);
   hours.forEach((h, i) => {
     const x = left + i * each;
     const w = Math.min(14, Math.max(1.5, each * 0.4));
@@ -35,6 +38,13 @@ export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour
       c.beginPath();
       c.moveTo(x + w / 2, y(h.p10Usd[side] ?? 0));
       c.lineTo(x + w / 2, y(h.p90Usd[side] ?? 0));
+      if ((h.p90Usd[side] ?? 0) > most) {
+        // It goes on beyond the frame.
+        const [end, back] = [y(most), up ? 4 : -4];
+        c.moveTo(x + w / 2 - 2.5, end + back);
+        c.lineTo(x + w / 2, end);
+        c.lineTo(x + w / 2 + 2.5, end + back);
+      }
       c.globalAlpha = 0.5;
       c.stroke();
       c.globalAlpha = 1;
@@ -54,7 +64,7 @@ export function drawHours(c: CanvasRenderingContext2D, hours: readonly TruthHour
   });
 }
 
-function axis(c: CanvasRenderingContext2D, most: number, half: number, span: (usd: number) => number, width: number, theme: Theme): void {
+function axis(c: CanvasRenderingContext2D, most: number, half: number, span: (usd: number) => number, width: number, theme: Theme, sides: readonly (0 | 1)[]): void {
   c.font = FONT;
   c.textAlign = "left";
   c.textBaseline = "bottom";
@@ -63,26 +73,24 @@ function axis(c: CanvasRenderingContext2D, most: number, half: number, span: (us
   const power = 10 ** Math.floor(Math.log10(most));
   for (const usd of [power / 10, power]) {
     if (span(usd) < 12) continue;
-    for (const sign of [1, -1]) {
-      c.fillStyle = theme.grid;
-      c.fillRect(0, Math.round(half - sign * span(usd)), width, 1);
-    }
+    const heights = sides.map((side) => half + (side === 1 ? -1 : 1) * span(usd));
+    c.fillStyle = theme.grid;
+    for (const y of heights) c.fillRect(0, Math.round(y), width, 1);
     c.fillStyle = theme.dim;
-    c.fillText(usdTick(usd), 2, half - span(usd));
+    c.fillText(usdTick(usd), 2, Math.min(...heights));
   }
 }
 
 /** Log-log, both axes alike: on the diagonal the forecast holds. Longs are ▼, shorts ▲. */
 export function drawCalibration(c: CanvasRenderingContext2D, rows: readonly CalibrationRow[], width: number, height: number, theme: Theme): void {
   c.clearRect(0, 0, width, height);
-  const seen = rows.filter((r) => r.predictedUsd > 0 && r.realisedUsd > 0);
-  if (!seen.length) return;
-  const values = seen.flatMap((r) => [r.predictedUsd, r.realisedUsd, Math.max(r.realisedLow, r.realisedUsd / 30), r.realisedHigh]).filter((v) => v > 0);
-  const low = Math.log10(Math.min(...values)) - 0.15;
-  const high = Math.log10(Math.max(...values)) + 0.15;
+  const edges = calibrationSpan(rows);
+  if (!edges) return;
+  const [low, high] = edges;
   const left = 46;
   const bottom = height - 34;
-  const at = (v: number): number => (Math.log10(Math.max(v, 1e-9)) - low) / (high - low);
+  // What is smaller stands on the edge: left out it would look as if it never happened.
+  const at = (v: number): number => Math.max(0, (Math.log10(Math.max(v, 1e-9)) - low) / (high - low));
   const x = (v: number): number => left + at(v) * (width - left - 8);
   const y = (v: number): number => bottom - at(v) * (bottom - 8);
   c.font = FONT;
@@ -108,11 +116,11 @@ export function drawCalibration(c: CanvasRenderingContext2D, rows: readonly Cali
   c.setLineDash([]);
   c.textBaseline = "middle";
   c.textAlign = "center";
-  for (const r of seen) {
+  for (const r of rows) {
     c.strokeStyle = c.fillStyle = r.side === "long" ? theme.long : theme.short;
     c.lineWidth = 1.5;
     c.beginPath();
-    c.moveTo(x(r.predictedUsd), Math.min(bottom, y(Math.max(r.realisedLow, 10 ** low))));
+    c.moveTo(x(r.predictedUsd), y(r.realisedLow));
     c.lineTo(x(r.predictedUsd), y(r.realisedHigh));
     c.stroke();
     c.fillText(r.side === "long" ? "▼" : "▲", x(r.predictedUsd), y(r.realisedUsd));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ClusterRow, Clusters } from "../wire/types";
-import { interval, noneOf, outOfView, spread } from "./clusters";
+import type { ClusterRow, Clusters, PathRow } from "../wire/types";
+import { edgeWord, interval, noneOf, outOfView, pathSaid, spread } from "./clusters";
 
 const row = (side: string, peak: number, usd = 84e6): ClusterRow => ({
   side, low: peak * 0.999, high: peak * 1.001, peak, usd, usdP10: 40e6, usdP90: 120e6, distance: peak / 100 - 1, bandUsd: [1, 2, 3], venueUsd: {}, ageS: 1,
@@ -48,4 +48,20 @@ describe("labels", () => {
   });
   it("leaves a free label where it wants to be", () => expect(spread([50, 200], 25, 0, 300)).toEqual([50, 200]));
   it("drops those without room", () => expect(spread([1, 2, 3, 4], 25, 0, 50).filter((y) => y === null)).toHaveLength(1));
+});
+
+describe("what the map says of a path", () => {
+  const path = (pathClass: string, confluence: string, ratio: number | null = 0.4): PathRow => ({
+    pathClass, confluence, ratio, restingUsd: 1, usualUsd: 2, stressedUsdP10: 0, stressedUsdP90: 1, forcedUsd: 1, visibleShare: 1, edgeUsd: 1, edgeChange: null, reasons: [],
+  });
+  it("is class, ratio and confluence, and the class last of all to go", () => {
+    expect(pathSaid(path("hollow", "thinning"))).toEqual(["▢ hollow 0.4× · thinning", "▢ hollow · thinning", "▢ hollow 0.4×", "▢ hollow"]);
+    expect(pathSaid(path("defended", "steady", 2.61))).toEqual(["▣ defended 2.6×", "▣ defended"]);
+  });
+  it("keeps silent about what is ordinary or not known", () => {
+    expect(pathSaid(path("neutral", "steady"))).toEqual([]);
+    expect(pathSaid(path("neutral", "building"))).toEqual(["building"]);
+    expect(pathSaid(path("unknown", "unknown", null))).toEqual([]);
+    expect(["unknown", "steady"].map((word) => edgeWord(path("hollow", word)))).toEqual(["", ""]);
+  });
 });

@@ -1,5 +1,5 @@
 /** Which clusters are named on the map, and where their names stand. */
-import type { ClusterRow, Clusters } from "../wire/types";
+import type { ClusterRow, Clusters, PathRow } from "../wire/types";
 import { percent, usd, usdTick } from "./format";
 
 /** Nearest two of each side and the largest of each, nearest first: what a trader looks for first. */
@@ -17,6 +17,23 @@ export function significant(clusters: readonly ClusterRow[], low: number, high: 
 
 export const byDistance = (clusters: readonly ClusterRow[]): ClusterRow[] =>
   [...clusters].sort((a, b) => Math.abs(a.distance) - Math.abs(b.distance));
+
+/** Shape and word say it; colour only helps. */
+export function pathBadge(path: PathRow, short = false): string {
+  const shape = { defended: "▣", neutral: "▤", hollow: "▢" }[path.pathClass] ?? "";
+  return `${shape} ${path.pathClass}${path.ratio !== null && !short ? ` ${path.ratio.toFixed(1)}×` : ""}`.trim();
+}
+
+/** What the resting size at the near edge does while the price comes closer; "" where it does nothing. */
+export const edgeWord = (path: PathRow): string => (path.confluence === "building" || path.confluence === "thinning" ? path.confluence : "");
+
+/** Ways to say on the map what stands on the way, the fullest first: an ordinary path is worth no word of its own. */
+export function pathSaid(path: PathRow): string[] {
+  const edge = edgeWord(path);
+  const badges = path.pathClass === "hollow" || path.pathClass === "defended" ? [pathBadge(path), pathBadge(path, true)] : [];
+  if (!badges.length) return edge ? [edge] : [];
+  return [...(edge ? badges.map((badge) => `${badge} · ${edge}`) : []), ...badges];
+}
 
 /** " · $40.0M–$90.0M", nothing where it is not known. */
 export const interval = (k: ClusterRow): string => (k.usdP10 === null || k.usdP90 === null ? "" : ` · ${usd(k.usdP10)}–${usd(k.usdP90)}`);

@@ -49,6 +49,12 @@ export function signed(x: number, text: string): string {
   return x > 0 ? `+${text}` : x < 0 ? `${MINUS}${text}` : text;
 }
 
+/** Fixed digits with a real minus sign; what rounds to nothing has none. */
+export function plain(x: number, digits: number): string {
+  const text = Math.abs(x).toFixed(digits);
+  return x < 0 && Number(text) !== 0 ? `${MINUS}${text}` : text;
+}
+
 /** Base coins, about three digits. */
 export function size(x: number): string {
   const a = Math.abs(x);
@@ -107,6 +113,12 @@ export function byVenue(said: readonly string[]): [string, string[]][] {
   }
   return [...by];
 }
+
+/** A sentence of the server's with the page's own signs: "-0.48%" as "−0.48 %". */
+export const tidy = (text: string): string => text.replace(/(^|\s)-(?=\d)/g, `$1${MINUS}`).replace(/(\d)%/g, "$1 %");
+
+/** How many venues are followed; none is not known yet. */
+export const venuesWord = (n: number): string => (n > 0 ? `${n} ${n === 1 ? "venue" : "venues"}` : "venues");
 
 /** "poc_row" and "wall_pulled" as words. */
 export const words = (name: string): string => name.replaceAll("_", " ");
