@@ -72,7 +72,9 @@ def _ended(venue: str, end: WallEnd, tick_usd: float) -> FlowEvent:
     is_filled = end.state is WallState.FILLED
     away = f"{abs(end.distance) * 1e4:.1f} bp from the price"
     if is_filled:
-        text = f"wall traded away, {100.0 * (1.0 - end.pull_ratio):.0f} % of its last drop by trades"
+        text = (
+            f"wall traded away, {100.0 * (1.0 - end.pull_ratio):.0f} % of its last drop by trades"
+        )
     elif end.on_approach:
         text = f"wall pulled as the price came close, {away}"
     else:
