@@ -60,7 +60,7 @@ def add_flow(
     room = rows.shape[1]
     window = room - 1
     at = written[0]
-    for _ in range(min(passed - 1, window)):  # seconds without any event
+    for _ in range(min(passed - 1, window) if at else 0):  # seconds without any event
         rows[NET, at % room] = rows[GROSS, at % room] = 0.0
         rows[PRICE, at % room] = rows[PRICE, (at - 1) % room]
         at += 1
@@ -93,7 +93,7 @@ class PushDetector:
     def second(self, around: Surroundings, gross_flow: float) -> FlowEvent | None:
         """gross_flow: aggressive base coins of both sides in the last second."""
         s = self.settings
-        passed = max(1, round((around.now_ns - self._at_ns) / S)) if self._at_ns else 1
+        passed = max(1, round((around.now_ns - self._at_ns) / S))
         self._at_ns = around.now_ns
         net, gross, move, is_large = self._add(
             self._rows, self._written, self._usual.table, passed,
