@@ -76,3 +76,67 @@ def rest(wholes: list[float], done: float, over: float, s: OutlookSettings) -> l
                 found.append(max(math.exp(law.inv_cdf(share)) - done, 0.0))
     still = round(len(found) * over / (1.0 - over))
     return [0.0] * still + sorted(found)
+
+
+class SlowSeconds:
+    """The last minutes of a market as lists: log prices, flows, variance a second, usual depth."""
+
+    def __init__(self, half_life_s: float, depth_half_life_s: float) -> None:
+        self.half_life_s, self.depth_half_life_s = half_life_s, depth_half_life_s
+        self.prices: list[float] = []
+        self.flows: list[float] = []
+        self.variance, self.seen = 0.0, 0
+        self.depth = [0.0, 0.0]
+
+    def add(
+        self, price: float, flow: float, depth: Sequence[float], passed: int, *, learn_depth: bool
+    ) -> None:
+        price = math.log(price)
+        if self.prices:
+            move = price - self.prices[-1]
+            most = 25.0 * self.variance if self.seen > 60 else math.inf
+            keep = min(0.5 ** (passed / self.half_life_s), self.seen / (self.seen + passed))
+            self.variance = keep * self.variance + (1.0 - keep) * min(move**2 / passed, most)
+            self.seen += passed
+            self.prices += [self.prices[-1]] * (passed - 1)
+            self.flows += [0.0] * (passed - 1)
+        self.prices.append(price)
+        self.flows.append(flow)
+        keep = 0.5 ** (1.0 / self.depth_half_life_s)
+        for side, usd in enumerate(depth):
+            if learn_depth and usd > 0.0:
+                self.depth[side] = keep * (self.depth[side] or usd) + (1.0 - keep) * usd
+
+    def sigma(self) -> float | None:
+        is_known = self.seen >= 60 and self.variance > 0.0
+        return math.sqrt(self.variance) if is_known else None
+
+    def towards(self, driven: float, at_extreme: float) -> int:
+        """The side that a strong move at its extreme of five minutes forces; -1 for none."""
+        sigma = self.sigma()
+        if sigma is None:
+            return -1
+        past = self.prices[-301:]
+        move = past[-1] - past[-min(61, len(past))]
+        away = max(past) - past[-1] if move >= 0.0 else past[-1] - min(past)
+        is_driven = abs(move) >= driven * sigma * math.sqrt(60.0) and away <= at_extreme * sigma
+        return int(move >= 0.0) if is_driven else -1
+
+
+class SlowFlows:
+    """Sums over a window of seconds, and whether their size is beyond a quantile of its past."""
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.rows: list[tuple[float, float, float]] = []
+
+    def add(
+        self, net: float, gross: float, price: float, passed: int
+    ) -> tuple[float, float, float]:
+        """(net and gross of the window, move of the price since the second before it)."""
+        if self.rows:
+            self.rows += [(0.0, 0.0, self.rows[-1][2])] * (passed - 1)
+        self.rows.append((net, gross, price))
+        last = self.rows[-self.window :]
+        before = self.rows[-self.window - 1 :][0][2]
+        return sum(row[0] for row in last), sum(row[1] for row in last), price - before

@@ -82,6 +82,10 @@ class Burst:
         self._at_ns = 0
         self.last_ns = 0
 
+    def __bool__(self) -> bool:
+        """Whether there are prints that may lie in the burst window."""
+        return bool(self._prints)
+
     def add(self, at_ns: int, usd: float) -> None:
         self._decay(at_ns)
         self._level += usd

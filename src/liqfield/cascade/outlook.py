@@ -175,6 +175,10 @@ class Outlook:
         self.moves = Moves(settings)
         self._seen: _Seen | None = None
 
+    def is_wanted(self, tracker: CascadeTracker) -> bool:
+        """Whether `second` has anything to do: forced orders run, or did."""
+        return self._seen is not None or tracker.state in ACTIVE
+
     def is_due(self, tracker: CascadeTracker) -> bool:
         """A cascade was entered that is not followed yet."""
         seen = self._seen

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 
 import msgspec
+import numpy as np
 
 from liqfield.cascade.tracker import Surroundings
 from liqfield.model.analytics import FlowEvent, FlowEventKind
-from liqfield.model.quantile import DecayedQuantile
+from liqfield.model.events import FloatArray, IntArray
+from liqfield.model.jit import direct, kernel
+from liqfield.model.quantile import DecayedQuantile, add_value, count_of, quantile_of
 from liqfield.model.words import percent_words, usd_words
 
 S = 1_000_000_000
@@ -33,35 +35,70 @@ class PushSettings(msgspec.Struct, frozen=True):
     cooldown_s: float = 30.0
 
 
+# Rows of the last seconds: base coins, net and in all, and the pooled price.
+NET, GROSS, PRICE = range(3)
+
+
+@kernel
+def add_flow(
+    rows: FloatArray,
+    written: IntArray,
+    past: FloatArray,
+    passed: int,
+    net: float,
+    gross: float,
+    price: float,
+    share: float,
+    warm: int,
+) -> tuple[float, float, float, bool]:
+    """Write a second, `passed` after the last one, to rows float64[3, window + 1], a ring of which
+    written[0] were used; sums are of the window, prices reach a second farther back.
+
+    past: table of the net sums' sizes so far. Returns the sums of net and gross, the move of the
+    price, and whether the net sum is beyond the quantile `share` of its past, known from `warm` on.
+    """
+    room = rows.shape[1]
+    window = room - 1
+    at = written[0]
+    for _ in range(min(passed - 1, window) if at else 0):  # seconds without any event
+        rows[NET, at % room] = rows[GROSS, at % room] = 0.0
+        rows[PRICE, at % room] = rows[PRICE, (at - 1) % room]
+        at += 1
+    rows[NET, at % room], rows[GROSS, at % room], rows[PRICE, at % room] = net, gross, price
+    at += 1
+    written[0] = at
+    nets, all_ = 0.0, 0.0
+    for k in range(max(at - window, 0), at):
+        nets += rows[NET, k % room]
+        all_ += rows[GROSS, k % room]
+    move = price - rows[PRICE, max(at - room, 0) % room]
+    is_large = count_of(past) >= warm and abs(nets) > quantile_of(past, share)
+    add_value(past, abs(nets))
+    return nets, all_, move, is_large
+
+
 class PushDetector:
     """`second` once a second with the same surroundings that the cascade tracker gets."""
 
     def __init__(self, settings: PushSettings | None = None) -> None:
         self.settings = settings or PushSettings()
-        self._net: deque[float] = deque(maxlen=self.settings.window_s)
-        self._gross: deque[float] = deque(maxlen=self.settings.window_s)
-        self._price: deque[float] = deque(maxlen=self.settings.window_s + 1)
+        self._rows = np.zeros((3, self.settings.window_s + 1))
+        self._written = np.zeros(1, np.int64)
         self._usual = DecayedQuantile(self.settings.memory_s)
+        tables = self._rows, self._written, self._usual.table
+        self._add = direct(add_flow, *tables, 0, *[0.0] * 4, 0)
         self._last_ns = [0, 0]
         self._at_ns = 0
 
     def second(self, around: Surroundings, gross_flow: float) -> FlowEvent | None:
         """gross_flow: aggressive base coins of both sides in the last second."""
         s = self.settings
-        passed = max(1, round((around.now_ns - self._at_ns) / S)) if self._at_ns else 1
-        for _ in range(min(passed - 1, s.window_s)):  # seconds without any event
-            self._net.append(0.0)
-            self._gross.append(0.0)
-            self._price.append(self._price[-1])
+        passed = max(1, round((around.now_ns - self._at_ns) / S))
         self._at_ns = around.now_ns
-        self._net.append(around.net_flow)
-        self._gross.append(gross_flow)
-        self._price.append(around.price)
-        net, gross = sum(self._net), sum(self._gross)
-        is_large = self._usual.count >= s.warm_s and abs(net) > self._usual.quantile(
-            s.flow_quantile
-        )
-        self._usual.add(abs(net))
+        net, gross, move, is_large = self._add(
+            self._rows, self._written, self._usual.table, passed,
+            around.net_flow, gross_flow, around.price, s.flow_quantile, s.warm_s,
+        )  # fmt: skip
         if not is_large or gross <= 0.0 or abs(net) < s.one_sided * gross:
             return None
         side = 0 if net < 0.0 else 1
@@ -69,7 +106,7 @@ class PushDetector:
         pushed = abs(net) * around.price
         if fuel is None or fuel.distance > s.reach or depth <= 0.0 or around.impact is None:
             return None
-        if pushed < s.depth_share * depth or self._is_led(net, around.impact):
+        if pushed < s.depth_share * depth or self._is_led(net, move, around.impact):
             return None
         if around.now_ns - self._last_ns[side] < s.cooldown_s * S:
             return None
@@ -90,7 +127,7 @@ class PushDetector:
             f"{percent_words(fuel.distance)} away",
         )
 
-    def _is_led(self, net: float, impact: float) -> bool:
+    def _is_led(self, net: float, move: float, impact: float) -> bool:
         """The price is farther than this flow explains: something else moved it."""
-        move = math.copysign(1.0, net) * (self._price[-1] - self._price[0])
-        return move > self.settings.most_move * impact * abs(net)
+        way = math.copysign(1.0, net) * move
+        return way > self.settings.most_move * impact * abs(net)

@@ -7,19 +7,18 @@ side 0 = longs are liquidated (price falls), 1 = shorts (price rises).
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import deque
 
 from liqfield.cascade.excitation import Excitation, ExcitationFit
 from liqfield.cascade.facts import Burst, CascadeSettings, Ended, Fuel, S, Surroundings
+from liqfield.cascade.recent import NOWHERE, RecentSeconds
 from liqfield.model.analytics import CascadeState, CascadeView
 from liqfield.model.estimates import SIDES
 from liqfield.model.words import percent_words, usd_words
 
 __all__ = ["CascadeSettings", "CascadeTracker", "Ended", "Fuel", "S", "Surroundings"]
 
-MEMORY_S = 300  # of prices
+QUIET = (CascadeState.CALM, CascadeState.APPROACHING)
 MOVE_S = 120  # a move began where the price was farthest the other way within so long
 
 
@@ -36,13 +35,12 @@ class CascadeTracker:
         self._fit: ExcitationFit | None = None
         self._fit_ns = 0
         self._around: Surroundings | None = None
-        self._prices: deque[float] = deque(maxlen=MEMORY_S + 1)  # one a second, log
-        self._flows: deque[float] = deque(maxlen=10)
-        self._variance = 0.0  # of log price per second
-        self._seen = 0
+        self._recent = RecentSeconds(s.drive_sigmas, s.at_extreme_sigmas)
+        self._towards = NOWHERE  # the side that a strong move at its extreme forces
         self._learnt_ns = 0
-        self._depth = [0.0, 0.0]  # usual depth, learnt in calm
-        self._keep_depth = 0.5 ** (1.0 / s.depth_half_life_s)  # a second
+        # A second keeps so much of the variance and, in calm, of the usual depth.
+        self._keep = 0.5 ** (1.0 / s.variance_half_life_s)
+        self._keep_depth = 0.5 ** (1.0 / s.depth_half_life_s)
         self.begun_ns = 0
         self.forced_usd = 0.0
         self._peak = 0.0
@@ -66,7 +64,7 @@ class CascadeTracker:
         """One forced close of position side 0 long / 1 short."""
         self._bursts[side].add(at_ns, notional_usd)
         self._excitation[side].add(at_ns, notional_usd)
-        if side == self.side and self.state not in (CascadeState.CALM, CascadeState.APPROACHING):
+        if side == self.side and self.state not in QUIET:
             self.forced_usd += notional_usd
 
     def second(self, around: Surroundings) -> CascadeState | None:
@@ -75,6 +73,8 @@ class CascadeTracker:
             return None
         self._around = around
         self._learn(around)
+        if self.state is CascadeState.CALM and self._towards == NOWHERE and not self._has_prints():
+            return None
         before = self.state, self.side
         self._handlers[self.state](around)
         if self.state is not CascadeState.CALM:
@@ -87,10 +87,8 @@ class CascadeTracker:
         started = self._started(around)
         if started is not None:
             self._run(started, around)
-            return
-        side = self._approach()
-        if side is not None:
-            self._enter(CascadeState.APPROACHING, side, around)
+        elif self._towards != NOWHERE:
+            self._enter(CascadeState.APPROACHING, self._towards, around)
             self._unmet = 0
 
     def _approaching(self, around: Surroundings) -> None:
@@ -131,18 +129,20 @@ class CascadeTracker:
             self._run(started, around)
             return
         past_s = (around.now_ns - self.since_ns) / 1e9
-        if past_s >= self.settings.rest_s:
-            side = self._approach()
-            if side is not None:
-                self._unmet = 0
-                self._close()
-                self._enter(CascadeState.APPROACHING, side, around)
-                return
+        if past_s >= self.settings.rest_s and self._towards != NOWHERE:
+            self._unmet = 0
+            self._close()
+            self._enter(CascadeState.APPROACHING, self._towards, around)
+            return
         if past_s >= self.settings.calm_s:
             self._close()
             self._enter(CascadeState.CALM, None, around)
 
     # ---- parts --------------------------------------------------------------------------------
+
+    def _has_prints(self) -> bool:
+        """Whether any print may lie in the burst window."""
+        return bool(self._bursts[0] or self._bursts[1])
 
     def _started(self, around: Surroundings) -> int | None:
         """The side of a burst that is large enough, the larger one if both are."""
@@ -150,20 +150,10 @@ class CascadeTracker:
         found, most = None, 0.0
         for side in (0, 1):
             count, usd = self._bursts[side].recent(around.now_ns)
-            depth = self._depth[side] or around.depth_usd[side]
+            depth = self._recent.usual_depth(side) or around.depth_usd[side]
             if count >= s.least_prints and usd >= s.depth_share * depth and usd > most:
                 found, most = side, usd
         return found
-
-    def _approach(self) -> int | None:
-        """The side that a strong move would force, if it stands at its extreme."""
-        sigma = self.sigma()
-        side = 0 if self.move(60) < 0.0 else 1
-        if sigma is None or not self._is_driven(side, sigma, 1.0):
-            return None
-        sign = -1.0 if side == 0 else 1.0
-        back = max(sign * price for price in self._prices) - sign * self._prices[-1]
-        return side if back <= self.settings.at_extreme_sigmas * sigma else None
 
     def _is_driven(self, side: int, sigma: float, share: float) -> bool:
         least = self.settings.drive_sigmas * sigma * math.sqrt(60.0)
@@ -183,8 +173,7 @@ class CascadeTracker:
         if not is_again:
             self._close()
             sign = -1.0 if side == 0 else 1.0
-            recent = itertools.islice(reversed(self._prices), MOVE_S + 1)
-            self._start = sign * min(sign * price for price in recent)
+            self._start = sign * float((sign * self._recent.newest(MOVE_S + 1)).min())
             _, usd = self._bursts[side].recent(around.now_ns)
             self.begun_ns = around.now_ns - int(self.settings.burst_s * S)
             self.forced_usd, self._peak = usd, 0.0
@@ -215,31 +204,14 @@ class CascadeTracker:
 
     def _learn(self, around: Surroundings) -> None:
         """Volatility always, usual depth only while nothing happens."""
-        price = math.log(around.price)
-        silent = 0
-        if self._prices:
-            passed = max(1, round((around.now_ns - self._learnt_ns) / S))
-            silent = min(passed - 1, MEMORY_S)
-            move = price - self._prices[-1]
-            keep = 0.5 ** (passed / self.settings.variance_half_life_s)
-            keep = min(keep, self._seen / (self._seen + passed))  # a plain mean at first
-            # A jump counts as at most five deviations: one print is no regime.
-            most = 25.0 * self._variance if self._seen > 60 else math.inf
-            self._variance = keep * self._variance + (1.0 - keep) * min(move * move / passed, most)
-            self._seen += passed
+        s, passed = self.settings, max(1, round((around.now_ns - self._learnt_ns) / S))
         self._learnt_ns = around.now_ns
-        for _ in range(silent):  # seconds without any event: nothing moved, nothing traded
-            self._prices.append(self._prices[-1])
-            self._flows.append(0.0)
-        self._prices.append(price)
-        self._flows.append(around.net_flow)
-        if self.state in (CascadeState.CALM, CascadeState.APPROACHING):
-            keep = self._keep_depth
-            for side in (0, 1):
-                depth = around.depth_usd[side]
-                if depth > 0.0:
-                    usual = self._depth[side] or depth
-                    self._depth[side] = keep * usual + (1.0 - keep) * depth
+        keep = self._keep if passed == 1 else 0.5 ** (passed / s.variance_half_life_s)
+        is_quiet = self.state in QUIET
+        self._towards = self._recent.add(
+            around.price, around.net_flow, around.depth_usd, passed, keep,
+            self._keep_depth if is_quiet else 1.0,
+        )  # fmt: skip
 
     def _refit(self, now_ns: int) -> None:
         if self.side is not None and now_ns - self._fit_ns >= self.settings.refit_s * S:
@@ -261,17 +233,16 @@ class CascadeTracker:
         return (now_ns - self._extreme_ns) / 1e9
 
     def move(self, seconds: int) -> float:
-        """Log price now against `seconds` (at most MEMORY_S) ago."""
-        if not self._prices:
-            return 0.0
-        return self._prices[-1] - self._prices[max(0, len(self._prices) - 1 - seconds)]
+        """Log price now against `seconds` (at most five minutes) ago."""
+        recent = self._recent
+        return recent.back(0) - recent.back(seconds) if len(recent) else 0.0
 
     def way_done(self) -> float:
         """Log way of the cascade's move so far, from where it began; 0 before any."""
         if self.side is None or not self.begun_ns:
             return 0.0
         sign = -1.0 if self.side == 0 else 1.0
-        return max(sign * (self._prices[-1] - self._start), 0.0)
+        return max(sign * (self._recent.back(0) - self._start), 0.0)
 
     def way_recent(self) -> float:
         """The part of it that the last ten seconds brought; < 0 where it turned."""
@@ -279,30 +250,30 @@ class CascadeTracker:
 
     def flow(self) -> float:
         """Net aggressive base coins of the last ten seconds."""
-        return sum(self._flows)
+        return self._recent.flow()
 
     def sigma(self) -> float | None:
         """Standard deviation of log price over one second; None in the first minute."""
-        return math.sqrt(self._variance) if self._seen >= 60 and self._variance > 0.0 else None
+        return self._recent.sigma()
 
     def efficiency(self) -> float | None:
         """Move of the last ten seconds over what the impact expects of its net forced-way flow."""
         around, side = self._around, self.side
-        if around is None or side is None or around.impact is None or len(self._prices) < 11:
+        if around is None or side is None or around.impact is None or len(self._recent) < 11:
             return None
         sign = -1.0 if side == 0 else 1.0
         flow = sign * self.flow()
         expected = around.impact * flow
         if expected <= 0.0:
             return None
-        move = sign * (math.exp(self._prices[-1]) - math.exp(self._prices[-11]))
+        move = sign * (math.exp(self._recent.back(0)) - math.exp(self._recent.back(10)))
         return move / expected
 
     def refill(self) -> float | None:
         """Depth near the touch that the forced orders hit, over the usual."""
         if self._around is None or self.side is None:
             return None
-        now, usual = self._around.depth_usd[self.side], self._depth[self.side]
+        now, usual = self._around.depth_usd[self.side], self._recent.usual_depth(self.side)
         return now / usual if now > 0.0 and usual > 0.0 else None
 
     def view(self) -> CascadeView:
@@ -310,7 +281,7 @@ class CascadeTracker:
         around, side = self._around, self.side
         if around is None or side is None:
             return _calm_view(self.since_ns)
-        is_cascade = self.state not in (CascadeState.CALM, CascadeState.APPROACHING)
+        is_cascade = self.state not in QUIET
         change = None
         if is_cascade and self._open_interest > 0.0 and around.open_interest > 0.0:
             change = around.open_interest / self._open_interest - 1.0
@@ -351,7 +322,7 @@ class CascadeTracker:
                 )
             return lines
         count, usd = self._bursts[side].recent(around.now_ns)
-        depth = self._depth[side]
+        depth = self._recent.usual_depth(side)
         share = f", {usd / depth:.0%} of the depth within 10 bp" if depth > 0.0 else ""
         lines.append(
             f"{count} prints of {who} worth {usd_words(usd)} in {s.burst_s:g} s{share} "

@@ -6,6 +6,7 @@ Sources: the venues' own documentation of liquidation and of their public stream
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import msgspec
@@ -51,6 +52,13 @@ QUIRKS: Mapping[str, tuple[Quirk, ...]] = _KNOWN | {
 def quirks_of(venue: str) -> tuple[Quirk, ...]:
     """Known quirks of a venue; none for a venue that is not described."""
     return QUIRKS.get(venue, ())
+
+
+@functools.cache
+def lowering(venue: str) -> tuple[float, tuple[str, ...]]:
+    """`confidence_of` a venue, and the quirks that lower it."""
+    told = tuple(quirk.text for quirk in quirks_of(venue) if quirk.confidence < 1.0)
+    return confidence_of(venue), told
 
 
 def confidence_of(venue: str) -> float:

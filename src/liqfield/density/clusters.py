@@ -50,18 +50,22 @@ def find_rises(
 ) -> int:
     """Runs of bins in [first, last) that stand out of a map notional[2 sides, 3 bands, bins].
 
-    usd[2, bins] receives the sum over bands, smooth[2, last - first] its mean over SMOOTH_BINS
-    bins around each, of those that exist. A run, its side, first bin and last + 1, both counted
-    from `first`, goes to runs[n, 3]: where that mean is `prominence` times the one over
+    usd[2, bins] receives the sum over bands there, smooth[2, last - first] its mean over
+    SMOOTH_BINS bins around each, of those that exist. A run, its side, first bin and last + 1, both
+    counted from `first`, goes to runs[n, 3]: where that mean is `prominence` times the one over
     BACKGROUND_BINS. Returns how many.
     """
     bins, found = usd.shape[1], 0
-    sums = np.empty(bins + 1)
+    end = min(last + BACKGROUND_BINS // 2, bins)  # nobody looks farther
+    sums = np.empty(end + 1)
     for side in range(2):
-        sums[0] = 0.0
-        for b in range(bins):
-            usd[side, b] = notional[side, 0, b] + notional[side, 1, b] + notional[side, 2, b]
-            sums[b + 1] = sums[b] + usd[side, b]
+        sums[0] = total = 0.0
+        for b in range(end):
+            here = notional[side, 0, b] + notional[side, 1, b] + notional[side, 2, b]
+            total += here
+            sums[b + 1] = total
+            if first <= b < last:
+                usd[side, b] = here
         was_out = False
         for k in range(last - first):
             near = _mean(sums, first + k, SMOOTH_BINS // 2)

@@ -208,6 +208,8 @@ class MarketAnalytics:
 
     def _look_ahead(self) -> None:
         tracker, price = self.flow.tracker, self.flow.price
+        if not self.outlook.is_wanted(tracker):
+            return
         path = None
         if self.outlook.is_due(tracker) and tracker.side is not None:
             path = forced_ahead(self._columns, price, tracker.side)

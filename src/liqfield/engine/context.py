@@ -15,7 +15,7 @@ from liqfield.context.funding import (
     rate_8h,
     weighted_8h,
 )
-from liqfield.context.quirks import confidence_of, quirks_of
+from liqfield.context.quirks import lowering, quirks_of
 from liqfield.context.sessions import session_clock
 from liqfield.model.analytics import ContextView, FundingView
 from liqfield.model.estimates import Confidence, DensityColumn
@@ -41,9 +41,9 @@ Density = TypeVar("Density", bound=DensityColumn)
 
 def with_quirks(venue: str, density: Density) -> Density:
     """The map with what its venue's known habits take from its confidence, and why."""
-    told = tuple(quirk.text for quirk in quirks_of(venue) if quirk.confidence < 1.0)
+    share, told = lowering(venue)
     was = density.confidence
-    lowered = Confidence(was.score * confidence_of(venue), was.reasons + told)
+    lowered = Confidence(was.score * share, was.reasons + told)
     return msgspec.structs.replace(density, confidence=lowered)
 
 

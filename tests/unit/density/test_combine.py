@@ -85,7 +85,8 @@ def test_what_stands_out_equals_its_slow_twin(
     count = find_rises(mass, first, last, prominence, usd, smooth, runs)
     want = rises(mass, first, last, prominence, SMOOTH_BINS, BACKGROUND_BINS)
     assert [tuple(run) for run in runs[:count].tolist()] == want
-    np.testing.assert_allclose(usd, mass.sum(axis=1), rtol=1e-15)
+    inside = slice(first, last)
+    np.testing.assert_allclose(usd[:, inside], mass.sum(axis=1)[:, inside], rtol=1e-15)
 
 
 def test_pooled_intervals_cover_sums_of_partly_common_errors() -> None:
