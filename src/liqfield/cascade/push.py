@@ -25,12 +25,12 @@ class PushSettings(msgspec.Struct, frozen=True):
     a side. Chosen on seeds 900-905 of the built-in market (docs/cascade.md)."""
 
     window_s: int = 10
-    flow_quantile: float = 0.8
+    flow_quantile: float = 0.7
     memory_s: float = 3600.0
     warm_s: int = 300
-    one_sided: float = 0.6
-    depth_share: float = 0.5
-    most_move: float = 0.8
+    one_sided: float = 0.5
+    depth_share: float = 0.3
+    most_move: float = 0.7
     reach: float = 0.05
     cooldown_s: float = 30.0
 

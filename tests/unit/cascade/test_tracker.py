@@ -276,6 +276,6 @@ def test_a_push_is_large_one_sided_and_towards_a_cluster() -> None:
 def test_a_flow_behind_the_price_is_no_push() -> None:
     near = Fuel(0.002, 5e7)
     # Of 100 coins a second the impact of 0.01 expects 1 USD a second.
-    assert pushed(-100.0, 110.0, near, move=-0.7) == [True]
+    assert pushed(-100.0, 110.0, near, move=-0.6) == [True]
     assert pushed(-100.0, 110.0, near, move=0.5) == [True]  # the book holds
     assert pushed(-100.0, 110.0, near, move=-2.0) == []
