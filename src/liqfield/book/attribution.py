@@ -12,29 +12,33 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import cast
 
 import msgspec
 import numpy as np
 
 from liqfield.book.attribution_kernels import (
     AT,
+    COUNTED,
     DROPPED,
     HEARD,
     HIGH,
     LOST,
     LOW,
+    READ,
     TOLD,
     TOLERANCE,
     TOUCHED,
     WAITING,
 )
-from liqfield.book.bands import BANDS, EDGES
-from liqfield.book.message_kernels import NO_SIGHT, fold_message, hear_trades
+from liqfield.book.bands import BANDS
+from liqfield.book.message_kernels import NO_SIGHT, delta_folder, hear_trades
 from liqfield.book.plan import (
     AGGRESSION_S,
     COUNT,
     HEAD_WORDS,
     KEYS,
+    NOT_DONE,
     NUMBER,
     PLAN,
     TICK_USD,
@@ -44,6 +48,7 @@ from liqfield.book.plan import (
 )
 from liqfield.model.events import BookLevels, FloatArray, IntArray
 from liqfield.model.jit import address_of, direct
+from liqfield.model.native import places_of
 from liqfield.model.tape import BATCH, TradeTape
 
 TOLERANCE_NS = 100_000_000
@@ -75,6 +80,7 @@ class Attribution:
     """Additions, fills and cancellations of one book. It reads trades off the tape, those with the
     book's number; they are judged with the next book message.
 
+    at_ns: of the newest message; -1 without a book.
     totals: float64[2 sides, BANDS, 3] since the beginning, base coins by distance at the time.
     aggression: float64[2, AGGRESSION_S], coins that took bids [0] and asks [1] by second.
     large: float64[BANDS], a level that grows to this size is reported as a Touch.
@@ -85,16 +91,13 @@ class Attribution:
         self, trades: TradeTape, number: int, tick_usd: float, tolerance_ns: int = TOLERANCE_NS
     ) -> None:
         self._trades = trades
-        # Trades before these are judged, are counted as aggression.
-        self._read = self._heard = trades.count
         self._has_heard = False
         self.totals = np.zeros((2, BANDS, 3))
-        self.at_ns = -1
         self._head = np.zeros(HEAD_WORDS, np.int64)
+        self._words = self._head.data  # the same memory: an element costs half of numpy's own
         self._head[TOLERANCE], self._head[LOW], self._head[HIGH] = tolerance_ns, -NO_SIGHT, NO_SIGHT
-        self._bands = np.full((2, BANDS), np.inf)
-        self._bands[0, :-1] = EDGES
-        self.large = self._bands[1]
+        self._head[AT], self._head[READ], self._head[COUNTED] = -1, trades.count, trades.count
+        self.large = np.full(BANDS, np.inf)
         self.watched = np.zeros((WATCH, WATCH_WORDS), np.int64)
         self._waiting = np.empty((2, PENDING), np.int64)
         self._waiting_left = np.empty(PENDING)
@@ -108,17 +111,24 @@ class Attribution:
         self._units = np.array([math.inf, math.inf, tick_usd])
         self.aggression, self.second = np.zeros((2, AGGRESSION_S)), np.zeros(1, np.int64)
         tables = (
-            *(self._head, self._bands, self.watched, self._waiting, self._waiting_left),
+            *(self._head, self.large, self.watched, self._waiting, self._waiting_left),
             *(self._losses, self._losses_left, self._loss_before, self._newest, self.totals),
             *(self._touched, self._told, trades.words, self._units, self.second, self.aggression),
         )
         self.plan = np.zeros(PLAN, np.int64)
         counts = PENDING, LOSSES, WATCH, len(self._touched), self._told.shape[1], number
         self.plan[: len(tables) + len(counts)] = *(address_of(table) for table in tables), *counts
-        # Levels may be a column of a table: `strided` stands for any layout.
-        strided = np.empty((1, 2), np.int64)[:, 0], np.empty(1), np.empty((1, 2))[:, 0]
-        self._fold = direct(fold_message, 0, 0, 0, 0, 0, 0, 0, 0.0, *strided, self.plan)
-        self._hear = direct(hear_trades, 0, 0, 0, self.plan)
+        names = "all_ticks", "all_quantity", "bid_count", "first", "last"
+        self.plan[NOT_DONE:] = (
+            *(id(False), id(np.ndarray), id(np.dtype(np.int64)), id(np.dtype(np.float64))),
+            *(id(BookLevels), *places_of(BookLevels, *names)),
+        )
+        self._fold = delta_folder(self.plan, tables)
+        self._hear = direct(hear_trades, 0, False, self.plan)
+
+    @property
+    def at_ns(self) -> int:
+        return self._words[AT]
 
     def watch(self, key: int, by: int) -> None:
         """Report every change of a level (tick * 2 + is_ask), or stop (by = 1, -1)."""
@@ -134,51 +144,38 @@ class Attribution:
     def restart(self, at_ns: int) -> None:
         """The book was replaced: what happened before it cannot be told any more."""
         self.settle()
-        self.at_ns = at_ns
         self._head[AT] = at_ns
         if self._head[LOST]:
             self._newest[:] = 0
         self._head[WAITING] = self._head[LOST] = 0
-        self._read = self._heard
+        self._head[READ] = self._head[COUNTED]
 
     def settle(self) -> None:
         """Count the trades that wait as aggression; without a book that is all of them, and so it
         is where the tape is about to be written over them."""
-        told, read = self._trades.count, self._read
-        if self.at_ns < 0 or told - read > self._most:
-            read = told
-        if self._heard < told or self._read < read:
-            self._hear(self._heard, told, self._read if self._read < read else told, self.plan)
-            self._heard = told
-        self._read = read
+        told, words = self._trades.count, self._words
+        is_over = words[AT] < 0 or told - words[READ] > self._most
+        if words[COUNTED] < told or is_over:
+            self._hear(told, is_over, self.plan)
 
     def delta(self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float) -> int:
         """Fold a book message; before: what rested at its levels. `touches` and `explained` tell
         what it did to watched and large levels. Returns how many walls got their verdict."""
-        first = levels.first
-        count = (len(levels.all_ticks) if levels.last < 0 else levels.last) - first
+        judged = self._fold(levels, before, at_ns, mid_tick, self._trades.count)
+        if judged is False:
+            judged = self._fold(*self._fit(levels, before), at_ns, mid_tick, self._trades.count)
+        return cast("int", judged)
+
+    def _fit(self, levels: BookLevels, before: FloatArray) -> tuple[BookLevels, FloatArray]:
+        """In plain arrays, with room for as many touches."""
+        count = len(levels)
         if count > len(self._touched):
             self._touched = np.empty((2 * count, 6))
             self.plan[TOUCHES], self.plan[TOUCH_ROWS] = address_of(self._touched), 2 * count
-        if at_ns > self.at_ns:
-            self.at_ns = at_ns
-        told = self._trades.count
-        judged = self._fold(
-            self._read,
-            self._heard,
-            told,
-            first,
-            levels.bid_count,
-            count,
-            at_ns,
-            mid_tick,
-            levels.all_ticks,
-            before,
-            levels.all_quantity,
-            self.plan,
-        )
-        self._read = self._heard = told
-        return judged
+        plain = np.array(levels.price_ticks, np.int64), np.array(levels.quantity, np.float64)
+        if len(plain[1]) < count or len(before) < count or levels.bid_count > count:
+            raise ValueError(f"no levels: {levels}")
+        return BookLevels(*plain, levels.bid_count), np.array(before[:count], np.float64)
 
     def touches(self) -> list[Touch]:
         """Watched and large levels in the last message."""
@@ -220,8 +217,8 @@ class Attribution:
         sha = hashlib.sha256(repr(self.at_ns).encode())
         count, lost = int(self._head[WAITING]), min(int(self._head[LOST]), LOSSES)
         for array in (
-            self._head,
-            self._bands,
+            self._head[:READ],
+            self.large,
             self.totals,
             self._waiting[:, :count],
             self._waiting_left[:count],
@@ -235,6 +232,6 @@ class Attribution:
     def _unjudged(self) -> tuple[IntArray, FloatArray, FloatArray]:
         """Time, price and signed coins of the trades that wait for the next message."""
         tape = self._trades
-        at = np.arange(self._read, tape.count) % tape.capacity
+        at = np.arange(self._words[READ], tape.count) % tape.capacity
         at = at[tape.number[at] == self.plan[NUMBER]]
         return tape.told_ns[at], tape.price[at], tape.signed[at]

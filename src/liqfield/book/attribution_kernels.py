@@ -7,28 +7,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from liqfield.book.bands import band_at
 from liqfield.book.plan import AGGRESSION_S, COUNT, KEYS, NUMBER, TICK_USD, losses_at
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel
 from liqfield.model.tape import told_columns
 
 SECOND_NS = 1_000_000_000
+NO_TICK = 1 << 62
 ADDED, FILLED, CANCELLED = 0, 1, 2
 # Words of the kernels' head: times of the message, counts, what is judged, trades dropped and
-# heard.
-SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED, HEARD = range(11)
+# heard; where on the tape those are that are not judged, not counted as aggression.
+SINCE, AT, TOLERANCE, WAITING, TOUCHED, TOLD, LOST, LOW, HIGH, DROPPED = range(10)
+HEARD, READ, COUNTED = range(10, 13)
 # Rows of their tables.
 KEY, TIME = 0, 1
 LOSS_KEY, LOSS_SINCE, LOSS_UNTIL = 0, 1, 2
-
-
-@inner_kernel
-def band(edges: FloatArray, mid: float, tick: int) -> int:
-    away = abs(tick - mid) / mid
-    found = 0
-    while found < len(edges) - 1 and away >= edges[found]:
-        found += 1
-    return found
 
 
 @inner_kernel
@@ -84,7 +78,7 @@ def account(
     """Book what a trade explained, and a refill if its time is over."""
     t = losses_at(plan)
     refilled = quantity - moved if is_over else 0.0
-    cell = t.totals[key & 1, band(t.edges, mid, key >> 1)]
+    cell = t.totals[key & 1, band_at(abs((key >> 1) - mid) / mid)]
     cell[FILLED] += moved + refilled
     cell[CANCELLED] -= moved
     cell[ADDED] += refilled
@@ -166,6 +160,10 @@ def fold_levels(
     head, losses, waiting = t.head, t.losses, t.waiting
     since, at, tolerance = head[SINCE], head[AT], head[TOLERANCE]
     count = head[WAITING]
+    traded_low, traded_high = NO_TICK, -NO_TICK
+    for j in range(count):
+        traded_low = min(traded_low, waiting[KEY, j] >> 1)
+        traded_high = max(traded_high, waiting[KEY, j] >> 1)
     ring = losses.shape[1] - 1
     low, high, lost_count = head[LOW], head[HIGH], head[LOST]
     row = 0
@@ -177,13 +175,13 @@ def fold_levels(
             continue
         side = 0 if i < bid_count else 1
         key = tick * 2 + side
-        at_band = band(t.edges, mid, tick)
+        at_band = band_at(abs(tick - mid) / mid)
         filled = lost = 0.0
         if change > 0.0:
             t.totals[side, at_band, ADDED] += change
         else:
             lost = -change
-            for j in range(count):
+            for j in range(count if traded_low <= tick <= traded_high else 0):
                 if waiting[KEY, j] != key or t.waiting_left[j] <= 0.0:
                     continue
                 if waiting[TIME, j] <= since - tolerance or waiting[TIME, j] > at:

@@ -11,7 +11,7 @@ from bisect import bisect_right
 import numpy as np
 
 from liqfield.model.events import FloatArray
-from liqfield.model.jit import inner_kernel
+from liqfield.model.jit import inlined
 
 NEAREST = 0.00025  # 2.5 bp
 EDGES: FloatArray = np.array([NEAREST * 2.0**k for k in range(10)])  # 2.5 bp ... 12.8 %
@@ -24,10 +24,11 @@ def band_of(distance: float) -> int:
     return bisect_right(_EDGES, distance)
 
 
-@inner_kernel
+_NEAREST_BITS = int(EDGES[0].view(np.int64))
+
+
+@inlined
 def band_at(distance: float) -> int:
-    """`band_of` for kernels."""
-    found = 0
-    while found < len(EDGES) and distance >= EDGES[found]:
-        found += 1
-    return found
+    """`band_of` for kernels: each edge is twice the last, so that they differ in the exponent."""
+    octave = int(np.float64(distance).view(np.int64)) - _NEAREST_BITS >> 52
+    return min(max(octave + 1, 0), BANDS - 1)

@@ -47,13 +47,19 @@ def _none_fit(*_levels: object) -> bool:
 
 
 class Ladder:
-    """One book. All prices are integer ticks of its instrument."""
+    """One book. All prices are integer ticks of its instrument.
+
+    mid: ticks, half-way between the best prices; 0 while a side is empty.
+    all_before: what had rested at each level of the newest message, with room behind it.
+    words_at: where its words lie (`kernels.BASE` and so on), for kernels; always there.
+    """
 
     def __init__(self) -> None:
         self._size = np.zeros((2, WINDOW))
         self._best = np.zeros(kernels.WORDS, np.int64)
+        self.words_at = address_of(self._best)
         self._base = 0  # tick of column 0
-        self._most, self._before = _MOST, np.empty(_MOST)
+        self._most, self.all_before = _MOST, np.empty(_MOST)
         self._best[kernels.NOTHING :] = (
             *(id(None), id(True), id(False)),
             *(id(np.ndarray), id(np.dtype(np.int64)), id(np.dtype(np.float64))),
@@ -68,6 +74,7 @@ class Ladder:
         self._best[TAKEN : kernels.BASE] = 0, NO_BID, NO_ASK
         self._best[kernels.ROOM] = 0  # the window lies nowhere yet: no levels fit
         self._bid, self._ask = NO_BID, NO_ASK  # wherever they are
+        self.mid = 0.0
         self._is_empty = True
         self.is_crossed = False  # best bid at or above best ask
         self.applied: BookLevels | None = None  # the newest levels
@@ -100,12 +107,14 @@ class Ladder:
             said = self._fit()
         if said is None:
             return
+        if said is True:
+            bid, ask = self._best[kernels.SAID_BID : kernels.BASE].tolist()
+        else:
+            bid, ask = cast("tuple[int, int]", said)
+        self._bid, self._ask, self.is_crossed = bid, ask, bid >= ask
+        self.mid = 0.0 if bid == NO_BID or ask == NO_ASK else 0.5 * (bid + ask)
         if said is not True:
-            self._bid, self._ask = cast("tuple[int, int]", said)
-            self.is_crossed = self._bid >= self._ask
             return
-        self._bid, self._ask = self._best[kernels.SAID_BID : kernels.BASE].tolist()
-        self.is_crossed = self._bid >= self._ask
         # The window moves when the touch comes within a quarter of its edge, or left it.
         self._follow()
         if self._best[TAKEN] * 4 > len(self._far_keys):
@@ -121,7 +130,7 @@ class Ladder:
             self._begin(levels)
         if len(levels) > self._most:
             self._most = 1 << len(levels).bit_length()
-            self._before = np.empty(self._most)
+            self.all_before = np.empty(self._most)
             self._make_room()
         plain = np.array(levels.price_ticks, np.int64), np.array(levels.quantity, np.float64)
         said = self._apply(*plain, 0, levels.bid_count, len(levels))
@@ -137,19 +146,7 @@ class Ladder:
     @property
     def before(self) -> FloatArray:
         """What had rested at each of the levels of `applied`, until the next message."""
-        return self._before[: 0 if self.applied is None else len(self.applied)]
-
-    @property
-    def all_before(self) -> FloatArray:
-        """As `before`, with room behind it."""
-        return self._before
-
-    @property
-    def mid(self) -> float:
-        """Ticks, half-way between the best prices; 0 while a side is empty."""
-        if self._bid == NO_BID or self._ask == NO_ASK:
-            return 0.0
-        return 0.5 * (self._bid + self._ask)
+        return self.all_before[: 0 if self.applied is None else len(self.applied)]
 
     @property
     def best_bid(self) -> int | None:
@@ -298,7 +295,7 @@ class Ladder:
         self._best[kernels.BASE : kernels.NOTHING] = (
             *(self._base, address_of(self._size), WINDOW),
             *(address_of(self._far_keys), address_of(self._far_sizes), slots),
-            *(address_of(self._before), self._most),
+            *(address_of(self.all_before), self._most),
         )
 
     def _follow(self) -> None:

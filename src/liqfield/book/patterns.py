@@ -11,14 +11,20 @@ from liqfield.book.attribution import Attribution
 from liqfield.book.plan import AGGRESSION_S
 from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
 
+NEVER_NS = 1 << 62
+
 
 class PulledPatterns:
     """Of one book, with the aggression that its attribution counts. `pulled` with every wall that
-    was pulled."""
+    was pulled.
+
+    due_ns: when the next flip is judged.
+    """
 
     def __init__(self, settings: WallSettings, of: Attribution) -> None:
         self.settings = settings
         self._of = of
+        self.due_ns = NEVER_NS
         self._ended: deque[WallEnd] = deque(maxlen=32)
         self._waiting: deque[WallEnd] = deque(maxlen=64)  # may turn out to be a flip
         self._flip_ns: tuple[deque[int], deque[int]] = (deque(maxlen=64), deque(maxlen=64))
@@ -30,21 +36,25 @@ class PulledPatterns:
         if end.excess >= chosen.flip_excess:
             self._waiting.append(end)
         self._ended.append(end)
+        born_ns, most_ns = end.born_ns, chosen.layer_ns
         like = [
             other
             for other in self._ended
-            if other.is_ask == end.is_ask
+            if abs(other.born_ns - born_ns) <= most_ns  # few are: the rest is seldom asked
+            and other.is_ask == end.is_ask
             and abs(other.peak / end.peak - 1.0) <= chosen.layer_size
-            and abs(other.born_ns - end.born_ns) <= chosen.layer_ns
-            and abs(other.ended_ns - end.ended_ns) <= chosen.layer_ns
+            and abs(other.ended_ns - end.ended_ns) <= most_ns
             and abs(other.tick / end.tick - 1.0) <= chosen.layer_span
         ]
-        if len(like) < chosen.layer_count:
+        is_layer = len(like) >= chosen.layer_count
+        if is_layer:
+            for other in like:
+                self._ended.remove(other)
+                if other in self._waiting:  # its reason is known
+                    self._waiting.remove(other)
+        self._wait()
+        if not is_layer:
             return []
-        for other in like:
-            self._ended.remove(other)
-            if other in self._waiting:  # its reason is known
-                self._waiting.remove(other)
         return [
             Layering(
                 end.ended_ns,
@@ -57,12 +67,13 @@ class PulledPatterns:
 
     def due(self, now_ns: int) -> Sequence[WallFact]:
         """Flips whose time has come."""
-        if not self._waiting:
+        if now_ns < self.due_ns:
             return ()
         self._of.settle()
         facts: list[WallFact] = []
-        while self._waiting and now_ns - self._waiting[0].ended_ns >= self.settings.flip_ns:
+        while now_ns >= self.due_ns:
             facts += self._flip(self._waiting.popleft())
+            self._wait()
         return facts
 
     def digest(self) -> bytes:
@@ -73,6 +84,10 @@ class PulledPatterns:
         bids, asks = self._of.aggression.tolist()
         sha.update(repr((self._of.second.item(), (bids, asks))).encode())
         return sha.digest()
+
+    def _wait(self) -> None:
+        waiting = self._waiting
+        self.due_ns = waiting[0].ended_ns + self.settings.flip_ns if waiting else NEVER_NS
 
     def _flip(self, end: WallEnd) -> list[WallFact]:
         """Bids pulled and sold into, or asks pulled and bought from, within two seconds. A flow

@@ -18,13 +18,16 @@ AGGRESSION_S = 64  # seconds of aggression that are remembered
 
 # The plan of the attribution: tables, then counts (trades that wait, losses, cells,
 # rows, rows) and the number of its trades.
-HEAD, EDGES_AND_LARGE, WATCH, WAITING, WAITING_LEFT, LOSSES, LOSSES_LEFT, LOSS_BEFORE = range(8)
+HEAD, LARGE, WATCH, WAITING, WAITING_LEFT, LOSSES, LOSSES_LEFT, LOSS_BEFORE = range(8)
 NEWEST, TOTALS, TOUCHES, EXPLAINED, TAPE, UNITS, SECOND, AGGRESSION = range(8, 16)
 PENDING, LOSS_COUNT, CELLS, TOUCH_ROWS, TOLD_ROWS, NUMBER = range(16, 22)
 # The plan of the walls; CAPACITY is a count.
 WALL_LIMITS, WALL_HEAD, WALLS, WALL_COINS, WALL_ENDING, WALL_JUDGED = range(22, 28)
 BY_AGE, APPROACH, ENDS_AT, EXPOSURE, CAPACITY = range(28, 33)
-PLAN = 33
+# Objects, and where the fields of levels lie, for the native entry.
+NOT_DONE, NDARRAY, INTS, FLOATS, LEVELS = range(33, 38)
+AT_TICKS, AT_QUANTITY, AT_BIDS, AT_FIRST, AT_LAST = range(38, 43)
+PLAN = 43
 
 # Words of `units`: how wide the venue's window is on either side of the mid, ticks; USD of a tick.
 BID_WIDTH, ASK_WIDTH, TICK_USD = range(3)
@@ -33,7 +36,7 @@ BID_WIDTH, ASK_WIDTH, TICK_USD = range(3)
 # lone level they are its own.
 COUNT, KEYS, WALL_SLOTS, WATCH_WORDS = range(4)
 # Words of the attribution's head; rows of `wall` and `coins`, words of the walls' head and limits.
-HEAD_WORDS = 11
+HEAD_WORDS = 13
 WALL_ROWS, COIN_ROWS, WALL_WORDS, LIMITS = 6, 13, 5, 6
 
 
@@ -43,7 +46,6 @@ class Losses(NamedTuple):
     one. Rows and words are named in `attribution_kernels.py`."""
 
     head: IntArray
-    edges: FloatArray
     large: FloatArray
     watch: IntArray
     waiting: IntArray
@@ -93,8 +95,7 @@ def losses_at(plan: IntArray) -> Losses:
     pending, count = plan[PENDING], plan[LOSS_COUNT]
     return Losses(
         ints_at(plan[HEAD], HEAD_WORDS),
-        floats_at(plan[EDGES_AND_LARGE], BANDS),
-        floats_at(plan[EDGES_AND_LARGE] + 8 * BANDS, BANDS),
+        floats_at(plan[LARGE], BANDS),
         watch_at(plan),
         ints_at(plan[WAITING], (2, pending)),
         floats_at(plan[WAITING_LEFT], pending),
@@ -117,7 +118,7 @@ def walls_at(plan: IntArray) -> Walls:
     """The tables of the walls."""
     count = plan[CAPACITY]
     return Walls(
-        floats_at(plan[EDGES_AND_LARGE] + 8 * BANDS, BANDS),
+        floats_at(plan[LARGE], BANDS),
         floats_at(plan[WALL_LIMITS], LIMITS),
         ints_at(plan[WALL_HEAD], WALL_WORDS),
         ints_at(plan[WALLS], (WALL_ROWS, count)),

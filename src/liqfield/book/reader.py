@@ -82,7 +82,9 @@ class BookReader:
             self._fold_whole(event.levels, event.event_ns)
         elif self.sync.rule is not BookRule.REST_THEN_PREVIOUS:  # else an audit: it says nothing
             self._begin(event)
-        self.facts.extend(self.walls.patterns.due(self.attribution.at_ns))
+        at_ns, patterns = self.attribution.at_ns, self.walls.patterns
+        if at_ns >= patterns.due_ns:
+            self.facts.extend(patterns.due(at_ns))
         if now_ns >= self._watch_ns:
             self._look(now_ns)
         if now_ns >= self._sample_ns:

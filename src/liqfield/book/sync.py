@@ -21,6 +21,7 @@ BUFFER_MAX = 2_000  # diffs kept while a snapshot is on its way
 class BookSync:
     """One instrument's book. `push` folds a message and says when a snapshot is needed.
 
+    ladder: the true book, or None.
     after_ns: snapshots that are not younger than this are in units that hold no more.
     """
 
@@ -34,23 +35,18 @@ class BookSync:
         self._continues = _CONTINUES[rule]
         # By these rules what names the book's state as its predecessor continues it.
         self._is_chain = rule in (BookRule.REST_THEN_PREVIOUS, BookRule.PREVIOUS_ID)
+        self.ladder: Ladder | None = None
         self._ladder = Ladder()
-        self._is_live = False
         self._asked = False
         self._buffer: deque[BookDelta] = deque(maxlen=BUFFER_MAX)
-
-    @property
-    def ladder(self) -> Ladder | None:
-        """The true book, or None."""
-        return self._ladder if self._is_live else None
 
     def push(self, event: BookSnapshot | BookDelta | Gap) -> NeedSnapshot | None:
         """Fold one message."""
         if type(event) is BookDelta:
+            ladder = self.ladder
             is_next = self._is_chain and event.previous_sequence == self.sequence
-            if not self._is_live or not (is_next or self._continues(event, self.sequence)):
+            if ladder is None or not (is_next or self._continues(event, self.sequence)):
                 return self._stray(event)
-            ladder = self._ladder
             ladder.apply(event.levels)
             self.sequence, self.event_ns = event.sequence, event.event_ns
             return self._lost("crossed book") if ladder.is_crossed else None
@@ -63,7 +59,7 @@ class BookSync:
 
     def _stray(self, delta: BookDelta) -> NeedSnapshot | None:
         """A diff that does not continue the book, or there is none."""
-        if not self._is_live:
+        if self.ladder is None:
             if self.rule is BookRule.REST_THEN_PREVIOUS:
                 self._keep(delta)
             return self._ask("no snapshot yet")
@@ -89,7 +85,7 @@ class BookSync:
             self._asked = False
             return self._ask("snapshot is older than the units of this book")
         if self.rule is BookRule.WHOLE:
-            if snapshot.event_ns < self.event_ns and self._is_live:
+            if snapshot.event_ns < self.event_ns and self.ladder is not None:
                 return None  # an older whole book says nothing new
         elif self.rule is BookRule.REST_THEN_PREVIOUS:
             return self._join(snapshot)
@@ -98,14 +94,14 @@ class BookSync:
     def _take(self, snapshot: BookSnapshot) -> NeedSnapshot | None:
         self._ladder.replace(snapshot.levels)
         self.sequence, self.event_ns = snapshot.sequence, snapshot.event_ns
-        self._is_live, self._asked = True, False
+        self.ladder, self._asked = self._ladder, False
         if self._ladder.is_crossed:
             return self._lost("snapshot is crossed")
         return None
 
     def _join(self, snapshot: BookSnapshot) -> NeedSnapshot | None:
         """A REST snapshot with id L: the first diff must cover L, or follow it exactly."""
-        if self._is_live:
+        if self.ladder is not None:
             return None  # an audit reply; the chain is proof enough
         while self._buffer and self._buffer[0].sequence < snapshot.sequence:
             self._buffer.popleft()
@@ -132,9 +128,9 @@ class BookSync:
         return delta.sequence <= self.sequence and delta.event_ns <= self.event_ns
 
     def _void(self) -> None:
-        if self._is_live:
+        if self.ladder is not None:
             self.losses += 1
-        self._is_live = self._asked = False
+        self.ladder, self._asked = None, False
         self._buffer.clear()
 
     def _lost(self, why: str, delta: BookDelta | None = None) -> NeedSnapshot | None:

@@ -17,7 +17,7 @@ from liqfield.book.attribution import Attribution
 from liqfield.book.bands import BANDS, band_of
 from liqfield.book.message_kernels import find_walls, forget, pass_time
 from liqfield.book.patterns import PulledPatterns
-from liqfield.book.plan import COIN_ROWS, WALL_LIMITS, WALL_ROWS, WALL_WORDS
+from liqfield.book.plan import CAPACITY, COIN_ROWS, WALL_LIMITS, WALL_ROWS, WALL_WORDS
 from liqfield.book.sizes import LevelSizes
 from liqfield.book.survival import PULLED, Survival
 from liqfield.book.wall_facts import SECOND_NS, Wall, WallEnd, WallFact, WallSettings
@@ -71,7 +71,8 @@ class WallTracker:
             *(survival.by_age, survival.approach, survival.ends_at, survival.exposure_s),
         )
         self._plan = of.plan
-        self._plan[WALL_LIMITS:] = *(address_of(table) for table in tables), s.capacity
+        self._plan[WALL_LIMITS:CAPACITY] = [address_of(table) for table in tables]
+        self._plan[CAPACITY] = s.capacity
         self._pass = direct(pass_time, 0.0, 0, 0.0, self._plan)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from liqfield.book.ladder import Ladder
+from liqfield.engine.levels import LevelReader
 from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings
 from liqfield.flow.imbalance import (
     LEVELS,
@@ -33,6 +34,7 @@ class InstrumentFlow:
         self.instrument = instrument
         self.touch = TouchImbalance()
         self.levels = LevelImbalance()
+        self._levels = LevelReader(self.levels)
         number = trades.number_of(instrument.id)
         self.absorption = AbsorptionDetector(
             instrument.venue, instrument.tick_usd, trades, number, settings
@@ -57,11 +59,9 @@ class InstrumentFlow:
 
     def book(self, ladder: Ladder, now_ns: int) -> None:
         """A book message was folded."""
-        levels = self.levels
-        ticks, coins = levels.ticks, levels.coins
-        ladder.best_levels(ticks, coins)
-        levels.update()
+        self._levels.fold(ladder)
         if now_ns - self.quoted_ns > QUOTES_GONE_NS:
+            ticks, coins = self.levels.ticks, self.levels.coins
             bid_coins, ask_coins = coins.item(0), coins.item(LEVELS)
             if bid_coins and ask_coins:
                 bid, ask = ticks.item(0), ticks.item(LEVELS)

@@ -102,17 +102,22 @@ class TouchImbalance:
         self._of[OFI] = self._of[BID] = self._of[ASK] = 0.0
 
 
+# Words of a plan: where the tables lie; whether the next levels are the first ones.
+TICKS, OLD_TICKS, COINS, OLD_COINS, LEVELS_OFI, IS_FRESH = range(6)
+
+
 @kernel
 def add_levels(plan: IntArray) -> None:
     """Add the change of each level to ofi[LEVELS] and remember the new state.
 
-    plan: where ticks and old_ticks int64[2, LEVELS], quantity and old float64[2, LEVELS] and ofi
-    lie. Bids, asks, best first; a level that does not exist has quantity 0 and a tick worse than
-    any.
+    plan: of a `LevelImbalance`, whose ticks and coins are filled.
     """
-    ticks, old_ticks = ints_at(plan[0], (2, LEVELS)), ints_at(plan[1], (2, LEVELS))
-    quantity, old = floats_at(plan[2], (2, LEVELS)), floats_at(plan[3], (2, LEVELS))
-    ofi = floats_at(plan[4], LEVELS)
+    ticks, old_ticks = ints_at(plan[TICKS], (2, LEVELS)), ints_at(plan[OLD_TICKS], (2, LEVELS))
+    quantity, old = floats_at(plan[COINS], (2, LEVELS)), floats_at(plan[OLD_COINS], (2, LEVELS))
+    ofi = floats_at(plan[LEVELS_OFI], LEVELS)
+    if plan[IS_FRESH]:
+        old_ticks[:], old[:] = ticks, quantity
+        plan[IS_FRESH] = 0
     for m in range(LEVELS):
         e = 0.0
         if ticks[0, m] >= old_ticks[0, m]:
@@ -133,7 +138,8 @@ class LevelImbalance:
     """OFI over `LEVELS` levels of the book, and the weights that make one number of it.
 
     Before an `update` ticks int64[2, LEVELS] and coins float64[2, LEVELS] are filled with the best
-    levels after a book message, as `add_levels` takes them.
+    levels after a book message: bids, asks, best first; a level that does not exist has no coins
+    and a tick worse than any. plan: where all of it lies.
     """
 
     def __init__(self, keep: int = 180) -> None:
@@ -141,20 +147,15 @@ class LevelImbalance:
         self._windows = np.zeros((keep, LEVELS))
         self._count = 0  # windows so far
         self._weights, self._weighed = np.full(LEVELS, 1.0 / LEVELS), 0  # after so many windows
-        self._is_fresh = True
         self.ticks, self._old_ticks = np.zeros((2, 2, LEVELS), np.int64)
         self.coins, self._old = np.zeros((2, 2, LEVELS))
         tables = self.ticks, self._old_ticks, self.coins, self._old, self.ofi
-        self._plan = np.array([address_of(table) for table in tables])
-        self._add = direct(add_levels, self._plan)
+        self.plan = np.array([*map(address_of, tables), True], np.int64)
+        self._add = direct(add_levels, self.plan)
 
     def update(self) -> None:
         """The levels of another book message."""
-        if self._is_fresh:
-            self._old_ticks[:], self._old[:] = self.ticks, self.coins
-            self._is_fresh = False
-            return
-        self._add(self._plan)
+        self._add(self.plan)
 
     def close(self) -> None:
         """End the window."""
@@ -177,7 +178,7 @@ class LevelImbalance:
 
     def reset(self) -> None:
         """After a gap of the book."""
-        self._is_fresh = True
+        self.plan[IS_FRESH] = True
         self.ofi[:] = 0.0
 
 

@@ -249,9 +249,6 @@ def _standing(event: AgentEvent, base: str) -> Standing:
 class FlowOnly(MarketAnalytics):
     """Flow and cascade readings without those of the book: half the time a world takes."""
 
-    def on_trade(self, trade: Trade, is_buy: bool) -> None:
-        """The flow reads it off the tape."""
-
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
 
