@@ -59,9 +59,13 @@ for _name in [name for name in vars(MarketAnalytics) if name.startswith("on_")] 
 
 
 class _NoFlow:
-    """Answers every hook of the flow readings with nothing; no second is ever over."""
+    """Answers every hook of the flow readings, and of an instrument's, with nothing; no second is
+    ever over."""
 
     due_ns = 1 << 62
+
+    def add(self, _: Instrument) -> _NoFlow:
+        return self
 
     def __getattr__(self, _: str) -> Callable[..., None]:
         return lambda *_: None

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from typing import cast
+
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +14,8 @@ from hypothesis import strategies as st
 
 from liqfield.book.attribution import LOSSES, WATCH
 from liqfield.book.attribution_kernels import ADDED, CANCELLED, FILLED
-from liqfield.model.events import BookLevels
+from liqfield.book.bands import EDGES, band_at, band_of
+from liqfield.model.events import BookLevels, IntArray
 from tests.reference.attribution import SlowAttribution
 from tests.support import TapedAttribution
 
@@ -52,6 +58,8 @@ def test_the_kernel_is_its_slow_twin_and_every_change_is_explained(
         for is_ask, tick, coins, ns in told:
             fast.trade(tick, is_ask, coins, ns)
             traded += int(coins)
+        if len(told) == 2:  # some trades are looked at before their message, which changes nothing
+            fast.settle()
         slow.trades(told)
         levels = _levels(changes)
         before = [book.get(key, 0) for key, _ in sorted(changes.items())]
@@ -148,3 +156,52 @@ def test_late_trades_find_what_the_ring_holds_of_their_level() -> None:
         moved = book.totals.sum(axis=(0, 1)) - before
         assert moved[FILLED] == -moved[CANCELLED] == 2.0 * LOSSES / 2 + 3.0
         assert book.pending == 3 * 3.0 + 1e6 - moved[FILLED]
+
+
+def test_trades_of_a_silent_book_are_dropped_when_the_tape_is_half_full() -> None:
+    """They still count as aggression; those after them are judged."""
+    book = TapedAttribution(TOLERANCE)
+    book.restart(0)
+    for _ in range(17_000):
+        book.trade(999, 0, 1.0, 40)
+    dropped = book.dropped
+    assert 16_384 < dropped <= 17_000
+    book.delta(_levels({(0, 999): 2}), np.array([2_000.0]), 50, MID)
+    assert book.dropped == dropped
+    assert book.totals.sum(axis=(0, 1))[FILLED] == 17_000 - dropped
+    assert book.aggression.sum() == 17_000.0
+
+
+def test_levels_in_any_array_and_of_any_number_are_folded() -> None:
+    """Columns of a table, other types, more levels than there is room for; nothing is kept."""
+    count = 200
+    table = np.array([[990.0 - k, 1.0] for k in range(count)])
+    plain, odd = TapedAttribution(TOLERANCE), TapedAttribution(TOLERANCE)
+    for book, ticks, coins in (
+        (plain, table[:, 0].astype(np.int64), table[:, 1].copy()),
+        (odd, cast("IntArray", table[:, 0].astype(np.int32)), table[:, 1]),
+    ):
+        book.restart(0)
+        levels, before = BookLevels(ticks, coins, count), np.full(count + 3, 3.0)
+        counted = [sys.getrefcount(of) for of in (levels, ticks, coins, before)]
+        for at_ns in (10, 20):
+            book.delta(levels, before, at_ns, MID)
+        assert [sys.getrefcount(of) for of in (levels, ticks, coins, before)] == counted
+    assert (plain.totals == odd.totals).all()
+    assert plain.totals[0, :, CANCELLED].sum() == 2 * 2.0 * count
+    with pytest.raises(TypeError):
+        plain._fold(None, before, 30, MID, 0)
+    with pytest.raises(ValueError, match="no levels"):
+        plain.delta(levels, before[:9], 30, MID)
+
+
+distance_st = st.one_of(st.floats(0.0, 2.0), st.sampled_from([*EDGES.tolist(), math.inf]))
+
+
+@given(distance=distance_st)
+def test_a_band_is_read_off_the_exponent(distance: float) -> None:
+    for near in (distance, math.nextafter(distance, 0.0), math.nextafter(distance, 1.0)):
+        assert _band_at(near) == band_of(near)
+
+
+_band_at = numba.njit(lambda distance: band_at(distance))  # kernels only

@@ -81,6 +81,7 @@ class Attribution:
     book's number; they are judged with the next book message.
 
     at_ns: of the newest message; -1 without a book.
+    has_heard: whether a trade was counted since `trades_lost`, or ever.
     totals: float64[2 sides, BANDS, 3] since the beginning, base coins by distance at the time.
     aggression: float64[2, AGGRESSION_S], coins that took bids [0] and asks [1] by second.
     large: float64[BANDS], a level that grows to this size is reported as a Touch.
@@ -91,7 +92,7 @@ class Attribution:
         self, trades: TradeTape, number: int, tick_usd: float, tolerance_ns: int = TOLERANCE_NS
     ) -> None:
         self._trades = trades
-        self._has_heard = False
+        self.has_heard = False
         self.totals = np.zeros((2, BANDS, 3))
         self._head = np.zeros(HEAD_WORDS, np.int64)
         self._words = self._head.data  # the same memory: an element costs half of numpy's own
@@ -150,13 +151,15 @@ class Attribution:
         self._head[WAITING] = self._head[LOST] = 0
         self._head[READ] = self._head[COUNTED]
 
-    def settle(self) -> None:
+    def settle(self) -> bool:
         """Count the trades that wait as aggression; without a book that is all of them, and so it
-        is where the tape is about to be written over them."""
+        is where the tape is about to be written over them. Returns `has_heard`."""
         told, words = self._trades.count, self._words
         is_over = words[AT] < 0 or told - words[READ] > self._most
         if words[COUNTED] < told or is_over:
             self._hear(told, is_over, self.plan)
+        self.has_heard = words[HEARD] > 0
+        return self.has_heard
 
     def delta(self, levels: BookLevels, before: FloatArray, at_ns: int, mid_tick: float) -> int:
         """Fold a book message; before: what rested at its levels. `touches` and `explained` tell
@@ -193,19 +196,11 @@ class Attribution:
         waiting = float(self._waiting_left[: self._head[WAITING]].sum())
         return waiting + float(np.abs(self._unjudged()[2]).sum())
 
-    @property
-    def has_heard(self) -> bool:
-        """Whether a trade was told since `trades_lost`, or ever."""
-        if not self._has_heard:
-            self.settle()
-            self._has_heard = bool(self._head[HEARD])
-        return self._has_heard
-
     def trades_lost(self) -> None:
         """Trades went missing: those that wait will not be judged."""
         self.restart(self.at_ns)
         self._head[HEARD] = 0
-        self._has_heard = False
+        self.has_heard = False
 
     @property
     def dropped(self) -> int:

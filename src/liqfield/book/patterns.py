@@ -36,11 +36,12 @@ class PulledPatterns:
         if end.excess >= chosen.flip_excess:
             self._waiting.append(end)
         self._ended.append(end)
-        born_ns, most_ns = end.born_ns, chosen.layer_ns
+        most_ns = chosen.layer_ns
+        low_ns, high_ns = end.born_ns - most_ns, end.born_ns + most_ns
         like = [
             other
             for other in self._ended
-            if abs(other.born_ns - born_ns) <= most_ns  # few are: the rest is seldom asked
+            if low_ns <= other.born_ns <= high_ns  # few are: the rest is seldom asked
             and other.is_ask == end.is_ask
             and abs(other.peak / end.peak - 1.0) <= chosen.layer_size
             and abs(other.ended_ns - end.ended_ns) <= most_ns

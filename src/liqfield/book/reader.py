@@ -148,10 +148,11 @@ class BookReader:
         self._sample_ns = self._watch_ns = 0
 
     def _fold(self, levels: BookLevels, before: FloatArray, at_ns: int) -> None:
-        if not self.attribution.has_heard:  # only then can a loss be explained
-            self.attribution.restart(max(at_ns, self.attribution.at_ns))
+        told = self.attribution
+        if not (told.has_heard or told.settle()):  # no loss can be explained
+            told.restart(max(at_ns, told.at_ns))
             return
-        judged = self.attribution.delta(levels, before, at_ns, self.mid_tick)
+        judged = told.delta(levels, before, at_ns, self.mid_tick)
         if judged:
             self.facts.extend(self.walls.facts(judged))
 
@@ -189,7 +190,7 @@ class BookReader:
         found = self._sampler.look(ladder, self.mid_tick, self.tick_usd, self.seen)
         self.usual.sample(now_ns, found.cum_usd)
         self.walls.learn()
-        if self.attribution.has_heard:
+        if self.attribution.settle():
             # Large levels that stood before they were large, or before we looked.
             levels = found.ticks, found.coins, found.band, found.bids
             self.walls.find(*levels, self.attribution.at_ns, self.mid_tick)

@@ -22,6 +22,7 @@ from liqfield.cascade.outlook import Outlook
 from liqfield.density.combine import combine_columns
 from liqfield.engine.flow import FlowReadings, FlowSettings
 from liqfield.engine.project import forced_ahead
+from liqfield.engine.venue_flow import InstrumentFlow
 from liqfield.model.analytics import CascadeView, FlowEvent, FlowView, PathView, WallView
 from liqfield.model.estimates import Cluster, DensityColumn
 from liqfield.model.events import (
@@ -59,9 +60,12 @@ class PathRecord(msgspec.Struct, frozen=True, gc=False):
 class InstrumentAnalytics:
     """Readings of one instrument."""
 
-    def __init__(self, instrument: Instrument, sync: BookSync, trades: TradeTape) -> None:
+    def __init__(
+        self, instrument: Instrument, sync: BookSync, trades: TradeTape, flow: InstrumentFlow
+    ) -> None:
         self.instrument = instrument
         self.sync = sync
+        self.flow = flow
         number = trades.number_of(instrument.id)
         self.book = BookReader(sync, instrument.tick_usd, trades, number)
 
@@ -93,8 +97,8 @@ class MarketAnalytics:
         if known is not None and known.sync is sync:
             known.instrument = instrument
         else:
-            self._of[instrument.id] = InstrumentAnalytics(instrument, sync, self._trades)
-            self.flow.add(instrument)
+            flow = self.flow.add(instrument)
+            self._of[instrument.id] = InstrumentAnalytics(instrument, sync, self._trades, flow)
 
     def drop(self, instrument_id: str) -> None:
         self._of.pop(instrument_id, None)
@@ -132,16 +136,19 @@ class MarketAnalytics:
 
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
         """A book message was folded: `sync.ladder` is the true book now, or None."""
-        of = self._of[event.instrument_id]
-        of.book.after(event, self.clock_ns)
-        while of.book.facts:
-            fact = of.book.facts.popleft()
-            self.events.append(flow_event(of.instrument.venue, fact, of.book.tick_usd))
-        self.flow.on_book(event.instrument_id, of.sync.ladder)
+        of, now_ns = self._of[event.instrument_id], self.clock_ns
+        book = of.book
+        book.after(event, now_ns)
+        while book.facts:
+            fact = book.facts.popleft()
+            self.events.append(flow_event(of.instrument.venue, fact, book.tick_usd))
+        of.flow.book(of.sync.ladder, now_ns)
 
     def on_quote(self, quote: BestQuote) -> None:
         """The venue's own top of book."""
-        self.flow.on_quote(quote)
+        flow = self._of[quote.instrument_id].flow
+        flow.quoted_ns = self.clock_ns
+        flow.quote(quote)
 
     def on_mark(self, mark: MarkPrice) -> None:
         """A mark price."""

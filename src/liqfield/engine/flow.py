@@ -36,7 +36,7 @@ from liqfield.model.analytics import (
     VenueFlow,
 )
 from liqfield.model.estimates import LONG, SHORT, Cluster, DensityColumn
-from liqfield.model.events import BestQuote, Gap, Liquidation, OpenInterest
+from liqfield.model.events import Gap, Liquidation, OpenInterest
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import PositionSide
 from liqfield.model.tape import TradeTape
@@ -87,11 +87,14 @@ class FlowReadings:
         self._impact: ImpactFit | None = None
         self._events: deque[FlowEvent] = deque(maxlen=EVENTS)
 
-    def add(self, instrument: Instrument) -> None:
-        """Follow an instrument, afresh if it was followed before."""
+    def add(self, instrument: Instrument) -> InstrumentFlow:
+        """Follow an instrument, afresh if it was followed before; the owner tells what comes back
+        of its quotes and book."""
         self.settle()
-        self.of[instrument.id] = InstrumentFlow(instrument, self.settings.absorption, self._trades)
+        flow = InstrumentFlow(instrument, self.settings.absorption, self._trades)
+        self.of[instrument.id] = flow
         self.footprint.coarsest_tick(instrument.tick_usd)
+        return flow
 
     def drop(self, instrument_id: str) -> None:
         self.settle()
@@ -120,19 +123,6 @@ class FlowReadings:
             self._events.extend(stacked_events(bar))
         for flow in self.of.values():
             flow.absorption.fold()
-
-    def on_quote(self, quote: BestQuote) -> None:
-        flow = self.of[quote.instrument_id]
-        flow.quoted_ns = self.clock_ns
-        flow.quote(quote)
-
-    def on_book(self, instrument_id: str, ladder: Ladder | None) -> None:
-        """A book message was folded; None = the book is void."""
-        flow = self.of[instrument_id]
-        if ladder is None:
-            flow.levels.reset()
-        else:
-            flow.book(ladder, self.clock_ns)
 
     def on_open_interest(self, fact: OpenInterest) -> None:
         self.of[fact.instrument_id].open_interest = fact.quantity

@@ -57,8 +57,11 @@ class InstrumentFlow:
             self.quote = self._quotes.fold
         self._quotes.fold(quote)
 
-    def book(self, ladder: Ladder, now_ns: int) -> None:
-        """A book message was folded."""
+    def book(self, ladder: Ladder | None, now_ns: int) -> None:
+        """A book message was folded; None = the book is void."""
+        if ladder is None:
+            self.levels.reset()
+            return
         self._levels.fold(ladder)
         if now_ns - self.quoted_ns > QUOTES_GONE_NS:
             ticks, coins = self.levels.ticks, self.levels.coins

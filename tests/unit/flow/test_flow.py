@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from random import Random
 from typing import cast
@@ -297,6 +298,19 @@ def test_a_price_that_is_none_is_no_quote_and_what_is_no_quote_is_refused() -> N
         with pytest.raises(TypeError):
             fold(odd)
     assert touch.bid == 99.0
+
+
+def test_a_quote_is_only_borrowed() -> None:
+    live = AbsorptionDetector("binance", 1.0, tape := TradeTape(), 0)
+    tape.append(0, 0, 100.0, 1.0)
+    live.fold()
+    fold, q = QuoteReader(TouchImbalance(), live).fold, quote(0, 99, 5, 101, 6)
+    objects = (q, q.bid_price, q.ask_quantity, None)
+    counted = [sys.getrefcount(of) for of in objects]
+    for _ in range(10_000):
+        fold(q)
+    for of, count in zip(objects, counted, strict=True):
+        assert abs(sys.getrefcount(of) - count) < 100
 
 
 def test_a_gap_is_no_flow() -> None:

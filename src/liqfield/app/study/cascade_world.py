@@ -250,7 +250,8 @@ class FlowOnly(MarketAnalytics):
     """Flow and cascade readings without those of the book: half the time a world takes."""
 
     def on_book(self, event: BookSnapshot | BookDelta) -> None:
-        self.flow.on_book(event.instrument_id, self._of[event.instrument_id].sync.ladder)
+        of = self._of[event.instrument_id]
+        of.flow.book(of.sync.ladder, self.clock_ns)
 
     def sides(self, is_ask: int, reach: float) -> list[SideDepth]:
         found = []
