@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
+from liqfield.density.counted import CountedOpenings
 from liqfield.density.fit import LawFit
 from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain_trades
 from liqfield.density.intervals import gamma_interval, price_map
@@ -493,7 +494,7 @@ class DensityEstimator:
         state.reweigh(ratio)
         if fit is not None:
             self.level.rebase(fit.forced)
-            self._doubt(fit)
+        self._doubt(fit)
 
     def _doubt(self, fit: LawFit | None) -> None:
         assert self.state is not None
@@ -511,6 +512,13 @@ class DensityEstimator:
         """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
         (0..1); it is used from the next fit of the law."""
         self.law.learn_cross(standing, weight)
+
+    def learn_openings(self, counted: CountedOpenings) -> None:
+        """Openings counted on public accounts, of this venue or another, are the prior of the next
+        fit of the law; the first ones ask for it at once."""
+        is_lent = counted.venue != self.instrument.venue
+        if self.law.learn_openings(counted, is_lent=is_lent):
+            self._refit_ns = 0
 
     def _hours(self) -> float:
         # Hours since 2020: single precision keeps a few seconds.

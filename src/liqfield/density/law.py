@@ -134,6 +134,15 @@ def tilted(shares: FloatArray, tilt: float) -> FloatArray:
     return out / total if total > 0.0 else shares
 
 
+def untilted(drawn: FloatArray, tilt: float) -> FloatArray:
+    """float64[40]: the shares of which takers and makers, tilted, together draw `drawn`."""
+    shares = drawn
+    for _ in range(6):
+        both = 0.5 * (tilted(shares, tilt) + tilted(shares, -tilt))
+        shares = _normalised(shares * drawn / np.maximum(both, 1e-300))
+    return shares
+
+
 def maintenance_rates(
     tiers: Sequence[MarginTier],
     price: float,

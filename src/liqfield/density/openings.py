@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
+from liqfield.density.counted import BETWEEN, SCANNED, CountedOpenings, counted_law
 from liqfield.density.fit import (
     LawFit,
     band_covariance,
@@ -86,6 +87,8 @@ class OpeningLaw:
         self._theta: FloatArray | None = None
         self._covariance: FloatArray | None = None  # of the last fit in this run
         self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
+        self.counted: CountedOpenings | None = None  # of public accounts
+        self.is_lent = False  # they are another venue's
 
     @property
     def is_fitted(self) -> bool:
@@ -162,15 +165,31 @@ class OpeningLaw:
 
     def prior(self, turnover: float, variance: float) -> FloatArray:
         """Shares of openings before prints have spoken, float64[40]."""
-        return self._prior(self._settings.law, turnover, variance)
+        return self._prior(self._settings.law, turnover, variance)[0]
 
-    def _prior(self, law: LeverageLaw, turnover: float, variance: float) -> FloatArray:
+    def _prior(
+        self, law: LeverageLaw, turnover: float, variance: float
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Shares, and the covariance of their logs where accounts were counted."""
         if self._told_prior is not None:
-            return self._told_prior
-        prior = laws.class_shares(law, laws.top_leverage(self.tiers))
+            return self._told_prior, None
+        top = laws.top_leverage(self.tiers)
+        prior = laws.class_shares(law, top)
+        if self.counted is not None:
+            drawn, covariance = counted_law(self.counted, prior, top)
+            apart = BETWEEN if self.is_lent else SCANNED
+            return laws.untilted(drawn, law.taker_tilt), covariance + apart.covariance()
         if self._cross is None or not len(self.distance):
-            return prior
-        return laws.follow_cross(prior, *self._cross, self.rates, self.distance, turnover, variance)
+            return prior, None
+        args = self.rates, self.distance, turnover, variance
+        return laws.follow_cross(prior, *self._cross, *args), None
+
+    def learn_openings(self, counted: CountedOpenings, *, is_lent: bool) -> bool:
+        """Openings counted on public accounts, here or on another venue, become the prior of the
+        next fit; True for the first ones. Older counts are replaced."""
+        is_first = self.counted is None
+        self.counted, self.is_lent = counted, is_lent
+        return is_first
 
     def learn_cross(self, standing: FloatArray, weight: float) -> None:
         """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
@@ -188,12 +207,14 @@ class OpeningLaw:
         """
         if self._weights is not None or not self._settings.fit_law:
             return None, None
-        s, prior = self._settings, self.prior(turnover, variance)
+        s = self._settings
+        prior, covariance = self._prior(s.law, turnover, variance)
         worth = min(s.score_s / (3600.0 * s.independent_h), 1.0)
-        fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta, worth)
+        level = s.forced_share, s.forced_log_sd
+        fit = fit_law(evidence, prior, *level, self._theta, worth, covariance)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
-        elif self._cross is None:
+        elif self._cross is None and self.counted is None:
             return None, None
         shares = prior if fit is None else fit.shares
         ratio = shares / np.maximum(self.shares, 1e-12)
@@ -214,7 +235,9 @@ class OpeningLaw:
         """
         if self._weights is not None:
             return
-        assumed = prior_covariance(self._settings.forced_log_sd)
+        law = self._settings.law
+        ours, known = self._prior(law, turnover, variance)
+        assumed = prior_covariance(self._settings.forced_log_sd, known)
         if fit is not None:
             self._covariance = fit.covariance
         free = assumed if self._covariance is None else self._covariance
@@ -224,13 +247,12 @@ class OpeningLaw:
         self.near_sd = math.sqrt(max(float(part @ covariance @ part), 0.0))
         # Prints do not tell whether cross positions are heavily levered (docs/estimator.md, step
         # 7): what the same state would hold if they were is the upper end, no part of the mean.
-        law = self._settings.law
         heavy = msgspec.structs.replace(
             law, cross_median=law.heavy_median, cross_sigma=law.heavy_sigma
         )
-        ours = np.maximum(self._prior(law, turnover, variance), 1e-12)
-        other = np.maximum(self._prior(heavy, turnover, variance), 1e-12)
-        factors = other_prior(free, assumed, np.log(other / ours))
+        other, _ = self._prior(heavy, turnover, variance)
+        moved = np.log(np.maximum(other, 1e-12) / np.maximum(ours, 1e-12))
+        factors = other_prior(free, assumed, moved)
         factors *= masses.sum() / max(float(masses @ factors), 1e-300)
         more = near * (factors - 1.0)
         standing = np.bincount(laws.CLASS_BAND, near, 3)
@@ -263,6 +285,8 @@ class OpeningLaw:
             "heavier": [self.heavier.tolist(), self.near_heavier],
             "theta": b"" if self._theta is None else self._theta.tobytes(),
             "cross": None if self._cross is None else [self._cross[0].tobytes(), self._cross[1]],
+            "counted": None if self.counted is None else self.counted.dump(),
+            "is_lent": self.is_lent,
             "tiers": msgspec.to_builtins(self.tiers),
         }
 
@@ -293,6 +317,8 @@ class OpeningLaw:
         self._cross = None
         if kept.cross is not None:
             self._cross = (np.frombuffer(kept.cross[0]).copy(), kept.cross[1])
+        self.counted = None if kept.counted is None else CountedOpenings.load(kept.counted)
+        self.is_lent = kept.is_lent
         self.tiers = kept.tiers
 
 
@@ -307,3 +333,5 @@ class _Kept(msgspec.Struct):
     tiers: tuple[MarginTier, ...]
     # of a law kept before there was one: the next fit finds it
     heavier: tuple[tuple[float, float, float], float] = ((0.0, 0.0, 0.0), 0.0)
+    counted: tuple[bytes, float, float, str] | None = None
+    is_lent: bool = False

@@ -6,7 +6,7 @@ its exit rates and the coins really opened. Its score is what the model's form a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from liqfield.app.study.playback import MINUTE_NS, events
 from liqfield.app.study.world_cache import load_world
 from liqfield.app.study.world_specs import WORLDS, Role, WorldSpec
 from liqfield.density import law as laws
+from liqfield.density.counted import CountedOpenings
 from liqfield.density.combine import COMMON, combine
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.openings import Told
@@ -145,9 +146,11 @@ def play(
     seed: int,
     feeds: Mapping[str, Coverage | None] | None = None,
     at_moment: Callable[[DensityEstimator, int], None] | None = None,
+    counted: Sequence[tuple[int, CountedOpenings]] = (),
 ) -> Played:
     """Each venue's public facts folded by the estimator that `make` gives; feeds: other than the
-    world's own; at_moment: called with each venue's estimator and the number of the moment."""
+    world's own; at_moment: called with each venue's estimator and the number of the moment;
+    counted: openings of public accounts, by the hour, which every estimator is told of."""
     shows = spec.feeds if feeds is None else feeds
     found: list[list[LiquidationDensity]] = [[] for _ in moments]
     estimators = []
@@ -159,12 +162,15 @@ def play(
             if at_moment is not None:
                 at_moment(estimator, at)
 
-        at = 0
+        at = told_of = 0
         facts = events(venue, shows[venue.instrument.venue], spec.sampled_share, seed + v)
         for event in facts:
             while at < len(moments) and event.event_ns > moments[at].at_ns:
                 look(at)
                 at += 1
+            while told_of < len(counted) and event.event_ns > counted[told_of][0]:
+                estimator.learn_openings(counted[told_of][1])
+                told_of += 1
             estimator.update(event)
         for late in range(at, len(moments)):
             look(late)
