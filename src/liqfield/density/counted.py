@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
-from liqfield.model.events import FloatArray
+from liqfield.model.events import FloatArray, IntArray
 
 NEAR_CAP = 1.1  # a point of the menu within this factor of the cap stands for it
 ROUNDS, STEP_MAX, DONE = 60, 1.0, 1e-7
@@ -91,7 +91,7 @@ class CountedOpenings(msgspec.Struct, frozen=True, eq=False):
         return cls(shares, *kept[1:])
 
 
-def groups_of(top_leverage: float) -> FloatArray:
+def groups_of(top_leverage: float) -> IntArray:
     """int64[40]: classes with the same number cannot be told apart under such a cap."""
     groups = np.arange(laws.CLASSES)
     isolated = np.flatnonzero(top_leverage < laws.MENU * NEAR_CAP)

@@ -487,7 +487,7 @@ class DensityEstimator:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
         state = self.state
         assert state is not None
-        ratio, fit = self.law.refit(self.level.evidence, self._turnover, self._variance)
+        ratio, fit = self.law.refit(self.level.evidence)
         if ratio is None:
             return
         self.law.prepare(self.mark)
@@ -499,7 +499,7 @@ class DensityEstimator:
     def _doubt(self, fit: LawFit | None) -> None:
         assert self.state is not None
         masses = self.state.masses().sum(axis=0)
-        self.law.doubt(masses, self._near(), self._turnover, self._variance, fit)
+        self.law.doubt(masses, self._near(), fit)
 
     def _near(self) -> FloatArray:
         """float64[40], coins that stand within reach of the mark."""
@@ -507,11 +507,6 @@ class DensityEstimator:
         reach = self.mark / LAW_REACH, self.mark * LAW_REACH
         near: FloatArray = self.state.probe(*reach).sum(axis=0)
         return near
-
-    def learn_cross(self, standing: FloatArray, weight: float) -> None:
-        """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
-        (0..1); it is used from the next fit of the law."""
-        self.law.learn_cross(standing, weight)
 
     def learn_openings(self, counted: CountedOpenings) -> None:
         """Openings counted on public accounts, of this venue or another, are the prior of the next
@@ -598,7 +593,7 @@ class DensityEstimator:
         now_ns = max(at_ns or 0, self.clock_ns)
         law = self.law
         return self.trust.judge(
-            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier
+            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier, law.source
         )
 
     def forced_shares(self) -> FloatArray:

@@ -1,7 +1,7 @@
 """The measured layer: what public accounts really hold, at the liquidation prices the venue states.
 
-A layer of its own. It covers the accounts that were asked, it is never added to the modelled map,
-and where it covers enough it tells the model's prior how levered cross positions are.
+A layer of its own. It covers the accounts that were asked and is never added to the modelled map.
+What accounts open between two looks is counted by class: the law that the model cannot see.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import math
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
@@ -24,24 +23,12 @@ from liqfield.model.sides import PositionSide
 
 STALE_NS = 3 * 3_600_000_000_000  # the scan asks a holder every minute where it keeps up
 ACCOUNTS_MAX = 50_000
-# The law is learnt from no fewer positions than this in effect, (sum w)^2 / sum w^2, and counts for
-# at most half: scanned accounts are the active ones, not a fair sample.
-LEAST_POSITIONS = 30.0
-LEAST_COVERAGE, FULL_COVERAGE, MOST_WEIGHT = 0.05, 0.5, 0.5
 # Openings are counted between two looks that are no further apart, and forgotten by half in so
 # long; fewer accounts in effect are no law; less than so much opened is forgotten altogether.
 LOOKED_NS = 3_600_000_000_000
 HALF_LIFE_NS = 3 * 24 * 3_600_000_000_000
 LEAST_OPENINGS = 100.0
 LEAST_USD = 1.0
-
-
-class CrossLaw(msgspec.Struct, frozen=True, eq=False):
-    """standing: float64[20], shares of cross notional by interval of effective leverage, sums to 1;
-    weight: 0..MOST_WEIGHT, how far a prior may follow it."""
-
-    standing: FloatArray
-    weight: float
 
 
 class MeasuredBook:
@@ -52,17 +39,15 @@ class MeasuredBook:
         self._stale_ns = stale_ns
         self._held: dict[str, tuple[int, MeasuredPosition | None]] = {}
         self._most: dict[str, float] = {}  # coins at most since a position was opened, if more
-        # USD opened by account and by class, forgetting; and when they were last made to forget
+        # USD opened by class and by account, forgetting; and when they were last made to forget
+        self.opened_usd: FloatArray = np.zeros(laws.CLASSES)
         self._opened: dict[str, float] = {}
-        self._by_class: FloatArray = np.zeros(laws.CLASSES)
         self._faded_ns = 0
 
     def __bool__(self) -> bool:
         return bool(self._held)
 
-    def fold(
-        self, snapshot: PositionSnapshot, tiers: Sequence[MarginTier] = PRIOR_TIERS
-    ) -> None:
+    def fold(self, snapshot: PositionSnapshot, tiers: Sequence[MarginTier] = PRIOR_TIERS) -> None:
         """Replace what is known of the account, count what it has opened since it was last seen;
         older snapshots than the known one say nothing. tiers: of the instrument, ascending."""
         account = snapshot.account
@@ -80,7 +65,7 @@ class MeasuredBook:
             # What was held before the first look, or opened long before this one, is what has
             # survived: no sample of openings.
             if snapshot.event_ns - known[0] <= LOOKED_NS and now.quantity > most:
-                self._count(account, now, before, now.quantity - most, tiers)
+                self._count(now, now.quantity - most, tiers)
             if most > now.quantity:
                 self._most[account] = most
         self._held.pop(account, None)
@@ -90,25 +75,12 @@ class MeasuredBook:
             self._held.pop(oldest)
             self._most.pop(oldest, None)
 
-    def _count(
-        self,
-        account: str,
-        now: MeasuredPosition,
-        before: MeasuredPosition | None,
-        opened: float,
-        tiers: Sequence[MarginTier],
-    ) -> None:
+    def _count(self, now: MeasuredPosition, opened: float, tiers: Sequence[MarginTier]) -> None:
         """`opened` coins more than the account ever held of this position."""
-        entry = now.entry_price
-        if before is not None:
-            # Average entries tell at which price the added coins came.
-            cost = now.quantity * entry - before.quantity * before.entry_price
-            added = cost / max(now.quantity - before.quantity, 1e-300)
-            entry = added if 0.5 * entry < added < 2.0 * entry else entry
-        if not (entry > 0.0 and math.isfinite(opened * entry)):
-            return
-        self._by_class[class_of(now, entry, tiers)] += opened * entry
-        self._opened[account] = self._opened.get(account, 0.0) + opened * entry
+        usd = opened * now.entry_price
+        if 0.0 < usd < math.inf:
+            self.opened_usd[class_of(now, tiers)] += usd
+            self._opened[now.account] = self._opened.get(now.account, 0.0) + usd
 
     def openings(self, now_ns: int, tiers: Sequence[MarginTier]) -> CountedOpenings | None:
         """What accounts have opened as of late; None before enough of them have.
@@ -118,11 +90,11 @@ class MeasuredBook:
         """
         if self._faded_ns and now_ns > self._faded_ns:
             keep = 0.5 ** ((now_ns - self._faded_ns) / HALF_LIFE_NS)
-            self._by_class *= keep
+            self.opened_usd *= keep
             self._opened = {k: v * keep for k, v in self._opened.items() if v * keep > LEAST_USD}
         self._faded_ns = max(now_ns, self._faded_ns)
         usd = np.array(list(self._opened.values()))
-        total = float(self._by_class.sum())
+        total = float(self.opened_usd.sum())
         if not len(usd) or not total > 0.0:
             return None
         effective = float(usd.sum()) ** 2 / float(np.square(usd).sum())
@@ -130,7 +102,7 @@ class MeasuredBook:
             return None
         venue = self.instrument_id.partition(":")[0]
         top = laws.top_leverage(tiers)
-        return CountedOpenings(self._by_class / total, effective, top, venue)
+        return CountedOpenings(self.opened_usd / total, effective, top, venue)
 
     def layer(
         self, mark: float, open_interest: float, now_ns: int, width: float, count: int
@@ -180,27 +152,6 @@ class MeasuredBook:
             oldest_ns=oldest,
         )
 
-    def cross_law(self, open_interest: float, now_ns: int) -> CrossLaw | None:
-        """How levered the cross positions are that stand; None where too little is covered.
-
-        Leverage is what the distance from entry to the stated level implies, not the setting.
-        """
-        rows = [p for _, p in self._fresh(now_ns) if p.is_cross and p.entry_price > 0.0]
-        if not rows or not open_interest > 0.0:
-            return None
-        coins = np.array([p.quantity for p in rows])
-        coverage = float(coins.sum()) / (2.0 * open_interest)
-        # A few accounts hold most: by the root of size no single one decides.
-        weight = np.sqrt(coins)
-        effective = float(weight.sum()) ** 2 / float(np.square(weight).sum())
-        if coverage < LEAST_COVERAGE or effective < LEAST_POSITIONS:
-            return None
-        where = np.array([implied_leverage(p) for p in rows])
-        index = np.clip(np.searchsorted(laws.EDGES, where, side="right") - 1, 0, laws.LEVERAGES - 1)
-        standing = np.bincount(index, weight, laws.LEVERAGES) / weight.sum()
-        ramp = (coverage - LEAST_COVERAGE) / (FULL_COVERAGE - LEAST_COVERAGE)
-        return CrossLaw(standing, MOST_WEIGHT * min(ramp, 1.0))
-
     def _fresh(self, now_ns: int) -> list[tuple[int, MeasuredPosition]]:
         """(snapshot time, position) of accounts seen lately, in order of account."""
         return [
@@ -210,43 +161,34 @@ class MeasuredBook:
         ]
 
     def digest(self) -> bytes:
-        """A hash of everything held."""
-        return hashlib.blake2b(repr(sorted(self._held.items())).encode(), digest_size=16).digest()
+        """A hash of everything held and counted."""
+        known = sorted(self._held.items()), sorted(self._most.items()), sorted(self._opened.items())
+        sha = hashlib.blake2b(repr(known).encode(), digest_size=16)
+        sha.update(self.opened_usd.tobytes())
+        return sha.digest()
 
 
-def class_of(position: MeasuredPosition, entry: float, tiers: Sequence[MarginTier]) -> int:
-    """The class of what was opened at a price (USD): of the leverage that puts the level where the
-    venue states it, with the maintenance margin of the tier of the whole position.
+def class_of(position: MeasuredPosition, tiers: Sequence[MarginTier]) -> int:
+    """The class of a position: of the leverage that puts its level where the venue states it.
 
     The setting says less: the margin behind a position may be more than it asks for.
     """
-    leverage = opening_leverage(position, entry, tiers)
+    leverage = opening_leverage(position, tiers)
     if position.is_cross:
         index = int(np.searchsorted(laws.EDGES, leverage, side="right")) - 1
         return laws.LEVERAGES + min(max(index, 0), laws.LEVERAGES - 1)
     return int(np.abs(np.log(leverage / laws.CLASS_LEVERAGE[: laws.LEVERAGES])).argmin())
 
 
-def opening_leverage(
-    position: MeasuredPosition, entry: float, tiers: Sequence[MarginTier]
-) -> float:
-    """Effective leverage, x, by the margin equation of `model.margin` at the stated level; 1
-    without a level."""
-    level = position.liquidation_price
-    if not level > 0.0:
+def opening_leverage(position: MeasuredPosition, tiers: Sequence[MarginTier]) -> float:
+    """Effective leverage at entry, x, by the margin equation of `model.margin` at the stated level
+    and the tier of the size; 1 without a level, at most what the tiers allow."""
+    level, entry = position.liquidation_price, position.entry_price
+    if not (level > 0.0 and entry > 0.0):
         return 1.0
     sign = 1.0 if position.position_side is PositionSide.LONG else -1.0
     size = position.quantity if tiers[0].by_quantity else position.quantity * level
     tier = tier_of(tiers, size)
     needed = tier.maintenance_rate - tier.deduction / (position.quantity * level)
     margin = level / entry * needed + sign * (1.0 - level / entry)
-    return 1.0 / min(max(margin, 1e-3), 1.0)
-
-
-def implied_leverage(position: MeasuredPosition) -> float:
-    """Effective leverage at entry of a position that is liquidated where the venue says; 1 without
-    a level. Maintenance margin is left out: it makes distances shorter by about a tenth at 10x."""
-    if position.liquidation_price <= 0.0:
-        return 1.0
-    away = abs(1.0 - position.liquidation_price / position.entry_price)
-    return min(1.0 / max(away, 1e-3), 1e3) if math.isfinite(away) else 1.0
+    return 1.0 / min(max(margin, 1.0 / laws.top_leverage(tiers)), 1.0)

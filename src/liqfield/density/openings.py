@@ -86,7 +86,6 @@ class OpeningLaw:
         self.near_heavier = 0.0
         self._theta: FloatArray | None = None
         self._covariance: FloatArray | None = None  # of the last fit in this run
-        self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
         self.counted: CountedOpenings | None = None  # of public accounts
         self.is_lent = False  # they are another venue's
 
@@ -163,14 +162,19 @@ class OpeningLaw:
 
     # ---- learning -----------------------------------------------------------------------------
 
-    def prior(self, turnover: float, variance: float) -> FloatArray:
-        """Shares of openings before prints have spoken, float64[40]."""
-        return self._prior(self._settings.law, turnover, variance)[0]
+    @property
+    def source(self) -> str:
+        """Where the prior of the law was counted; nothing where it was not."""
+        if self.counted is None:
+            return ""
+        worth = f"{self.counted.effective:.0f} public accounts"
+        if self.is_lent:
+            return f"law of openings lent by {self.counted.venue}: {worth}"
+        return f"law of openings measured: {worth}"
 
-    def _prior(
-        self, law: LeverageLaw, turnover: float, variance: float
-    ) -> tuple[FloatArray, FloatArray | None]:
-        """Shares, and the covariance of their logs where accounts were counted."""
+    def _prior(self, law: LeverageLaw) -> tuple[FloatArray, FloatArray | None]:
+        """Shares of openings before prints have spoken, float64[40], and the covariance of their
+        logs where accounts were counted."""
         if self._told_prior is not None:
             return self._told_prior, None
         top = laws.top_leverage(self.tiers)
@@ -179,10 +183,7 @@ class OpeningLaw:
             drawn, covariance = counted_law(self.counted, prior, top)
             apart = BETWEEN if self.is_lent else SCANNED
             return laws.untilted(drawn, law.taker_tilt), covariance + apart.covariance()
-        if self._cross is None or not len(self.distance):
-            return prior, None
-        args = self.rates, self.distance, turnover, variance
-        return laws.follow_cross(prior, *self._cross, *args), None
+        return prior, None
 
     def learn_openings(self, counted: CountedOpenings, *, is_lent: bool) -> bool:
         """Openings counted on public accounts, here or on another venue, become the prior of the
@@ -191,44 +192,29 @@ class OpeningLaw:
         self.counted, self.is_lent = counted, is_lent
         return is_first
 
-    def learn_cross(self, standing: FloatArray, weight: float) -> None:
-        """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
-        (0..1); it is used from the next fit of the law."""
-        if standing.shape == (laws.LEVERAGES,) and np.isfinite(standing).all():
-            self._cross = (standing, min(max(weight, 0.0), 1.0))
-
-    def refit(
-        self, evidence: Sequence[Evidence], turnover: float, variance: float
-    ) -> tuple[FloatArray | None, LawFit | None]:
+    def refit(self, evidence: Sequence[Evidence]) -> tuple[FloatArray | None, LawFit | None]:
         """Ask the prints for law, level and churn: (new over old shares or None, the fit or None).
 
-        What stands is to be multiplied by the ratio. Without enough prints only a measured prior
+        What stands is to be multiplied by the ratio. Without enough prints only a counted prior
         changes the shares. Nothing to learn for a law that was told.
         """
         if self._weights is not None or not self._settings.fit_law:
             return None, None
         s = self._settings
-        prior, covariance = self._prior(s.law, turnover, variance)
+        prior, covariance = self._prior(s.law)
         worth = min(s.score_s / (3600.0 * s.independent_h), 1.0)
         level = s.forced_share, s.forced_log_sd
         fit = fit_law(evidence, prior, *level, self._theta, worth, covariance)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
-        elif self._cross is None and self.counted is None:
+        elif self.counted is None:
             return None, None
         shares = prior if fit is None else fit.shares
         ratio = shares / np.maximum(self.shares, 1e-12)
         self.shares = shares
         return np.clip(ratio, 1.0 / RATIO_BOUND, RATIO_BOUND), fit
 
-    def doubt(
-        self,
-        masses: FloatArray,
-        near: FloatArray,
-        turnover: float,
-        variance: float,
-        fit: LawFit | None = None,
-    ) -> None:
+    def doubt(self, masses: FloatArray, near: FloatArray, fit: LawFit | None = None) -> None:
         """How unsure the law is of what stands near the mark, by band.
 
         masses: all that stands, near: what stands near the mark, coins [40].
@@ -236,7 +222,7 @@ class OpeningLaw:
         if self._weights is not None:
             return
         law = self._settings.law
-        ours, known = self._prior(law, turnover, variance)
+        ours, known = self._prior(law)
         assumed = prior_covariance(self._settings.forced_log_sd, known)
         if fit is not None:
             self._covariance = fit.covariance
@@ -250,7 +236,7 @@ class OpeningLaw:
         heavy = msgspec.structs.replace(
             law, cross_median=law.heavy_median, cross_sigma=law.heavy_sigma
         )
-        other, _ = self._prior(heavy, turnover, variance)
+        other, _ = self._prior(heavy)
         moved = np.log(np.maximum(other, 1e-12) / np.maximum(ours, 1e-12))
         factors = other_prior(free, assumed, moved)
         factors *= masses.sum() / max(float(masses @ factors), 1e-300)
@@ -284,7 +270,6 @@ class OpeningLaw:
             "bands": self.bands.tobytes(),
             "heavier": [self.heavier.tolist(), self.near_heavier],
             "theta": b"" if self._theta is None else self._theta.tobytes(),
-            "cross": None if self._cross is None else [self._cross[0].tobytes(), self._cross[1]],
             "counted": None if self.counted is None else self.counted.dump(),
             "is_lent": self.is_lent,
             "tiers": msgspec.to_builtins(self.tiers),
@@ -314,9 +299,6 @@ class OpeningLaw:
         self.bands = np.frombuffer(kept.bands).reshape(3, 3).copy()
         self.heavier, self.near_heavier = np.array(kept.heavier[0]), kept.heavier[1]
         self._theta = np.frombuffer(kept.theta).copy() if kept.theta else None
-        self._cross = None
-        if kept.cross is not None:
-            self._cross = (np.frombuffer(kept.cross[0]).copy(), kept.cross[1])
         self.counted = None if kept.counted is None else CountedOpenings.load(kept.counted)
         self.is_lent = kept.is_lent
         self.tiers = kept.tiers
@@ -329,7 +311,6 @@ class _Kept(msgspec.Struct):
     near_sd: float
     bands: bytes
     theta: bytes
-    cross: tuple[bytes, float] | None
     tiers: tuple[MarginTier, ...]
     # of a law kept before there was one: the next fit finds it
     heavier: tuple[tuple[float, float, float], float] = ((0.0, 0.0, 0.0), 0.0)

@@ -17,8 +17,8 @@ from liqfield.app.study.playback import MINUTE_NS, events
 from liqfield.app.study.world_cache import load_world
 from liqfield.app.study.world_specs import WORLDS, Role, WorldSpec
 from liqfield.density import law as laws
-from liqfield.density.counted import CountedOpenings
 from liqfield.density.combine import COMMON, combine
+from liqfield.density.counted import CountedOpenings
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.openings import Told
 from liqfield.density.settings import DensitySettings
