@@ -14,7 +14,7 @@ differ by.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -66,29 +66,44 @@ WIDE = LawSpread(Spread(1.5, 0.8, 1.0), Spread(0.05, 1.0, 0.7))
 # another. Nobody has measured either: docs/estimator.md, "Law of openings from public accounts".
 SCANNED = LawSpread(Spread(0.2, 0.1, 0.1), Spread(0.0, 0.1, 0.1))
 BETWEEN = LawSpread(Spread(0.4, 0.2, 0.3), Spread(0.0, 0.2, 0.2))
+# The same of the exponent of exits, and how far an unmeasured one may be from the assumed.
+EXIT_SD, EXIT_SCANNED, EXIT_BETWEEN = 0.25, 0.05, 0.15
+# Beyond this leverage exits are too often forced, or flights from being forced.
+EXIT_MOST = 10.0
+
+
+class Exits(NamedTuple):
+    """Voluntary exits go with leverage to the power of `exponent`, known with `variance`."""
+
+    exponent: float = 0.0
+    variance: float = math.inf
 
 
 class CountedOpenings(msgspec.Struct, frozen=True, eq=False):
     """shares: float64[40] of opened notional by class, sums to 1; effective: positions that count,
     (sum of accounts' notional)^2 / sum of its squares; top_leverage: the highest the venue allows;
-    venue: whose accounts they are."""
+    venue: whose accounts they are; exits: how the pace of leaving depends on leverage."""
 
     shares: FloatArray
     effective: float
     top_leverage: float
     venue: str
+    exits: Exits
 
-    def dump(self) -> tuple[bytes, float, float, str]:
+    def dump(self) -> _Dumped:
         """Everything as plain data."""
-        return self.shares.tobytes(), self.effective, self.top_leverage, self.venue
+        return self.shares.tobytes(), self.effective, self.top_leverage, self.venue, [*self.exits]
 
     @classmethod
-    def load(cls, kept: tuple[bytes, float, float, str]) -> CountedOpenings:
+    def load(cls, kept: _Dumped) -> CountedOpenings:
         """The inverse of `dump`. Raises ValueError for shares of other classes."""
         shares = np.frombuffer(kept[0]).copy()
         if len(shares) != laws.CLASSES:
             raise ValueError(f"openings of {len(shares)} classes")
-        return cls(shares, *kept[1:])
+        return cls(shares, *kept[1:4], Exits(*kept[4]))
+
+
+_Dumped: TypeAlias = tuple[bytes, float, float, str, list[float]]
 
 
 def groups_of(top_leverage: float) -> IntArray:
@@ -130,3 +145,34 @@ def counted_law(
             break
     share = np.exp(theta - theta.max())
     return share / share.sum(), np.asarray(np.linalg.inv(curvature), np.float64)
+
+
+def count_exits(closed: FloatArray, exposure: FloatArray, effective: float) -> Exits:
+    """The exponent that positions which were seen from opening to end tell, by Poisson likelihood.
+
+    closed: float64[40], USD of positions that ended; exposure: float64[40], USD x hours that they
+    and those still open have stood; effective: ended positions that count.
+    """
+    few = laws.CLASS_LEVERAGE <= EXIT_MOST
+    x, ended, stood = np.log(laws.CLASS_LEVERAGE[few]), closed[few], exposure[few]
+    if not (effective > 1.0 and ended.sum() > 0.0 and stood.sum() > 0.0):
+        return Exits()
+    mean = float(ended @ x) / float(ended.sum())
+    exponent = spread = 0.0
+    for _ in range(ROUNDS):
+        weight = stood * np.exp(exponent * x)
+        weight /= weight.sum()
+        expected = float(weight @ x)
+        spread = max(float(weight @ x**2) - expected**2, 1e-6)
+        step = (mean - expected) / spread
+        exponent += min(max(step, -0.5), 0.5)
+        if abs(step) < DONE or abs(exponent) > 3.0:
+            break
+    return Exits(exponent, 1.0 / (effective * spread))
+
+
+def exit_exponent(exits: Exits, prior: float, apart: float) -> float:
+    """Mean of the exponent where the prior's sd is EXIT_SD and the counted one is another venue's,
+    or another sample's, by a standard deviation of `apart`."""
+    weight = EXIT_SD**2 / (EXIT_SD**2 + apart**2 + exits.variance)
+    return prior + weight * (exits.exponent - prior)

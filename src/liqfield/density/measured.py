@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from liqfield.density import law as laws
-from liqfield.density.counted import CountedOpenings
+from liqfield.density.counted import CountedOpenings, Exits, count_exits
 from liqfield.density.settings import PRIOR_TIERS
 from liqfield.model.estimates import MeasuredLayer
 from liqfield.model.events import FloatArray, MeasuredPosition, PositionSnapshot
@@ -25,8 +25,9 @@ STALE_NS = 3 * 3_600_000_000_000  # the scan asks a holder every minute where it
 ACCOUNTS_MAX = 50_000
 # Openings are counted between two looks that are no further apart, and forgotten by half in so
 # long; fewer accounts in effect are no law; less than so much opened is forgotten altogether.
-LOOKED_NS = 3_600_000_000_000
-HALF_LIFE_NS = 3 * 24 * 3_600_000_000_000
+HOUR_NS = 3_600_000_000_000
+LOOKED_NS = HOUR_NS
+HALF_LIFE_NS = 3 * 24 * HOUR_NS
 LEAST_OPENINGS = 100.0
 LEAST_USD = 1.0
 
@@ -42,6 +43,12 @@ class MeasuredBook:
         # USD opened by class and by account, forgetting; and when they were last made to forget
         self.opened_usd: FloatArray = np.zeros(laws.CLASSES)
         self._opened: dict[str, float] = {}
+        # Positions that were seen opening and still stand: class, USD, since when; and of those and
+        # the ended ones, forgetting: USD x hours, USD ended, USD squared ended
+        self._since: dict[str, tuple[int, float, int]] = {}
+        self._stood: FloatArray = np.zeros(laws.CLASSES)
+        self._ended: FloatArray = np.zeros(laws.CLASSES)
+        self._ended_2 = 0.0
         self._faded_ns = 0
 
     def __bool__(self) -> bool:
@@ -56,6 +63,8 @@ class MeasuredBook:
             return
         now = next((p for p in snapshot.positions if p.instrument_id == self.instrument_id), None)
         most = self._most.pop(account, 0.0)
+        if known is not None and known[1] is not None:
+            self._end(account, known[1], now, snapshot.event_ns)
         if now is not None and known is not None:
             before = known[1]
             if before is None or before.position_side is not now.position_side:
@@ -74,13 +83,28 @@ class MeasuredBook:
             oldest = next(iter(self._held))
             self._held.pop(oldest)
             self._most.pop(oldest, None)
+            self._since.pop(oldest, None)
 
     def _count(self, now: MeasuredPosition, opened: float, tiers: Sequence[MarginTier]) -> None:
         """`opened` coins more than the account ever held of this position."""
         usd = opened * now.entry_price
         if 0.0 < usd < math.inf:
-            self.opened_usd[class_of(now, tiers)] += usd
+            index = class_of(now, tiers)
+            self.opened_usd[index] += usd
             self._opened[now.account] = self._opened.get(now.account, 0.0) + usd
+            if opened == now.quantity:
+                self._since[now.account] = index, usd, now.event_ns
+
+    def _end(
+        self, account: str, before: MeasuredPosition, now: MeasuredPosition | None, at_ns: int
+    ) -> None:
+        """A position that was seen opening has lived until it is flat or on the other side."""
+        if now is not None and now.position_side is before.position_side:
+            return
+        index, usd, since_ns = self._since.pop(account, (0, 0.0, at_ns))
+        self._stood[index] += usd * (at_ns - since_ns) / HOUR_NS
+        self._ended[index] += usd
+        self._ended_2 += usd * usd
 
     def openings(self, now_ns: int, tiers: Sequence[MarginTier]) -> CountedOpenings | None:
         """What accounts have opened as of late; None before enough of them have.
@@ -90,7 +114,9 @@ class MeasuredBook:
         """
         if self._faded_ns and now_ns > self._faded_ns:
             keep = 0.5 ** ((now_ns - self._faded_ns) / HALF_LIFE_NS)
-            self.opened_usd *= keep
+            for sums in (self.opened_usd, self._stood, self._ended):
+                sums *= keep
+            self._ended_2 *= keep * keep
             self._opened = {k: v * keep for k, v in self._opened.items() if v * keep > LEAST_USD}
         self._faded_ns = max(now_ns, self._faded_ns)
         usd = np.array(list(self._opened.values()))
@@ -102,7 +128,14 @@ class MeasuredBook:
             return None
         venue = self.instrument_id.partition(":")[0]
         top = laws.top_leverage(tiers)
-        return CountedOpenings(self.opened_usd / total, effective, top, venue)
+        return CountedOpenings(self.opened_usd / total, effective, top, venue, self._exits())
+
+    def _exits(self) -> Exits:
+        stood = self._stood.copy()
+        for account, (index, usd, since_ns) in sorted(self._since.items()):
+            stood[index] += usd * (self._held[account][0] - since_ns) / HOUR_NS
+        effective = float(self._ended.sum()) ** 2 / max(self._ended_2, 1e-300)
+        return count_exits(self._ended, stood, effective)
 
     def layer(
         self, mark: float, open_interest: float, now_ns: int, width: float, count: int
@@ -164,7 +197,8 @@ class MeasuredBook:
         """A hash of everything held and counted."""
         known = sorted(self._held.items()), sorted(self._most.items()), sorted(self._opened.items())
         sha = hashlib.blake2b(repr(known).encode(), digest_size=16)
-        sha.update(self.opened_usd.tobytes())
+        for sums in (self.opened_usd, self._stood, self._ended):
+            sha.update(sums.tobytes())
         return sha.digest()
 
 

@@ -9,7 +9,15 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
-from liqfield.density.counted import BETWEEN, SCANNED, CountedOpenings, counted_law
+from liqfield.density.counted import (
+    BETWEEN,
+    EXIT_BETWEEN,
+    EXIT_SCANNED,
+    SCANNED,
+    CountedOpenings,
+    counted_law,
+    exit_exponent,
+)
 from liqfield.density.fit import (
     LawFit,
     band_covariance,
@@ -190,6 +198,10 @@ class OpeningLaw:
         next fit; True for the first ones. Older counts are replaced."""
         is_first = self.counted is None
         self.counted, self.is_lent = counted, is_lent
+        law = self._settings.law
+        apart = EXIT_BETWEEN if is_lent else EXIT_SCANNED
+        power = exit_exponent(counted.exits, law.exit_exponent, apart)
+        self.rates = laws.exit_rates(msgspec.structs.replace(law, exit_exponent=power))
         return is_first
 
     def refit(self, evidence: Sequence[Evidence]) -> tuple[FloatArray | None, LawFit | None]:
@@ -299,8 +311,9 @@ class OpeningLaw:
         self.bands = np.frombuffer(kept.bands).reshape(3, 3).copy()
         self.heavier, self.near_heavier = np.array(kept.heavier[0]), kept.heavier[1]
         self._theta = np.frombuffer(kept.theta).copy() if kept.theta else None
-        self.counted = None if kept.counted is None else CountedOpenings.load(kept.counted)
-        self.is_lent = kept.is_lent
+        self.counted, self.is_lent = None, False
+        if kept.counted is not None:
+            self.learn_openings(CountedOpenings.load(kept.counted), is_lent=kept.is_lent)
         self.tiers = kept.tiers
 
 
@@ -314,5 +327,5 @@ class _Kept(msgspec.Struct):
     tiers: tuple[MarginTier, ...]
     # of a law kept before there was one: the next fit finds it
     heavier: tuple[tuple[float, float, float], float] = ((0.0, 0.0, 0.0), 0.0)
-    counted: tuple[bytes, float, float, str] | None = None
+    counted: tuple[bytes, float, float, str, list[float]] | None = None
     is_lent: bool = False

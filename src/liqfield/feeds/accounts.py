@@ -1,9 +1,9 @@
 """Public accounts, scanned within the venue's weight: positions as measured, with their coverage.
 
 On Hyperliquid any account can be asked for its positions and liquidation prices. Addresses come
-from the trade tape, which names both sides of every trade. A new face is asked first; whoever trades
-is asked within a minute or as soon as the budget allows, a holder every minute, and whoever shows no
-position for a while ever more rarely: what opens between two looks is the law of openings.
+from the trade tape, which names both sides of every trade. A new face is asked first; whoever
+trades is asked within a minute or as soon as the budget allows, a holder every minute, and whoever
+shows no position for a while ever more rarely. What opens between two looks is the law of openings.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from liqfield.density.counted import (
     SCANNED,
     WIDE,
     CountedOpenings,
+    Exits,
     counted_law,
     groups_of,
 )
@@ -33,7 +34,7 @@ CROWD = laws.class_shares(LeverageLaw(cross_median=6.0, isolated_share=0.3), 125
 
 
 def counted(shares: FloatArray, effective: float, top: float = 125.0) -> CountedOpenings:
-    return CountedOpenings(shares, effective, top, "hyperliquid")
+    return CountedOpenings(shares, effective, top, "hyperliquid", Exits())
 
 
 # ---- the likelihood --------------------------------------------------------------------------

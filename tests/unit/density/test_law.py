@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from liqfield.density import law as laws
-from liqfield.density.counted import CountedOpenings
+from liqfield.density.counted import CountedOpenings, Exits
 from liqfield.density.fit import fit_law, other_prior, prior_covariance
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.level import Evidence
@@ -193,14 +193,16 @@ def test_a_heavily_levered_crowd_is_said_until_cross_positions_are_measured() ->
     np.testing.assert_array_equal(again.heavier, law.heavier)
     before = again.near_heavier
     for accounts in (200.0, 2_000.0, 20_000.0):
-        law.learn_openings(CountedOpenings(law.shares, accounts, 125.0, "own"), is_lent=False)
+        law.learn_openings(
+            CountedOpenings(law.shares, accounts, 125.0, "own", Exits()), is_lent=False
+        )
         law.doubt(masses, near)
         assert law.near_heavier < before
         before = law.near_heavier
     assert before < 0.1 * again.near_heavier
     near_sd = law.near_sd
     assert near_sd < again.near_sd
-    law.learn_openings(CountedOpenings(law.shares, accounts, 125.0, "other"), is_lent=True)
+    law.learn_openings(CountedOpenings(law.shares, accounts, 125.0, "other", Exits()), is_lent=True)
     law.doubt(masses, near)
     assert near_sd < law.near_sd < again.near_sd
     assert "lent by other" in law.source

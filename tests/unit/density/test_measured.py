@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liqfield.density import law as laws
-from liqfield.density.counted import CountedOpenings
+from liqfield.density.counted import CountedOpenings, Exits
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.fit import band_covariance, mass_covariance, prior_covariance
 from liqfield.density.measured import STALE_NS, MeasuredBook, opening_leverage
@@ -145,7 +145,7 @@ def test_a_measured_law_survives_a_restart() -> None:
     one.update(MarkPrice(BTC.id, T0, T0, 6e4))
     one.update(OpenInterest(BTC.id, T0, T0, 50.0))
     even = np.full(laws.CLASSES, 1.0 / laws.CLASSES)
-    one.learn_openings(CountedOpenings(even, 1_000.0, 125.0, "hyperliquid"))
+    one.learn_openings(CountedOpenings(even, 1_000.0, 125.0, "hyperliquid", Exits(0.3, 0.01)))
     other = DensityEstimator(BTC, one.settings)
     other.restore(one.checkpoint())
     for estimator in (one, other):

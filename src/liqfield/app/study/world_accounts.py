@@ -3,7 +3,7 @@
 People of a pool take the world's positions one after another, as addresses do. A seeded share of
 them is on the scan's list: it learns of a person when that one first trades, looks at whoever
 traded within LOOK_NS, and at holders and empty accounts again and again. Of the looks between that
-show nothing new only the last one before a change is told.
+show nothing new only the last one before a change is told, and of holders one every AGAIN_NS.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LOOKS_PER_MINUTE = 300  # the scan's share of the venue's weight
 SCANNED_SHARE = 0.3
 PEOPLE = 3.0  # addresses per position that stands
 HOUR_NS = 3_600_000_000_000
+AGAIN_NS = 3 * HOUR_NS
 
 
 def account_looks(
@@ -36,8 +37,13 @@ def account_looks(
     person_of: dict[int, int] = {}
     told: dict[int, PositionSnapshot] = {}  # the newest answer, by person
     most = LOOKS_PER_MINUTE * LOOK_NS // 60_000_000_000
-    for change in world.changes:
+    for number, change in enumerate(world.changes):
         looks = 0
+        if number % (AGAIN_NS // LOOK_NS) == 0:
+            for person, known in told.items():
+                if known.positions and change.at_ns - known.event_ns > LOOK_NS:
+                    told[person] = _again(known, change.at_ns - LOOK_NS)
+                    yield told[person]
         for row in change.positions:
             account = int(row["account"])
             person = person_of.get(account)
