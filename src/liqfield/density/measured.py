@@ -115,7 +115,7 @@ class MeasuredBook:
         if self._faded_ns and now_ns > self._faded_ns:
             keep = 0.5 ** ((now_ns - self._faded_ns) / HALF_LIFE_NS)
             for sums in (self.opened_usd, self._stood, self._ended):
-                sums *= keep
+                np.multiply(sums, keep, out=sums)
             self._ended_2 *= keep * keep
             self._opened = {k: v * keep for k, v in self._opened.items() if v * keep > LEAST_USD}
         self._faded_ns = max(now_ns, self._faded_ns)

@@ -14,7 +14,9 @@ from liqfield.density.counted import (
     WIDE,
     CountedOpenings,
     Exits,
+    count_exits,
     counted_law,
+    exit_exponent,
     groups_of,
 )
 from liqfield.density.measured import LEAST_OPENINGS, LOOKED_NS, MeasuredBook, opening_leverage
@@ -37,7 +39,7 @@ def counted(shares: FloatArray, effective: float, top: float = 125.0) -> Counted
     return CountedOpenings(shares, effective, top, "hyperliquid", Exits())
 
 
-# ---- the likelihood --------------------------------------------------------------------------
+# ---- the likelihood -------------------------------------------------------------------
 
 
 def test_the_more_is_counted_the_nearer_the_law_and_the_surer() -> None:
@@ -104,7 +106,7 @@ def test_what_takers_and_makers_draw_together_is_what_was_counted(
     np.testing.assert_allclose(both, drawn, rtol=1e-3, atol=1e-12)
 
 
-# ---- what is an opening ----------------------------------------------------------------------
+# ---- what is an opening ---------------------------------------------------------------
 
 
 def look(
@@ -208,3 +210,44 @@ def test_leverage_is_that_of_the_margin_behind_the_level(
         return
     at = MeasuredPosition(BTC.id, T0, T0, "a", side, coins, 6e4, level, 20.0, True, 1e5)
     assert opening_leverage(at, table) == pytest.approx(leverage, rel=1e-6)
+
+
+# ---- how fast positions leave --------------------------------------------------------------
+
+
+def lives(exponent: float, number: int, hours: float) -> list[PositionSnapshot]:
+    """Accounts that open at random times and leave at a pace of (L / 3)^exponent a day, looked at
+    when they change and at the end."""
+    random = np.random.default_rng(8)
+    looks: list[PositionSnapshot] = []
+    for i in range(number):
+        leverage = float(np.exp(random.uniform(np.log(1.2), np.log(9.5))))
+        opened_h = float(random.uniform(0.1, hours))
+        left_h = opened_h + float(random.exponential(24.0 / (leverage / 3.0) ** exponent))
+        looks.append(look(f"a{i}", 3600.0 * opened_h - 60.0, 0.0))
+        held_h = np.arange(opened_h, min(left_h, hours), 0.5).tolist()
+        looks += [look(f"a{i}", 3600.0 * at_h, 2.0, leverage=leverage) for at_h in held_h]
+        if left_h < hours:
+            looks.append(look(f"a{i}", 3600.0 * left_h, 0.0))
+    return sorted(looks, key=lambda one: one.event_ns)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_the_exponent_of_exits_is_that_of_the_lives_seen(exponent: float) -> None:
+    """Also where many positions outlive what was looked at."""
+    book = book_of(lives(exponent, 1_500, 60.0))
+    found = book.openings(T0 + 60 * 3600 * S, TIERS)
+    assert found is not None
+    sd = found.exits.variance**0.5
+    assert sd < 0.08
+    assert abs(found.exits.exponent - exponent) < 3.0 * sd + 0.03
+
+
+def test_few_ends_move_the_exponent_little() -> None:
+    nothing = count_exits(np.zeros(laws.CLASSES), np.ones(laws.CLASSES), 0.0)
+    assert exit_exponent(nothing, 0.5, 0.05) == 0.5
+    at = [exit_exponent(Exits(1.0, v), 0.5, 0.05) for v in (10.0, 0.1, 0.01, 0.0)]
+    assert at == sorted(at)
+    assert 0.5 < at[0] < 0.51
+    assert at[-1] > 0.95
+    assert exit_exponent(Exits(1.0, 0.01), 0.5, 0.15) < at[2], "lent: less of it"
