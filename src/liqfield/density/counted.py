@@ -62,10 +62,11 @@ class LawSpread(NamedTuple):
 ISOLATED_PIVOT, CROSS_PIVOT = 20.0, 3.0
 # Where accounts were counted the prior only fills what they leave open.
 WIDE = LawSpread(Spread(1.5, 0.8, 1.0), Spread(0.05, 1.0, 0.7))
-# What scanned accounts may differ by from all of their venue's; what venues may differ by from one
-# another. Nobody has measured either: docs/estimator.md, "Law of openings from public accounts".
+# What any venue's law may differ by from our prior; what venues may from one another; what scanned
+# accounts may from all of their venue's. Nobody has measured them: docs/estimator.md.
+LAWS = LawSpread(Spread(1.0, 0.5, 0.5), Spread(0.05, 0.7, 0.3))
+BETWEEN = LawSpread(Spread(0.9, 0.45, 0.4), Spread(0.0, 0.6, 0.25))
 SCANNED = LawSpread(Spread(0.2, 0.1, 0.1), Spread(0.0, 0.1, 0.1))
-BETWEEN = LawSpread(Spread(0.4, 0.2, 0.3), Spread(0.0, 0.2, 0.2))
 # The same of the exponent of exits, and how far an unmeasured one may be from the assumed.
 EXIT_SD, EXIT_SCANNED, EXIT_BETWEEN = 0.25, 0.05, 0.15
 # Beyond this leverage exits are too often forced, or flights from being forced.
@@ -145,6 +146,20 @@ def counted_law(
             break
     share = np.exp(theta - theta.max())
     return share / share.sum(), np.asarray(np.linalg.inv(curvature), np.float64)
+
+
+def lent_law(
+    shares: FloatArray, covariance: FloatArray, prior: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(shares float64[40], sum 1; covariance float64[40, 40] of their logs) of a venue of which
+    nothing is known but another's law and what laws are like: the two pooled by precision."""
+    ours = np.linalg.inv(LAWS.covariance())
+    theirs = np.linalg.inv(covariance + BETWEEN.covariance())
+    known = np.asarray(np.linalg.inv(ours + theirs), np.float64)
+    centres = [np.log(np.maximum(one, 1e-12)) for one in (prior, shares)]
+    theta = known @ (ours @ centres[0] + theirs @ centres[1])
+    share = np.exp(theta - theta.max())
+    return share / share.sum(), known
 
 
 def count_exits(closed: FloatArray, exposure: FloatArray, effective: float) -> Exits:

@@ -10,13 +10,13 @@ import numpy as np
 
 from liqfield.density import law as laws
 from liqfield.density.counted import (
-    BETWEEN,
     EXIT_BETWEEN,
     EXIT_SCANNED,
     SCANNED,
     CountedOpenings,
     counted_law,
     exit_exponent,
+    lent_law,
 )
 from liqfield.density.fit import (
     LawFit,
@@ -189,8 +189,10 @@ class OpeningLaw:
         prior = laws.class_shares(law, top)
         if self.counted is not None:
             drawn, covariance = counted_law(self.counted, prior, top)
-            apart = BETWEEN if self.is_lent else SCANNED
-            return laws.untilted(drawn, law.taker_tilt), covariance + apart.covariance()
+            shares = laws.untilted(drawn, law.taker_tilt)
+            if self.is_lent:
+                return lent_law(shares, covariance, prior)
+            return shares, covariance + SCANNED.covariance()
         return prior, None
 
     def learn_openings(self, counted: CountedOpenings, *, is_lent: bool) -> bool:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from liqfield.density import law as laws
 from liqfield.density.counted import (
-    BETWEEN,
     SCANNED,
     WIDE,
     CountedOpenings,
@@ -18,6 +17,7 @@ from liqfield.density.counted import (
     counted_law,
     exit_exponent,
     groups_of,
+    lent_law,
 )
 from liqfield.density.measured import LEAST_OPENINGS, LOOKED_NS, MeasuredBook, opening_leverage
 from liqfield.density.settings import PRIOR_TIERS, LeverageLaw
@@ -90,10 +90,18 @@ def test_beyond_a_cap_the_prior_says_where() -> None:
     assert here[14] == pytest.approx(seen[14], rel=0.02)
 
 
-def test_a_lent_law_is_less_sure_than_a_measured_one() -> None:
-    lent, own = BETWEEN.covariance(), SCANNED.covariance()
-    assert np.linalg.eigvalsh(lent - own).min() > -1e-12
-    assert np.linalg.eigvalsh(WIDE.covariance() - lent).min() > -1e-12
+def test_a_lent_law_lies_between_the_counted_one_and_the_prior_and_is_less_sure() -> None:
+    own, covariance = counted_law(counted(CROWD, 1e4), PRIOR, 125.0)
+    lent, doubt = lent_law(own, covariance, PRIOR)
+    assert lent.sum() == pytest.approx(1.0)
+    tail = laws.CLASS_LEVERAGE > 10.0
+    assert PRIOR[tail].sum() < lent[tail].sum() < own[tail].sum()
+    turned = [np.eye(laws.CLASSES) - shares[None, :] for shares in (own, lent)]
+    here = turned[0] @ (covariance + SCANNED.covariance()) @ turned[0].T
+    there = turned[1] @ doubt @ turned[1].T
+    assert (np.diag(there) > np.diag(here))[CROWD > 1e-3].all()
+    unknown, _ = lent_law(own, 1e6 * WIDE.covariance(), PRIOR)
+    np.testing.assert_allclose(unknown, PRIOR, rtol=1e-3)
 
 
 @given(st.floats(-0.4, 0.4), st.floats(1.5, 8.0), st.floats(0.0, 0.9))
