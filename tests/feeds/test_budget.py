@@ -175,10 +175,15 @@ def test_whoever_trades_again_is_looked_at_within_a_minute() -> None:
         for _ in range(30):  # a burst of its trades costs one look
             scan.observe(frame, [])
         began = loop.time()
-        await asyncio.sleep(EVERY_S + 1.0)
+        await asyncio.sleep(0.8 * EVERY_S)
         after = transport.times[asked:]
         assert len(after) == 2, "one look an account"
-        assert all(began <= at <= began + EVERY_S for at in after)
+        assert all(began <= at <= began + 1.0 for at in after), "it was long ago that they were"
+        scan.observe(frame, [])
+        await asyncio.sleep(0.4 * EVERY_S)
+        last = transport.times[asked + 2 :]
+        assert len(last) == 2
+        assert all(0.8 * EVERY_S < at - began <= 1.1 * EVERY_S for at in last)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -16,7 +16,7 @@ import numpy as np
 from liqfield.app.study.playback import MINUTE_NS, events
 from liqfield.app.study.world_accounts import counted_by_hour
 from liqfield.app.study.world_cache import load_world
-from liqfield.app.study.world_specs import PUBLIC_VENUES, SMALL_VENUES, WORLDS, Role, WorldSpec
+from liqfield.app.study.world_specs import SMALL_VENUES, WORLDS, Role, WorldSpec
 from liqfield.density import law as laws
 from liqfield.density.combine import COMMON, combine
 from liqfield.density.counted import CountedOpenings
@@ -315,11 +315,12 @@ def chosen_worlds(
     names: Iterable[str] = (), *, small: bool = False, accounts: bool = False
 ) -> list[WorldSpec]:
     """Every world, or those named; small: with two venues and half the accounts, as drawn ones;
-    accounts: and with the venue that has public ones."""
+    accounts: with its own venues and half the accounts."""
     chosen = set(names)
     found = [spec for spec in WORLDS if not chosen or spec.name in chosen]
-    few = PUBLIC_VENUES if accounts else SMALL_VENUES
-    return [spec.small(few) for spec in found] if small else found
+    if not small:
+        return found
+    return [spec.small(spec.venues if accounts else SMALL_VENUES) for spec in found]
 
 
 def pick_worlds(
