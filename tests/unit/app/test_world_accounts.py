@@ -54,10 +54,10 @@ def test_what_is_counted_is_the_law_that_people_draw_from(world: tuple[VenueWorl
     counted = counted_by_hour(world, 4, 1.0)
     last = counted[-1][1]
     assert last.venue == "hyperliquid"
-    assert last.effective > 500.0
+    assert last.effective > 300.0
     assert [at for at, _ in counted] == sorted(at for at, _ in counted)
     truth = true_law(SMALL, world[1]).mean(axis=0)
-    assert np.abs(last.shares - truth).sum() < 0.25
+    assert np.abs(last.shares - truth).sum() < 0.35
     levered = laws.CLASS_LEVERAGE > 5.0
     assert last.shares[levered].sum() == pytest.approx(truth[levered].sum(), rel=0.25)
 
