@@ -40,7 +40,7 @@ class MeasuredBook:
         self._stale_ns = stale_ns
         self._held: dict[str, tuple[int, MeasuredPosition | None]] = {}
         self._most: dict[str, float] = {}  # coins at most since a position was opened, if more
-        # USD opened by class and by account, forgetting; and when they were last made to forget
+        # USD opened by class and by account, forgetting; and when that was last done
         self.opened_usd: FloatArray = np.zeros(laws.CLASSES)
         self._opened: dict[str, float] = {}
         # Positions that were seen opening and still stand: class, USD, since when; and of those and
@@ -49,7 +49,7 @@ class MeasuredBook:
         self._stood: FloatArray = np.zeros(laws.CLASSES)
         self._ended: FloatArray = np.zeros(laws.CLASSES)
         self._ended_2 = 0.0
-        self._faded_ns = 0
+        self._forgot_ns = 0
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -62,15 +62,14 @@ class MeasuredBook:
         if known is not None and known[0] > snapshot.event_ns:
             return
         now = next((p for p in snapshot.positions if p.instrument_id == self.instrument_id), None)
+        self._forget(snapshot.event_ns)
         most = self._most.pop(account, 0.0)
         if known is not None and known[1] is not None:
             self._end(account, known[1], now, snapshot.event_ns)
         if now is not None and known is not None:
             before = known[1]
-            if before is None or before.position_side is not now.position_side:
-                before, most = None, 0.0
-            else:
-                most = max(most, before.quantity)
+            is_same = before is not None and before.position_side is now.position_side
+            most = max(most, before.quantity) if before is not None and is_same else 0.0
             # What was held before the first look, or opened long before this one, is what has
             # survived: no sample of openings.
             if snapshot.event_ns - known[0] <= LOOKED_NS and now.quantity > most:
@@ -84,6 +83,18 @@ class MeasuredBook:
             self._held.pop(oldest)
             self._most.pop(oldest, None)
             self._since.pop(oldest, None)
+
+    def _forget(self, now_ns: int) -> None:
+        """Half of everything counted in HALF_LIFE_NS, once an hour of event time."""
+        if now_ns - self._forgot_ns < HOUR_NS:
+            return
+        if self._forgot_ns:
+            keep = 0.5 ** ((now_ns - self._forgot_ns) / HALF_LIFE_NS)
+            for sums in (self.opened_usd, self._stood, self._ended):
+                np.multiply(sums, keep, out=sums)
+            self._ended_2 *= keep * keep
+            self._opened = {k: v * keep for k, v in self._opened.items() if v * keep > LEAST_USD}
+        self._forgot_ns = now_ns
 
     def _count(self, now: MeasuredPosition, opened: float, tiers: Sequence[MarginTier]) -> None:
         """`opened` coins more than the account ever held of this position."""
@@ -102,7 +113,7 @@ class MeasuredBook:
         if now is not None and now.position_side is before.position_side:
             return
         index, usd, since_ns = self._since.pop(account, (0, 0.0, at_ns))
-        self._stood[index] += usd * (at_ns - since_ns) / HOUR_NS
+        self._stood[index] += usd * remembered_h(at_ns - since_ns)
         self._ended[index] += usd
         self._ended_2 += usd * usd
 
@@ -112,13 +123,7 @@ class MeasuredBook:
         An account is one observation, however often it opens: effective = (sum of accounts'
         USD)^2 / sum of squares. By USD, because that is what shares are of.
         """
-        if self._faded_ns and now_ns > self._faded_ns:
-            keep = 0.5 ** ((now_ns - self._faded_ns) / HALF_LIFE_NS)
-            for sums in (self.opened_usd, self._stood, self._ended):
-                np.multiply(sums, keep, out=sums)
-            self._ended_2 *= keep * keep
-            self._opened = {k: v * keep for k, v in self._opened.items() if v * keep > LEAST_USD}
-        self._faded_ns = max(now_ns, self._faded_ns)
+        self._forget(now_ns)
         usd = np.array(list(self._opened.values()))
         total = float(self.opened_usd.sum())
         if not len(usd) or not total > 0.0:
@@ -133,7 +138,7 @@ class MeasuredBook:
     def _exits(self) -> Exits:
         stood = self._stood.copy()
         for account, (index, usd, since_ns) in sorted(self._since.items()):
-            stood[index] += usd * (self._held[account][0] - since_ns) / HOUR_NS
+            stood[index] += usd * remembered_h(self._held[account][0] - since_ns)
         effective = float(self._ended.sum()) ** 2 / max(self._ended_2, 1e-300)
         return count_exits(self._ended, stood, effective)
 
@@ -200,6 +205,13 @@ class MeasuredBook:
         for sums in (self.opened_usd, self._stood, self._ended):
             sha.update(sums.tobytes())
         return sha.digest()
+
+
+def remembered_h(life_ns: int) -> float:
+    """Hours of a life that ends now, its past forgotten as all that is counted is: else those who
+    stand for long would seem to have stood longer than ends are remembered."""
+    memory_h = HALF_LIFE_NS / HOUR_NS / math.log(2.0)
+    return -memory_h * math.expm1(-life_ns / HOUR_NS / memory_h)
 
 
 def class_of(position: MeasuredPosition, tiers: Sequence[MarginTier]) -> int:
