@@ -152,6 +152,44 @@ def test_accounts_of_the_tape_are_scanned_within_half_the_weight() -> None:
     run_virtual(run())
 
 
+def test_whoever_trades_again_is_looked_at_within_a_minute() -> None:
+    """An account without positions is asked ever more rarely, until the tape names it again."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        venue, transport = Hyperliquid(), _Accounts()
+        records: list[Record] = []
+        rest = RestClient(
+            venue, transport, Pools(loop.time),
+            clock=Clock(loop.time, lambda: int(loop.time() * 1e9)),
+        )  # fmt: skip
+        scan = AccountScan(venue, rest, records.append, random.Random(1))
+        task = asyncio.create_task(scan.run())
+        rows = '{"coin":"BTC","users":["0xe1","0xe2"],"px":"1","sz":"1","time":1,"tid":1}'
+        frame = Frame(
+            "hyperliquid", "ws:/ws#flow", 1, f'{{"channel":"trades","data":[{rows}]}}'.encode()
+        )
+        scan.observe(frame, [])
+        await asyncio.sleep(1_000.0)
+        asked = len(transport.times)
+        for _ in range(30):  # a burst of its trades costs one look
+            scan.observe(frame, [])
+        began = loop.time()
+        await asyncio.sleep(0.8 * EVERY_S)
+        after = transport.times[asked:]
+        assert len(after) == 2, "one look an account"
+        assert all(began <= at <= began + 1.0 for at in after), "it was long ago that they were"
+        scan.observe(frame, [])
+        await asyncio.sleep(0.4 * EVERY_S)
+        last = transport.times[asked + 2 :]
+        assert len(last) == 2
+        assert all(0.8 * EVERY_S < at - began <= 1.1 * EVERY_S for at in last)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_virtual(run())
+
+
 class _Venue:
     """Answers everything with nothing and the given headers."""
 

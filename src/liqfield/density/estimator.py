@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
+from liqfield.density.counted import CountedOpenings
 from liqfield.density.fit import LawFit
 from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain_trades
 from liqfield.density.intervals import gamma_interval, price_map
@@ -486,19 +487,19 @@ class DensityEstimator:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
         state = self.state
         assert state is not None
-        ratio, fit = self.law.refit(self.level.evidence, self._turnover, self._variance)
+        ratio, fit = self.law.refit(self.level.evidence)
         if ratio is None:
             return
         self.law.prepare(self.mark)
         state.reweigh(ratio)
         if fit is not None:
             self.level.rebase(fit.forced)
-            self._doubt(fit)
+        self._doubt(fit)
 
     def _doubt(self, fit: LawFit | None) -> None:
         assert self.state is not None
         masses = self.state.masses().sum(axis=0)
-        self.law.doubt(masses, self._near(), self._turnover, self._variance, fit)
+        self.law.doubt(masses, self._near(), fit)
 
     def _near(self) -> FloatArray:
         """float64[40], coins that stand within reach of the mark."""
@@ -507,10 +508,12 @@ class DensityEstimator:
         near: FloatArray = self.state.probe(*reach).sum(axis=0)
         return near
 
-    def learn_cross(self, standing: FloatArray, weight: float) -> None:
-        """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
-        (0..1); it is used from the next fit of the law."""
-        self.law.learn_cross(standing, weight)
+    def learn_openings(self, counted: CountedOpenings) -> None:
+        """Openings counted on public accounts, of this venue or another, are the prior of the next
+        fit of the law; the first ones ask for it at once."""
+        is_lent = counted.venue != self.instrument.venue
+        if self.law.learn_openings(counted, is_lent=is_lent):
+            self._refit_ns = 0
 
     def _hours(self) -> float:
         # Hours since 2020: single precision keeps a few seconds.
@@ -590,7 +593,7 @@ class DensityEstimator:
         now_ns = max(at_ns or 0, self.clock_ns)
         law = self.law
         return self.trust.judge(
-            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier
+            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier, law.source
         )
 
     def forced_shares(self) -> FloatArray:

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from liqfield.density.law import CLASS_BAND, CLASS_LEVERAGE, CLASSES, IS_CROSS
+from liqfield.density.counted import LawSpread, Spread
+from liqfield.density.law import CLASS_BAND, CLASSES
 from liqfield.density.level import Evidence
 from liqfield.model.events import FloatArray
 
@@ -30,12 +31,8 @@ MIN_SEEN = 20
 ROUNDS = 8
 POWER = 1.5
 KAPPA_SD = 0.1
-# Prior standard deviations of ln share: (level, slope a unit of ln leverage, own deviation).
-ISOLATED_SD = (0.8, 0.4, 0.3)
-CROSS_SD = (0.05, 0.35, 0.1)
-# Leverage at which the slopes turn. Most of what is open is cross at about 3x: a slope about that
-# point moves the tail and leaves the bulk, which the open interest fixes.
-ISOLATED_PIVOT, CROSS_PIVOT = 20.0, 3.0
+# What prints may move of the law where nothing else is known of it.
+PRINTS = LawSpread(Spread(0.8, 0.4, 0.3), Spread(0.05, 0.35, 0.1))
 _SIZE = CLASSES + 3
 
 
@@ -99,16 +96,11 @@ def other_prior(
     return out
 
 
-def prior_covariance(forced_log_sd: float) -> FloatArray:
-    """float64[43, 43] of ln shares [40], ln forced [2], ln kappa."""
-    x = np.log(CLASS_LEVERAGE)
+def prior_covariance(forced_log_sd: float, law: FloatArray | None = None) -> FloatArray:
+    """float64[43, 43] of ln shares [40], ln forced [2], ln kappa; law: float64[40, 40] of the
+    shares where something is known of them, else PRINTS."""
     out = np.zeros((_SIZE, _SIZE))
-    modes = ((~IS_CROSS, ISOLATED_SD, ISOLATED_PIVOT), (IS_CROSS, CROSS_SD, CROSS_PIVOT))
-    for mode, (level, slope, own), pivot in modes:
-        index = np.flatnonzero(mode)
-        z = x[index] - math.log(pivot)
-        block = level**2 + slope**2 * np.outer(z, z) + own**2 * np.eye(len(index))
-        out[np.ix_(index, index)] = block
+    out[:CLASSES, :CLASSES] = PRINTS.covariance() if law is None else law
     side = np.arange(CLASSES, CLASSES + 2)
     # The two sides differ less from each other than both from the prior.
     out[np.ix_(side, side)] = forced_log_sd**2 * np.array([[1.0, 0.5], [0.5, 1.0]])
@@ -123,24 +115,26 @@ def fit_law(
     forced_log_sd: float,
     start: FloatArray | None = None,
     worth: float = 1.0,
+    covariance: FloatArray | None = None,
 ) -> LawFit | None:
     """The shares, forced shares and churn that explain the evidence, or None with too little of it.
 
     prior: float64[40] shares of the prior law; start: `theta` of an earlier fit; worth: what share
-    of an independent observation an interval is.
+    of an independent observation an interval is; covariance: float64[40, 40] of the prior's ln
+    shares, see `prior_covariance`.
     """
     if len(evidence) < MIN_EVIDENCE or sum(e.seen != 0.0 for e in evidence) < MIN_SEEN:
         return None
     centre = np.concatenate(
         (np.log(np.maximum(prior, 1e-12)), np.full(2, math.log(forced_prior)), [0.0])
     )
-    precision = _inverse(prior_covariance(forced_log_sd))
+    precision = _inverse(prior_covariance(forced_log_sd, covariance))
     posterior = _Posterior(evidence, centre, precision, worth)
     theta, dispersion, curvature = _search(posterior, centre.copy() if start is None else start)
     mean, slope = posterior.means(theta)
     relative = slope / mean[:, None]
-    covariance = _inverse(curvature)
-    spread = np.einsum("ti,ij,tj->t", relative, covariance, relative)
+    found = _inverse(curvature)
+    spread = np.einsum("ti,ij,tj->t", relative, found, relative)
     shares = np.exp(theta[:CLASSES])
     shares /= shares.sum()
     forced = np.exp(theta[CLASSES : CLASSES + 2])
@@ -152,7 +146,7 @@ def fit_law(
         dispersion=dispersion,
         intervals=len(evidence),
         theta=theta,
-        covariance=covariance,
+        covariance=found,
     )
 
 

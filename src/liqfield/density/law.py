@@ -103,35 +103,20 @@ def standing_shares(
     return standing
 
 
-def follow_cross(
-    shares: FloatArray,
-    standing_cross: FloatArray,
-    weight: float,
-    rates: FloatArray,
-    distance: FloatArray,
-    turnover_per_day: float,
-    variance_per_day: float,
-) -> FloatArray:
-    """float64[40]: shares of openings whose cross part follows a measured standing law by `weight`.
-
-    standing_cross: float64[20]. `standing_shares` read backwards: a class that lives shortly must
-    be opened more often than it is found standing. The share of cross mode stays.
-    """
-    crossing = variance_per_day / np.maximum(distance, 1e-3) ** 2
-    standing = standing_shares(shares, rates, distance, turnover_per_day, variance_per_day)
-    voluntary = turnover_per_day * rates / max(float(standing @ rates), 1e-12)
-    opened = _normalised(standing_cross * (voluntary + crossing)[LEVERAGES:])
-    cross = shares[LEVERAGES:]
-    out = shares.copy()
-    out[LEVERAGES:] = cross.sum() * ((1.0 - weight) * _normalised(cross) + weight * opened)
-    return out
-
-
 def tilted(shares: FloatArray, tilt: float) -> FloatArray:
     """Shares times L**tilt, normalised: takers (tilt > 0) and makers (tilt < 0) differ by this."""
     out: FloatArray = shares * (CLASS_LEVERAGE / 5.0) ** tilt
     total = out.sum()
     return out / total if total > 0.0 else shares
+
+
+def untilted(drawn: FloatArray, tilt: float) -> FloatArray:
+    """float64[40]: the shares of which takers and makers, tilted, together draw `drawn`."""
+    shares = drawn
+    for _ in range(6):
+        both = 0.5 * (tilted(shares, tilt) + tilted(shares, -tilt))
+        shares = _normalised(shares * drawn / np.maximum(both, 1e-300))
+    return shares
 
 
 def maintenance_rates(

@@ -1,37 +1,35 @@
 """The measured layer: what public accounts really hold, at the liquidation prices the venue states.
 
-A layer of its own. It covers the accounts that were asked, it is never added to the modelled map,
-and where it covers enough it tells the model's prior how levered cross positions are.
+A layer of its own. It covers the accounts that were asked and is never added to the modelled map.
+What accounts open between two looks is counted by class: the law that the model cannot see.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
+from liqfield.density.counted import CountedOpenings, Exits, count_exits
+from liqfield.density.settings import PRIOR_TIERS
 from liqfield.model.estimates import MeasuredLayer
 from liqfield.model.events import FloatArray, MeasuredPosition, PositionSnapshot
 from liqfield.model.grid import PriceGrid
+from liqfield.model.margin import MarginTier, tier_of
 from liqfield.model.sides import PositionSide
 
 STALE_NS = 3 * 3_600_000_000_000  # the scan asks a holder every minute where it keeps up
 ACCOUNTS_MAX = 50_000
-# The law is learnt from no fewer positions than this in effect, (sum w)^2 / sum w^2, and counts for
-# at most half: scanned accounts are the active ones, not a fair sample.
-LEAST_POSITIONS = 30.0
-LEAST_COVERAGE, FULL_COVERAGE, MOST_WEIGHT = 0.05, 0.5, 0.5
-
-
-class CrossLaw(msgspec.Struct, frozen=True, eq=False):
-    """standing: float64[20], shares of cross notional by interval of effective leverage, sums to 1;
-    weight: 0..MOST_WEIGHT, how far a prior may follow it."""
-
-    standing: FloatArray
-    weight: float
+# Openings are counted between two looks that are no further apart, and forgotten by half in so
+# long; fewer accounts in effect are no law; less than so much opened is forgotten altogether.
+HOUR_NS = 3_600_000_000_000
+LOOKED_NS = HOUR_NS
+HALF_LIFE_NS = 3 * 24 * HOUR_NS
+LEAST_OPENINGS = 100.0
+LEAST_USD = 1.0
 
 
 class MeasuredBook:
@@ -41,22 +39,108 @@ class MeasuredBook:
         self.instrument_id = instrument_id
         self._stale_ns = stale_ns
         self._held: dict[str, tuple[int, MeasuredPosition | None]] = {}
+        self._most: dict[str, float] = {}  # coins at most since a position was opened, if more
+        # USD opened by class and by account, forgetting; and when that was last done
+        self.opened_usd: FloatArray = np.zeros(laws.CLASSES)
+        self._opened: dict[str, float] = {}
+        # Positions that were seen opening and still stand: class, USD, since when; and of those and
+        # the ended ones, forgetting: USD x hours, USD ended, USD squared ended
+        self._since: dict[str, tuple[int, float, int]] = {}
+        self._stood: FloatArray = np.zeros(laws.CLASSES)
+        self._ended: FloatArray = np.zeros(laws.CLASSES)
+        self._ended_2 = 0.0
+        self._forgot_ns = 0
 
     def __bool__(self) -> bool:
         return bool(self._held)
 
-    def fold(self, snapshot: PositionSnapshot) -> None:
-        """Replace what is known of the account; older snapshots than the known one say nothing."""
-        known = self._held.get(snapshot.account)
+    def fold(self, snapshot: PositionSnapshot, tiers: Sequence[MarginTier] = PRIOR_TIERS) -> None:
+        """Replace what is known of the account, count what it has opened since it was last seen;
+        older snapshots than the known one say nothing. tiers: of the instrument, ascending."""
+        account = snapshot.account
+        known = self._held.get(account)
         if known is not None and known[0] > snapshot.event_ns:
             return
-        mine = [p for p in snapshot.positions if p.instrument_id == self.instrument_id]
-        if known is None and not mine:
-            return
-        self._held.pop(snapshot.account, None)
-        self._held[snapshot.account] = (snapshot.event_ns, mine[0] if mine else None)
+        now = next((p for p in snapshot.positions if p.instrument_id == self.instrument_id), None)
+        self._forget(snapshot.event_ns)
+        most = self._most.pop(account, 0.0)
+        if known is not None and known[1] is not None:
+            self._end(account, known[1], now, snapshot.event_ns)
+        if now is not None and known is not None:
+            before = known[1]
+            is_same = before is not None and before.position_side is now.position_side
+            most = max(most, before.quantity) if before is not None and is_same else 0.0
+            # What was held before the first look, or opened long before this one, is what has
+            # survived: no sample of openings.
+            if snapshot.event_ns - known[0] <= LOOKED_NS and now.quantity > most:
+                self._count(now, now.quantity - most, tiers)
+            if most > now.quantity:
+                self._most[account] = most
+        self._held.pop(account, None)
+        self._held[account] = (snapshot.event_ns, now)
         if len(self._held) > ACCOUNTS_MAX:
-            self._held.pop(next(iter(self._held)))
+            oldest = next(iter(self._held))
+            self._held.pop(oldest)
+            self._most.pop(oldest, None)
+            self._since.pop(oldest, None)
+
+    def _forget(self, now_ns: int) -> None:
+        """Half of everything counted in HALF_LIFE_NS, once an hour of event time."""
+        if now_ns - self._forgot_ns < HOUR_NS:
+            return
+        if self._forgot_ns:
+            keep = 0.5 ** ((now_ns - self._forgot_ns) / HALF_LIFE_NS)
+            for sums in (self.opened_usd, self._stood, self._ended):
+                np.multiply(sums, keep, out=sums)
+            self._ended_2 *= keep * keep
+            self._opened = {k: v * keep for k, v in self._opened.items() if v * keep > LEAST_USD}
+        self._forgot_ns = now_ns
+
+    def _count(self, now: MeasuredPosition, opened: float, tiers: Sequence[MarginTier]) -> None:
+        """`opened` coins more than the account ever held of this position."""
+        usd = opened * now.entry_price
+        if 0.0 < usd < math.inf:
+            index = class_of(now, tiers)
+            self.opened_usd[index] += usd
+            self._opened[now.account] = self._opened.get(now.account, 0.0) + usd
+            if opened == now.quantity:
+                self._since[now.account] = index, usd, now.event_ns
+
+    def _end(
+        self, account: str, before: MeasuredPosition, now: MeasuredPosition | None, at_ns: int
+    ) -> None:
+        """A position that was seen opening has lived until it is flat or on the other side."""
+        if now is not None and now.position_side is before.position_side:
+            return
+        index, usd, since_ns = self._since.pop(account, (0, 0.0, at_ns))
+        self._stood[index] += usd * remembered_h(at_ns - since_ns)
+        self._ended[index] += usd
+        self._ended_2 += usd * usd
+
+    def openings(self, now_ns: int, tiers: Sequence[MarginTier]) -> CountedOpenings | None:
+        """What accounts have opened as of late; None before enough of them have.
+
+        An account is one observation, however often it opens: effective = (sum of accounts'
+        USD)^2 / sum of squares. By USD, because that is what shares are of.
+        """
+        self._forget(now_ns)
+        usd = np.array(list(self._opened.values()))
+        total = float(self.opened_usd.sum())
+        if not len(usd) or not total > 0.0:
+            return None
+        effective = float(usd.sum()) ** 2 / float(np.square(usd).sum())
+        if effective < LEAST_OPENINGS:
+            return None
+        venue = self.instrument_id.partition(":")[0]
+        top = laws.top_leverage(tiers)
+        return CountedOpenings(self.opened_usd / total, effective, top, venue, self._exits())
+
+    def _exits(self) -> Exits:
+        stood = self._stood.copy()
+        for account, (index, usd, since_ns) in sorted(self._since.items()):
+            stood[index] += usd * remembered_h(self._held[account][0] - since_ns)
+        effective = float(self._ended.sum()) ** 2 / max(self._ended_2, 1e-300)
+        return count_exits(self._ended, stood, effective)
 
     def layer(
         self, mark: float, open_interest: float, now_ns: int, width: float, count: int
@@ -106,27 +190,6 @@ class MeasuredBook:
             oldest_ns=oldest,
         )
 
-    def cross_law(self, open_interest: float, now_ns: int) -> CrossLaw | None:
-        """How levered the cross positions are that stand; None where too little is covered.
-
-        Leverage is what the distance from entry to the stated level implies, not the setting.
-        """
-        rows = [p for _, p in self._fresh(now_ns) if p.is_cross and p.entry_price > 0.0]
-        if not rows or not open_interest > 0.0:
-            return None
-        coins = np.array([p.quantity for p in rows])
-        coverage = float(coins.sum()) / (2.0 * open_interest)
-        # A few accounts hold most: by the root of size no single one decides.
-        weight = np.sqrt(coins)
-        effective = float(weight.sum()) ** 2 / float(np.square(weight).sum())
-        if coverage < LEAST_COVERAGE or effective < LEAST_POSITIONS:
-            return None
-        where = np.array([implied_leverage(p) for p in rows])
-        index = np.clip(np.searchsorted(laws.EDGES, where, side="right") - 1, 0, laws.LEVERAGES - 1)
-        standing = np.bincount(index, weight, laws.LEVERAGES) / weight.sum()
-        ramp = (coverage - LEAST_COVERAGE) / (FULL_COVERAGE - LEAST_COVERAGE)
-        return CrossLaw(standing, MOST_WEIGHT * min(ramp, 1.0))
-
     def _fresh(self, now_ns: int) -> list[tuple[int, MeasuredPosition]]:
         """(snapshot time, position) of accounts seen lately, in order of account."""
         return [
@@ -136,14 +199,42 @@ class MeasuredBook:
         ]
 
     def digest(self) -> bytes:
-        """A hash of everything held."""
-        return hashlib.blake2b(repr(sorted(self._held.items())).encode(), digest_size=16).digest()
+        """A hash of everything held and counted."""
+        known = sorted(self._held.items()), sorted(self._most.items()), sorted(self._opened.items())
+        sha = hashlib.blake2b(repr(known).encode(), digest_size=16)
+        for sums in (self.opened_usd, self._stood, self._ended):
+            sha.update(sums.tobytes())
+        return sha.digest()
 
 
-def implied_leverage(position: MeasuredPosition) -> float:
-    """Effective leverage at entry of a position that is liquidated where the venue says; 1 without
-    a level. Maintenance margin is left out: it makes distances shorter by about a tenth at 10x."""
-    if position.liquidation_price <= 0.0:
+def remembered_h(life_ns: int) -> float:
+    """Hours of a life that ends now, its past forgotten as all that is counted is: else those who
+    stand for long would seem to have stood longer than ends are remembered."""
+    memory_h = HALF_LIFE_NS / HOUR_NS / math.log(2.0)
+    return -memory_h * math.expm1(-life_ns / HOUR_NS / memory_h)
+
+
+def class_of(position: MeasuredPosition, tiers: Sequence[MarginTier]) -> int:
+    """The class of a position: of the leverage that puts its level where the venue states it.
+
+    The setting says less: the margin behind a position may be more than it asks for.
+    """
+    leverage = opening_leverage(position, tiers)
+    if position.is_cross:
+        index = int(np.searchsorted(laws.EDGES, leverage, side="right")) - 1
+        return laws.LEVERAGES + min(max(index, 0), laws.LEVERAGES - 1)
+    return int(np.abs(np.log(leverage / laws.CLASS_LEVERAGE[: laws.LEVERAGES])).argmin())
+
+
+def opening_leverage(position: MeasuredPosition, tiers: Sequence[MarginTier]) -> float:
+    """Effective leverage at entry, x, by the margin equation of `model.margin` at the stated level
+    and the tier of the size; 1 without a level, at most what the tiers allow."""
+    level, entry = position.liquidation_price, position.entry_price
+    if not (level > 0.0 and entry > 0.0):
         return 1.0
-    away = abs(1.0 - position.liquidation_price / position.entry_price)
-    return min(1.0 / max(away, 1e-3), 1e3) if math.isfinite(away) else 1.0
+    sign = 1.0 if position.position_side is PositionSide.LONG else -1.0
+    size = position.quantity if tiers[0].by_quantity else position.quantity * level
+    tier = tier_of(tiers, size)
+    needed = tier.maintenance_rate - tier.deduction / (position.quantity * level)
+    margin = level / entry * needed + sign * (1.0 - level / entry)
+    return 1.0 / min(max(margin, 1.0 / laws.top_leverage(tiers)), 1.0)

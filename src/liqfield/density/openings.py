@@ -9,6 +9,15 @@ import msgspec
 import numpy as np
 
 from liqfield.density import law as laws
+from liqfield.density.counted import (
+    EXIT_BETWEEN,
+    EXIT_SCANNED,
+    SCANNED,
+    CountedOpenings,
+    counted_law,
+    exit_exponent,
+    lent_law,
+)
 from liqfield.density.fit import (
     LawFit,
     band_covariance,
@@ -85,7 +94,8 @@ class OpeningLaw:
         self.near_heavier = 0.0
         self._theta: FloatArray | None = None
         self._covariance: FloatArray | None = None  # of the last fit in this run
-        self._cross: tuple[FloatArray, float] | None = None  # measured: standing law, weight
+        self.counted: CountedOpenings | None = None  # of public accounts
+        self.is_lent = False  # they are another venue's
 
     @property
     def is_fitted(self) -> bool:
@@ -160,61 +170,74 @@ class OpeningLaw:
 
     # ---- learning -----------------------------------------------------------------------------
 
-    def prior(self, turnover: float, variance: float) -> FloatArray:
-        """Shares of openings before prints have spoken, float64[40]."""
-        return self._prior(self._settings.law, turnover, variance)
+    @property
+    def source(self) -> str:
+        """Where the prior of the law was counted; nothing where it was not."""
+        if self.counted is None:
+            return ""
+        worth = f"{self.counted.effective:.0f} public accounts"
+        if self.is_lent:
+            return f"law of openings lent by {self.counted.venue}: {worth}"
+        return f"law of openings measured: {worth}"
 
-    def _prior(self, law: LeverageLaw, turnover: float, variance: float) -> FloatArray:
+    def _prior(self, law: LeverageLaw) -> tuple[FloatArray, FloatArray | None]:
+        """Shares of openings before prints have spoken, float64[40], and the covariance of their
+        logs where accounts were counted."""
         if self._told_prior is not None:
-            return self._told_prior
-        prior = laws.class_shares(law, laws.top_leverage(self.tiers))
-        if self._cross is None or not len(self.distance):
-            return prior
-        return laws.follow_cross(prior, *self._cross, self.rates, self.distance, turnover, variance)
+            return self._told_prior, None
+        top = laws.top_leverage(self.tiers)
+        prior = laws.class_shares(law, top)
+        if self.counted is not None:
+            drawn, covariance = counted_law(self.counted, prior, top)
+            shares = laws.untilted(drawn, law.taker_tilt)
+            if self.is_lent:
+                return lent_law(shares, covariance, prior)
+            return shares, covariance + SCANNED.covariance()
+        return prior, None
 
-    def learn_cross(self, standing: FloatArray, weight: float) -> None:
-        """A measured standing law of cross positions, float64[20], to bend the prior by `weight`
-        (0..1); it is used from the next fit of the law."""
-        if standing.shape == (laws.LEVERAGES,) and np.isfinite(standing).all():
-            self._cross = (standing, min(max(weight, 0.0), 1.0))
+    def learn_openings(self, counted: CountedOpenings, *, is_lent: bool) -> bool:
+        """Openings counted on public accounts, here or on another venue, become the prior of the
+        next fit; True for the first ones. Older counts are replaced."""
+        is_first = self.counted is None
+        self.counted, self.is_lent = counted, is_lent
+        law = self._settings.law
+        apart = EXIT_BETWEEN if is_lent else EXIT_SCANNED
+        power = exit_exponent(counted.exits, law.exit_exponent, apart)
+        self.rates = laws.exit_rates(msgspec.structs.replace(law, exit_exponent=power))
+        return is_first
 
-    def refit(
-        self, evidence: Sequence[Evidence], turnover: float, variance: float
-    ) -> tuple[FloatArray | None, LawFit | None]:
+    def refit(self, evidence: Sequence[Evidence]) -> tuple[FloatArray | None, LawFit | None]:
         """Ask the prints for law, level and churn: (new over old shares or None, the fit or None).
 
-        What stands is to be multiplied by the ratio. Without enough prints only a measured prior
+        What stands is to be multiplied by the ratio. Without enough prints only a counted prior
         changes the shares. Nothing to learn for a law that was told.
         """
         if self._weights is not None or not self._settings.fit_law:
             return None, None
-        s, prior = self._settings, self.prior(turnover, variance)
+        s = self._settings
+        prior, covariance = self._prior(s.law)
         worth = min(s.score_s / (3600.0 * s.independent_h), 1.0)
-        fit = fit_law(evidence, prior, s.forced_share, s.forced_log_sd, self._theta, worth)
+        level = s.forced_share, s.forced_log_sd
+        fit = fit_law(evidence, prior, *level, self._theta, worth, covariance)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
-        elif self._cross is None:
+        elif self.counted is None:
             return None, None
         shares = prior if fit is None else fit.shares
         ratio = shares / np.maximum(self.shares, 1e-12)
         self.shares = shares
         return np.clip(ratio, 1.0 / RATIO_BOUND, RATIO_BOUND), fit
 
-    def doubt(
-        self,
-        masses: FloatArray,
-        near: FloatArray,
-        turnover: float,
-        variance: float,
-        fit: LawFit | None = None,
-    ) -> None:
+    def doubt(self, masses: FloatArray, near: FloatArray, fit: LawFit | None = None) -> None:
         """How unsure the law is of what stands near the mark, by band.
 
         masses: all that stands, near: what stands near the mark, coins [40].
         """
         if self._weights is not None:
             return
-        assumed = prior_covariance(self._settings.forced_log_sd)
+        law = self._settings.law
+        ours, known = self._prior(law)
+        assumed = prior_covariance(self._settings.forced_log_sd, known)
         if fit is not None:
             self._covariance = fit.covariance
         free = assumed if self._covariance is None else self._covariance
@@ -224,13 +247,12 @@ class OpeningLaw:
         self.near_sd = math.sqrt(max(float(part @ covariance @ part), 0.0))
         # Prints do not tell whether cross positions are heavily levered (docs/estimator.md, step
         # 7): what the same state would hold if they were is the upper end, no part of the mean.
-        law = self._settings.law
         heavy = msgspec.structs.replace(
             law, cross_median=law.heavy_median, cross_sigma=law.heavy_sigma
         )
-        ours = np.maximum(self._prior(law, turnover, variance), 1e-12)
-        other = np.maximum(self._prior(heavy, turnover, variance), 1e-12)
-        factors = other_prior(free, assumed, np.log(other / ours))
+        other, _ = self._prior(heavy)
+        moved = np.log(np.maximum(other, 1e-12) / np.maximum(ours, 1e-12))
+        factors = other_prior(free, assumed, moved)
         factors *= masses.sum() / max(float(masses @ factors), 1e-300)
         more = near * (factors - 1.0)
         standing = np.bincount(laws.CLASS_BAND, near, 3)
@@ -262,7 +284,8 @@ class OpeningLaw:
             "bands": self.bands.tobytes(),
             "heavier": [self.heavier.tolist(), self.near_heavier],
             "theta": b"" if self._theta is None else self._theta.tobytes(),
-            "cross": None if self._cross is None else [self._cross[0].tobytes(), self._cross[1]],
+            "counted": None if self.counted is None else self.counted.dump(),
+            "is_lent": self.is_lent,
             "tiers": msgspec.to_builtins(self.tiers),
         }
 
@@ -290,9 +313,9 @@ class OpeningLaw:
         self.bands = np.frombuffer(kept.bands).reshape(3, 3).copy()
         self.heavier, self.near_heavier = np.array(kept.heavier[0]), kept.heavier[1]
         self._theta = np.frombuffer(kept.theta).copy() if kept.theta else None
-        self._cross = None
-        if kept.cross is not None:
-            self._cross = (np.frombuffer(kept.cross[0]).copy(), kept.cross[1])
+        self.counted, self.is_lent = None, False
+        if kept.counted is not None:
+            self.learn_openings(CountedOpenings.load(kept.counted), is_lent=kept.is_lent)
         self.tiers = kept.tiers
 
 
@@ -303,7 +326,8 @@ class _Kept(msgspec.Struct):
     near_sd: float
     bands: bytes
     theta: bytes
-    cross: tuple[bytes, float] | None
     tiers: tuple[MarginTier, ...]
     # of a law kept before there was one: the next fit finds it
     heavier: tuple[tuple[float, float, float], float] = ((0.0, 0.0, 0.0), 0.0)
+    counted: tuple[bytes, float, float, str, list[float]] | None = None
+    is_lent: bool = False

@@ -60,12 +60,19 @@ class Trust:
         self._incidents[key] = Incident(now_ns, reason, cost)
 
     def judge(
-        self, now_ns: int, prints: int, mark_ns: int, law_sd: float = 0.0, heavier: float = 0.0
+        self,
+        now_ns: int,
+        prints: int,
+        mark_ns: int,
+        law_sd: float = 0.0,
+        heavier: float = 0.0,
+        law_from: str = "",
     ) -> tuple[Confidence, float]:
         """(confidence, extra relative standard deviation of the map).
 
         law_sd: error of the log of all that stands near the mark; heavier: how much more of it
         would stand there were cross positions heavily levered. Both are in the map's intervals.
+        law_from: where the law of openings was counted, said beside the score.
         """
         score, reasons, widen = 1.0, list[str](), 0.0
         for incident in self._incidents.values():
@@ -100,6 +107,8 @@ class Trust:
             reasons.append(
                 f"near the mark {1.0 + heavier:.1f} times as much if cross leverage is high"
             )
+        if law_from:
+            reasons.append(law_from)
         if not self.has_tiers:
             score *= 0.95
             reasons.append("margin tiers are the prior's")

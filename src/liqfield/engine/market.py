@@ -58,6 +58,7 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.instrument import Instrument
+from liqfield.model.margin import MarginTier
 from liqfield.model.sides import (
     Aggressor,
     BookRule,
@@ -142,6 +143,11 @@ class InstrumentState:
         """The filter, with every trade so far."""
         self._density.fold()
         return self._density
+
+    @property
+    def tiers(self) -> tuple[MarginTier, ...]:
+        """The margin tiers in force, ascending."""
+        return self._density.law.tiers
 
     def candle(self) -> Candle | None:
         """The running minute; None before the first trade."""
@@ -349,7 +355,7 @@ class MarketEngine:
         """What a public account holds now, on whichever of this asset's instruments."""
         for state in self.instruments.values():
             if state.instrument.venue == snapshot.venue:
-                state.measured.fold(snapshot)
+                state.measured.fold(snapshot, state.tiers)
 
     def measured(self) -> MeasuredLayer | None:
         """Positions of public accounts, where a venue has them: a layer beside the modelled maps,
@@ -366,13 +372,18 @@ class MarketEngine:
         return None
 
     def _learn(self) -> None:
-        """Once an hour: measured cross positions bend the prior of their venue's law."""
+        """Once an hour: what was counted on public accounts is told to their venue and lent to the
+        others, whose positions nobody shows."""
         self._learn_ns = self.clock_ns + HOUR_NS
-        for state in self.instruments.values():
-            if state.measured and state.open_interest is not None:
-                law = state.measured.cross_law(state.open_interest.quantity, self.clock_ns)
-                if law is not None:
-                    state.density.learn_cross(law.standing, law.weight)
+        counted = [
+            found
+            for _, state in sorted(self.instruments.items())
+            if (found := state.measured.openings(self.clock_ns, state.tiers)) is not None
+        ]
+        if counted:
+            best = max(counted, key=lambda one: one.effective)
+            for state in self.instruments.values():
+                state.density.learn_openings(best)
 
     @property
     def has_map(self) -> bool:

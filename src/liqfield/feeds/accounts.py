@@ -1,8 +1,9 @@
 """Public accounts, scanned within the venue's weight: positions as measured, with their coverage.
 
 On Hyperliquid any account can be asked for its positions and liquidation prices. Addresses come
-from the trade tape, which names both sides of every trade. Accounts that traded most are asked
-first and most often; whoever shows no position for a while is asked ever more rarely.
+from the trade tape, which names both sides of every trade. A new face is asked first; whoever
+trades is asked within a minute or as soon as the budget allows, a holder every minute, and whoever
+shows no position for a while ever more rarely. What opens between two looks is the law of openings.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class AccountScan:
         self._ask = getattr(venue, "account_request", None)
         self._names = getattr(venue, "account_names", None)
         self._due: list[tuple[float, int, str]] = []
+        self._turn: dict[str, tuple[float, int]] = {}  # what of `_due` holds, by account
         self._wait_s: dict[str, float] = {}
+        self._looked_s: dict[str, float] = {}
         self._count = 0
         self._new = asyncio.Event()
 
@@ -69,7 +72,13 @@ class AccountScan:
                     self._wait_s[event.account] = EVERY_S
             return
         for name in self._names(frame):
-            if name not in self._wait_s and len(self._wait_s) < KNOWN_MAX:
+            if name in self._wait_s:
+                soon_s = self._looked_s.get(name, 0.0) + EVERY_S
+                if soon_s < self._turn[name][0]:
+                    self._wait_s[name] = EVERY_S
+                    self._push(soon_s, name)
+                    self._new.set()
+            elif len(self._wait_s) < KNOWN_MAX:
                 self._wait_s[name] = EVERY_S
                 self._push(0.0, name)
                 self._new.set()
@@ -82,7 +91,10 @@ class AccountScan:
             if not self._due:
                 self._new.clear()
                 await self._new.wait()
-            at_s, _, name = self._due[0]
+            at_s, turn, name = self._due[0]
+            if self._turn[name] != (at_s, turn):
+                heapq.heappop(self._due)  # it has traded since and stands elsewhere in the queue
+                continue
             now = loop.time()
             if at_s > now + 0.01:
                 self._new.clear()
@@ -92,6 +104,7 @@ class AccountScan:
                 continue
             heapq.heappop(self._due)
             await self._look(name)
+            self._looked_s[name] = loop.time()
             # A new face is asked soon; then a holder every minute, an empty account ever later.
             wait_s = self._wait_s[name]
             self._wait_s[name] = min(2.0 * wait_s, IDLE_S)
@@ -115,4 +128,5 @@ class AccountScan:
 
     def _push(self, at_s: float, name: str) -> None:
         self._count += 1
+        self._turn[name] = (at_s, self._count)
         heapq.heappush(self._due, (at_s, self._count, name))

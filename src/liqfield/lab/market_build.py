@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from liqfield.lab import market_state as ms
 from liqfield.lab.market_positions import seed_positions
@@ -23,22 +24,23 @@ def window_ticks(base: BaseSpec, venues: tuple[str, ...]) -> int:
     return int(2 ** math.ceil(math.log2(max(base.price * WINDOW_SHARE / finest, 1024.0))))
 
 
-def _set_law(state: State, row: int, law: LeverageLaw) -> None:
+def _set_law(state: State, v: int, row: int, law: LeverageLaw) -> None:
     if law.family not in FAMILIES:
         raise ValueError(f"leverage family {law.family!r} is none of {', '.join(FAMILIES)}")
     if len(law.menu) != len(law.menu_weights) or not 0 < len(law.menu) <= 16:
         raise ValueError("menu and menu_weights must have the same length, 1 to 16")
     first = ms.LAW + 4 * row
     family = FAMILIES.index(law.family)
-    state.xf[:, first : first + 4] = (family, law.median, law.spread, law.isolated_share)
+    par = state.xf[v]
+    par[first : first + 4] = (family, law.median, law.spread, law.isolated_share)
     total, running = sum(law.menu_weights), 0.0
     atoms, sums = ms.MENU_ATOM + row * ms.ATOMS, ms.MENU_SUM + row * ms.ATOMS
-    state.xf[:, atoms : atoms + ms.ATOMS] = law.menu[-1]
-    state.xf[:, sums : sums + ms.ATOMS] = 1.0
+    par[atoms : atoms + ms.ATOMS] = law.menu[-1]
+    par[sums : sums + ms.ATOMS] = 1.0
     for k, (atom, weight) in enumerate(zip(law.menu, law.menu_weights, strict=True)):
         running += weight / total
-        state.xf[:, atoms + k] = atom
-        state.xf[:, sums + k] = running if k + 1 < len(law.menu) else 1.0
+        par[atoms + k] = atom
+        par[sums + k] = running if k + 1 < len(law.menu) else 1.0
 
 
 def _set_venue(
@@ -63,6 +65,8 @@ def _set_venue(
     par[ms.WALLS_PER_S], par[ms.ABSORB_PER_S] = 1.0 / 75.0, 1.0 / 150.0
     par[ms.TAKER_SHARE], par[ms.BASIS0] = law.taker_share, 0.00005
     par[ms.CROSS_NOISE] = law.cross_noise
+    _set_law(state, v, 0, law.taker)
+    _set_law(state, v, 1, law.maker)
     state.xi[v, ms.TIER_COUNT] = len(table)
     for k, tier in enumerate(table):
         par[ms.TIER_FLOOR + k], par[ms.TIER_CAP + k] = tier.floor, tier.cap
@@ -79,8 +83,12 @@ def build_state(
     seed: int,
     *,
     fine: bool,
+    venue_laws: Mapping[str, PositionLaw] | None = None,
 ) -> State:
-    """One base on its venues, positions seeded, clock at start_ns (a whole minute)."""
+    """One base on its venues, positions seeded, clock at start_ns (a whole minute).
+
+    venue_laws: of venues whose people do not follow `law`."""
+    own = venue_laws or {}
     window = window_ticks(base, venues) if fine else 2
     state = allocate(len(venues), slots, window, fine=fine, seed=seed)
     state.clock[1] = start_ns
@@ -91,11 +99,10 @@ def build_state(
     b[ms.B_VAR] = b[ms.B_SIGMA] ** 2 / 86_400.0
     b[ms.B_BETA], b[ms.B_JUMPS_PER_DAY] = 0.7, base.jumps_per_day
     b[ms.B_JUMP_SD], b[ms.B_VOLVOL], b[ms.B_STRESS] = 0.22 * base.daily_volatility, 0.45, 1.0
-    _set_law(state, 0, law.taker)
-    _set_law(state, 1, law.maker)
     total_share = sum(OI_SHARE[venue] for venue in venues)
     for v, venue in enumerate(venues):
-        _set_venue(state, v, base, venue, law, slots, OI_SHARE[venue] / total_share)
+        share = OI_SHARE[venue] / total_share
+        _set_venue(state, v, base, venue, own.get(venue, law), slots, share)
         f = par = state.xf[v]
         f[ms.M] = f[ms.INDEX] = b[ms.B_INDEX]
         f[ms.SIGMA], f[ms.STRESS], f[ms.VAR] = b[ms.B_SIGMA], 1.0, b[ms.B_VAR]

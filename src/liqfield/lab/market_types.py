@@ -105,7 +105,9 @@ class PositionLaw(msgspec.Struct, frozen=True):
 
 
 class MarketSpec(msgspec.Struct, frozen=True):
-    """A whole market. Live time begins at start_ns; history covers history_h hours before it."""
+    """A whole market. Live time begins at start_ns; history covers history_h hours before it.
+
+    venue_positions: laws of the venues that do not follow `positions`."""
 
     bases: tuple[BaseSpec, ...]
     start_ns: int
@@ -115,6 +117,7 @@ class MarketSpec(msgspec.Struct, frozen=True):
     fine_step_ms: int = 100
     positions: PositionLaw = PositionLaw()
     accounts_per_instrument: int = 4_000
+    venue_positions: dict[str, PositionLaw] = {}
 
 
 class Trades(msgspec.Struct, frozen=True, gc=False, eq=False):

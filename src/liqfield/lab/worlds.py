@@ -27,6 +27,8 @@ from liqfield.model.jit import kernel
 from liqfield.model.margin import MarginTier
 
 HOUR_NS = 3_600_000_000_000
+LOOK_NS = 5 * MINUTE_NS  # public accounts are compared so often
+PUBLIC_ACCOUNTS = frozenset({"hyperliquid"})
 
 
 class Snapshot(msgspec.Struct, frozen=True, eq=False):
@@ -39,7 +41,9 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False):
 
 class VenueWorld(msgspec.Struct, frozen=True, eq=False):
     """One instrument of a world. opened, closed: base coins by voluntary flow, per minute and side
-    [n, 2]; for the ceiling filter, which is told the true churn."""
+    [n, 2]; for the ceiling filter, which is told the true churn. changes: of a venue with public
+    accounts, every LOOK_NS the positions that are new or of another size than before, those that
+    are gone with quantity 0."""
 
     instrument: Instrument
     tiers: tuple[MarginTier, ...]
@@ -48,6 +52,7 @@ class VenueWorld(msgspec.Struct, frozen=True, eq=False):
     snapshots: tuple[Snapshot, ...]
     opened: npt.NDArray[np.float64]
     closed: npt.NDArray[np.float64]
+    changes: tuple[Snapshot, ...] = ()
 
 
 def simulate(spec: MarketSpec, seed: int, snapshot_h: float) -> tuple[VenueWorld, ...]:
@@ -65,6 +70,7 @@ def simulate(spec: MarketSpec, seed: int, snapshot_h: float) -> tuple[VenueWorld
         first_ns,
         seed * 1_000_003 + 1,
         fine=False,
+        venue_laws=spec.venue_positions,
     )
     venues = range(len(spec.venues))
     lots = [float(state.xf[v, ms.LOT]) for v in venues]
@@ -73,8 +79,13 @@ def simulate(spec: MarketSpec, seed: int, snapshot_h: float) -> tuple[VenueWorld
     shots: list[list[Snapshot]] = [[] for _ in venues]
     flow: list[list[npt.NDArray[np.float64]]] = [[] for _ in venues]
     every_ns = round(snapshot_h * 60) * MINUTE_NS
+    public = [v for v in venues if spec.venues[v] in PUBLIC_ACCOUNTS]
+    held = {v: positions_of(state, v) for v in public}
+    changes: list[list[Snapshot]] = [[] for _ in venues]
     # blocks end on snapshots and hold whole minutes that fit the tape
     block_ns = min(every_ns, ms.TAPE_ROWS * step_ns // MINUTE_NS * MINUTE_NS)
+    if public:
+        block_ns = min(block_ns, LOOK_NS)
     while (now := int(state.clock[1])) < last_ns:
         until = min(now + block_ns, now - (now - first_ns) % every_ns + every_ns, last_ns)
         rows = _block(state, (until - now) // step_ns, step_ns, seed, prints)
@@ -84,6 +95,10 @@ def simulate(spec: MarketSpec, seed: int, snapshot_h: float) -> tuple[VenueWorld
             if (until - first_ns) % every_ns == 0:
                 mark = float(state.xf[v, ms.MARK])
                 shots[v].append(Snapshot(until, mark, positions_of(state, v)))
+        for v in public:
+            before, held[v] = held[v], positions_of(state, v)
+            changed = _changed(before, held[v])
+            changes[v].append(Snapshot(until, float(state.xf[v, ms.MARK]), changed))
     out = []
     for v in venues:
         flows = np.concatenate(flow[v])
@@ -96,9 +111,26 @@ def simulate(spec: MarketSpec, seed: int, snapshot_h: float) -> tuple[VenueWorld
                 snapshots=tuple(shots[v]),
                 opened=flows[:, 0:2],
                 closed=flows[:, 2:4],
+                changes=tuple(changes[v]),
             )
         )
     return tuple(out)
+
+
+def _changed(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows of `after` that are new or of another size, then those that are gone, with quantity 0;
+    the pools of makers and fund are nobody's account."""
+    before, after = before[before["account"] > 0], after[after["account"] > 0]
+    before = before[np.argsort(before["account"])]
+    at = np.searchsorted(before["account"], after["account"])
+    at = np.minimum(at, max(len(before) - 1, 0))
+    is_new = np.ones(len(after), np.bool_)
+    if len(before):
+        is_new = before["account"][at] != after["account"]
+        is_new |= before["quantity"][at] != after["quantity"]
+    gone = before[~np.isin(before["account"], after["account"])].copy()
+    gone["quantity"] = 0.0
+    return np.concatenate((after[is_new], gone))
 
 
 def _block(
@@ -145,6 +177,7 @@ def opening_draws(
         spec.start_ns // MINUTE_NS * MINUTE_NS,
         5,
         fine=False,
+        venue_laws=spec.venue_positions,
     )
     out = []
     for is_maker in (False, True):

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from liqfield.density import law as laws
+from liqfield.density.counted import CountedOpenings, Exits
 from liqfield.density.fit import fit_law, other_prior, prior_covariance
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.level import Evidence
@@ -178,7 +179,7 @@ def test_a_heavily_levered_crowd_is_said_until_cross_positions_are_measured() ->
     law.prepare(6e4)
     masses = 1e4 * law.standing(0.5, 0.0009)
     near = np.where(laws.CLASS_LEVERAGE > 5.0, 0.3 * masses, 0.0)
-    law.doubt(masses, near, 0.5, 0.0009)
+    law.doubt(masses, near)
     assert law.near_heavier > 0.5
     assert (law.heavier >= 0.0).all()
     assert law.heavier[1] > 1.0
@@ -190,14 +191,21 @@ def test_a_heavily_levered_crowd_is_said_until_cross_positions_are_measured() ->
     again.load(law.dump())
     assert again.near_heavier == law.near_heavier
     np.testing.assert_array_equal(again.heavier, law.heavier)
-    cross = law.standing(0.5, 0.0009)[20:]
-    half = 0.0
-    for weight in (0.5, 1.0):
-        law.learn_cross(cross / cross.sum(), weight)
-        law.doubt(masses, near, 0.5, 0.0009)
-        assert law.near_heavier < again.near_heavier
-        half = half or law.near_heavier
-    assert law.near_heavier < 0.5 * half
+    before = again.near_heavier
+    for accounts in (200.0, 2_000.0, 20_000.0):
+        law.learn_openings(
+            CountedOpenings(law.shares, accounts, 125.0, "own", Exits()), is_lent=False
+        )
+        law.doubt(masses, near)
+        assert law.near_heavier < before
+        before = law.near_heavier
+    assert before < 0.1 * again.near_heavier
+    near_sd = law.near_sd
+    assert near_sd < again.near_sd
+    law.learn_openings(CountedOpenings(law.shares, accounts, 125.0, "other", Exits()), is_lent=True)
+    law.doubt(masses, near)
+    assert near_sd < law.near_sd, "venues may differ"
+    assert "lent by other" in law.source
 
 
 def test_too_little_evidence_gives_no_law() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from liqfield.density import law as laws
+from liqfield.density.counted import CountedOpenings, Exits
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.fit import band_covariance, mass_covariance, prior_covariance
-from liqfield.density.measured import MOST_WEIGHT, STALE_NS, MeasuredBook, implied_leverage
+from liqfield.density.measured import STALE_NS, MeasuredBook, opening_leverage
 from liqfield.density.settings import DensitySettings, LeverageLaw
 from liqfield.engine.engine import Engine
 from liqfield.lab.market_setup import instrument
@@ -21,12 +22,14 @@ from liqfield.model.events import (
     OpenInterest,
     PositionSnapshot,
 )
+from liqfield.model.margin import MarginTier
 from liqfield.model.sides import BookRule, PositionSide
 from tests.reference.density import law_variance
 
 S = 1_000_000_000
 T0 = 1_790_000_000 * S
 BTC = instrument("hyperliquid", "BTC")
+ELSEWHERE = instrument("bybit", "BTC")
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
@@ -88,64 +91,61 @@ def test_old_accounts_drop_out() -> None:
 
 def test_leverage_is_read_from_the_level_not_from_the_setting() -> None:
     (position,) = held("a", LONG, 1.0, 48_000.0).positions
-    assert implied_leverage(position) == pytest.approx(5.0)
+    free = (MarginTier(0.0, math.inf, 50.0, 0.0),)
+    assert opening_leverage(position, free) == pytest.approx(5.0)
 
 
-def crowd(leverage: float, accounts: int, coins: float) -> MeasuredBook:
-    book = MeasuredBook(BTC.id)
-    for i in range(accounts):
-        side = LONG if i % 2 else SHORT
-        away = 1.0 / leverage * (1.0 if side is SHORT else -1.0)
-        book.fold(held(f"a{i}", side, coins, 6e4 * (1.0 + away)))
-    return book
-
-
-def test_a_law_needs_coverage_and_many_accounts_and_its_weight_is_bounded() -> None:
-    assert crowd(8.0, 10, 1.0).cross_law(20.0, T0) is None, "ten accounts are no law"
-    assert crowd(8.0, 100, 1.0).cross_law(1e5, T0) is None, "covers 0.05 %"
-    law = crowd(8.0, 100, 1.0).cross_law(50.0, T0)
-    assert law is not None
-    assert law.weight == MOST_WEIGHT
-    assert law.standing.sum() == pytest.approx(1.0)
-    assert laws.EDGES[law.standing.argmax()] <= 8.0 <= laws.EDGES[law.standing.argmax() + 1]
-
-
-def test_engine_keeps_the_layer_apart_and_bends_the_prior_of_its_venue() -> None:
-    """Public accounts all at 8x: the filter of a venue without prints puts more there, the sum of
-    its map stays the open interest."""
+def test_engine_keeps_the_layer_apart_and_lends_the_law_of_openings() -> None:
+    """Public accounts all open at 8x: the filter of their venue, and with more doubt that of
+    another without accounts, puts more there; the sum of a map stays the open interest."""
     maps = []
     for scanned in (False, True):
-        engine = Engine({"hyperliquid": BookRule.WHOLE}, frozenset({"BTC"}))
-        engine.step(Listing(BTC.id, T0, T0, BTC))
+        rules = {"hyperliquid": BookRule.WHOLE, "bybit": BookRule.WHOLE}
+        engine = Engine(rules, frozenset({"BTC"}))
+        for one in (BTC, ELSEWHERE):
+            engine.step(Listing(one.id, T0, T0, one))
         market = engine.markets["BTC"]
         assert market.measured() is None
         for k in range(14 * 12):
             at = T0 + k * 300 * S
-            engine.step(MarkPrice(BTC.id, at, at, 6e4))
-            engine.step(OpenInterest(BTC.id, at, at, 50.0))
-            if scanned:
-                for i in range(100):
-                    side = LONG if i % 2 else SHORT
-                    level = 6e4 * (1.0 + (0.125 if side is SHORT else -0.125))
-                    engine.step(held(f"a{i}", side, 0.8, level, at=at))
-        (density,) = market.densities()
-        assert density.open_interest_usd == pytest.approx(50.0 * 6e4)
-        total = density.notional_usd.sum(axis=(1, 2)) + density.outside_usd
-        np.testing.assert_allclose(total, density.open_interest_usd, rtol=1e-6)
-        at_8x = np.abs(np.log(density.grid.centres() / (6e4 * 0.875))) < 0.03
-        maps.append(float(density.notional_usd[0][:, at_8x].sum()))
+            for one in (BTC, ELSEWHERE):
+                engine.step(MarkPrice(one.id, at, at, 6e4))
+                engine.step(OpenInterest(one.id, at, at, 500.0))
+            for i in range(400 if scanned and (k < 3 or k % 12 == 0) else 0):
+                side = LONG if i % 2 else SHORT
+                level = 6e4 * (1.0 + (0.125 if side is SHORT else -0.125))
+                coins = 0.8 if k else 0.0
+                seen = held(f"a{i}", side, coins, level, at=at) if coins else empty(f"a{i}", at)
+                engine.step(seen)
+        found = {}
+        for density in market.densities():
+            assert density.open_interest_usd == pytest.approx(500.0 * 6e4)
+            total = density.notional_usd.sum(axis=(1, 2)) + density.outside_usd
+            np.testing.assert_allclose(total, density.open_interest_usd, rtol=1e-6)
+            near = np.abs(np.log(density.grid.centres() / (6e4 * 0.875))) < 0.03
+            usd, p90 = density.notional_usd[0][:, near].sum(), density.p90[0][near].sum()
+            found[density.instrument_id] = float(usd), float(p90 / usd)
+            said = " ".join(density.confidence.reasons)
+            is_own = density.instrument_id == BTC.id
+            assert ("law of openings measured: 400" in said) == (scanned and is_own)
+            assert ("lent by hyperliquid: 400" in said) == (scanned and not is_own)
+        maps.append(found)
         layer = market.measured()
         assert (layer is not None) == scanned
         if layer is not None:
-            assert layer.coverage == pytest.approx((0.8, 0.8))
-    assert maps[1] > 1.5 * maps[0]
+            assert layer.coverage == pytest.approx((0.32, 0.32))
+    without, scan = maps
+    for key in (BTC.id, ELSEWHERE.id):
+        assert scan[key][0] > 1.5 * without[key][0]
+    assert scan[BTC.id][1] < scan[ELSEWHERE.id][1] < without[ELSEWHERE.id][1]
 
 
 def test_a_measured_law_survives_a_restart() -> None:
     one = DensityEstimator(BTC, DensitySettings(bin_width=0.001, bin_count=512))
     one.update(MarkPrice(BTC.id, T0, T0, 6e4))
     one.update(OpenInterest(BTC.id, T0, T0, 50.0))
-    one.learn_cross(np.full(laws.LEVERAGES, 1.0 / laws.LEVERAGES), 0.4)
+    even = np.full(laws.CLASSES, 1.0 / laws.CLASSES)
+    one.learn_openings(CountedOpenings(even, 1_000.0, 125.0, "hyperliquid", Exits(0.3, 0.01)))
     other = DensityEstimator(BTC, one.settings)
     other.restore(one.checkpoint())
     for estimator in (one, other):

@@ -29,11 +29,11 @@ from liqfield.app.study.worlds import (
     Moment,
     Played,
     moments_of,
-    on_window,
     play,
     score_maps,
     told,
     true_law,
+    venue_errors,
 )
 from liqfield.density import law as laws
 from liqfield.density.estimator import DensityEstimator
@@ -42,7 +42,7 @@ from liqfield.density.settings import DensitySettings
 from liqfield.lab.worlds import VenueWorld
 from liqfield.model.events import FloatArray
 from liqfield.model.sides import Coverage
-from liqfield.verify.field import FieldScore, facing
+from liqfield.verify.field import FieldScore
 
 SEEN_BY_A_READER = (
     "ln of forced USD seen a day over open interest",
@@ -115,7 +115,7 @@ def study_ceilings(
             )
         )
         features.append(_features(ours))
-        errors.append(_venue_errors(ours, moments))
+        errors.append(venue_errors(ours, moments))
     return CeilingReport(
         worlds=known,
         rms_ln_mass=_over(known, lambda s: math.log(s.mass_ratio), rms=True),
@@ -196,19 +196,6 @@ def _features(played: Played) -> FloatArray:
             )
         )
     return np.array(rows)
-
-
-def _venue_errors(played: Played, moments: list[Moment]) -> FloatArray:
-    """float64[venues]: ln of mass over truth, both summed over the moments."""
-    ours = np.zeros(len(played.estimators))
-    truth = np.zeros(len(played.estimators))
-    for parts, moment in zip(played.parts, moments, strict=True):
-        for v, density in enumerate(parts):
-            usd = on_window(density.notional_usd.sum(axis=1), density.grid, moment.grid)
-            ours[v] += facing(usd).sum()
-            truth[v] += facing(moment.by_venue[v]).sum()
-    out: FloatArray = np.log(ours / truth)
-    return out
 
 
 def regress(features: list[FloatArray], errors: list[FloatArray]) -> MassRegression:

@@ -37,11 +37,15 @@ def worlds(
     seed: int = 2026,
     days: float = 7.0,
     small: Annotated[bool, Parameter(help="two venues and 16,000 accounts a world")] = False,
+    accounts: Annotated[bool, Parameter(help="also with what public accounts open")] = False,
+    apart: Annotated[bool, Parameter(help="each venue's law drawn around the world's")] = False,
     folder: Worlds = WORLDS,
 ) -> None:
     """Known truth: the map against every position of simulated markets; one to four minutes a
     world that is not kept yet, a quarter of it for a small one."""
-    _write(study_worlds(seed, folder, names, days=days, small=small))
+    _write(
+        study_worlds(seed, folder, names, days=days, small=small, accounts=accounts, apart=apart)
+    )
 
 
 @study.command

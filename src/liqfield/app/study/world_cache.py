@@ -11,7 +11,7 @@ import msgspec
 from liqfield.app.study.world_specs import WorldSpec
 from liqfield.lab.worlds import VenueWorld, simulate
 
-VERSION = 1  # raise when the built-in market changes what it does
+VERSION = 2  # raise when the built-in market changes what it does
 
 
 def load_world(

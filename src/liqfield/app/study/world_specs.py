@@ -29,6 +29,7 @@ FEEDS: dict[str, Coverage | None] = {
 }
 
 SMALL_VENUES, SMALL_ACCOUNTS = ("binance", "bybit"), 16_000
+PUBLIC_VENUES = (*SMALL_VENUES, "hyperliquid")  # with the one that has public accounts
 
 
 class Role(StrEnum):
@@ -42,7 +43,7 @@ class Role(StrEnum):
 class WorldSpec(msgspec.Struct, frozen=True):
     """positions: the law of the world; turnover: ordinary volume a day over open interest;
     sampled_share: what the sampled feed prints; accounts: slots a venue; feeds: coverage by venue,
-    None = prints nothing."""
+    None = prints nothing; laws: of venues whose people do not follow `positions`."""
 
     name: str
     positions: PositionLaw
@@ -53,10 +54,17 @@ class WorldSpec(msgspec.Struct, frozen=True):
     venues: tuple[str, ...] = VENUES
     accounts: int = 32_000
     feeds: dict[str, Coverage | None] = msgspec.field(default_factory=lambda: dict(FEEDS))
+    laws: dict[str, PositionLaw] = {}
 
-    def small(self) -> WorldSpec:
-        """The same laws in a sixth of the time to make: SMALL_VENUES and SMALL_ACCOUNTS."""
-        return msgspec.structs.replace(self, venues=SMALL_VENUES, accounts=SMALL_ACCOUNTS)
+    def apart(self, seed: int) -> WorldSpec:
+        """The same world, but each venue's law of openings is drawn around it (`_around`)."""
+        random = np.random.default_rng((seed, *self.name.encode()))
+        laws = {venue: _around(self.positions, random) for venue in self.venues}
+        return msgspec.structs.replace(self, name=f"{self.name}-apart", laws=laws)
+
+    def small(self, venues: tuple[str, ...] = SMALL_VENUES) -> WorldSpec:
+        """The same laws in a sixth of the time to make: few venues and SMALL_ACCOUNTS."""
+        return msgspec.structs.replace(self, venues=venues, accounts=SMALL_ACCOUNTS)
 
     def market(self, days: float) -> MarketSpec:
         """`days` days of history before START_NS, accounts as many as the market holds."""
@@ -71,7 +79,30 @@ class WorldSpec(msgspec.Struct, frozen=True):
             coarse_step_s=5.0,
             positions=msgspec.structs.replace(self.positions, size_log_sd=SIZE_LOG_SD),
             accounts_per_instrument=self.accounts,
+            venue_positions={
+                venue: msgspec.structs.replace(law, size_log_sd=SIZE_LOG_SD)
+                for venue, law in self.laws.items()
+            },
         )
+
+
+def _around(law: PositionLaw, random: np.random.Generator) -> PositionLaw:
+    """A venue's law near the world's: both sides' medians move by 0.3 and the odds of isolated mode
+    by 0.4 (log sd), the weight of each point of the menu by 0.5. Nobody knows how far apart real
+    venues are."""
+    median, odds = float(np.exp(0.3 * random.normal())), float(np.exp(0.4 * random.normal()))
+
+    def side(of: LeverageLaw) -> LeverageLaw:
+        share = of.isolated_share * odds
+        weights = np.array(of.menu_weights) * np.exp(0.5 * random.normal(size=len(of.menu)))
+        return msgspec.structs.replace(
+            of,
+            median=of.median * median,
+            isolated_share=share / (1.0 - of.isolated_share + share),
+            menu_weights=tuple((weights / weights.sum()).tolist()),
+        )
+
+    return msgspec.structs.replace(law, taker=side(law.taker), maker=side(law.maker))
 
 
 _HIGH = (10.0, 20.0, 25.0, 50.0, 75.0, 100.0, 125.0)
@@ -207,4 +238,8 @@ WORLDS: tuple[WorldSpec, ...] = (
     *(drawn(number, Role.TUNING) for number in (*range(1, 9), 203, 217)),
     *(drawn(number, Role.SEEN) for number in range(101, 112)),
     *(drawn(number, Role.HELD_OUT) for number in range(112, 115)),
+    *(
+        msgspec.structs.replace(drawn(number, Role.HELD_OUT), venues=PUBLIC_VENUES)
+        for number in range(115, 118)
+    ),
 )

@@ -6,7 +6,7 @@ its exit rates and the coins really opened. Its score is what the model's form a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +14,12 @@ import msgspec
 import numpy as np
 
 from liqfield.app.study.playback import MINUTE_NS, events
+from liqfield.app.study.world_accounts import counted_by_hour
 from liqfield.app.study.world_cache import load_world
-from liqfield.app.study.world_specs import WORLDS, Role, WorldSpec
+from liqfield.app.study.world_specs import SMALL_VENUES, WORLDS, Role, WorldSpec
 from liqfield.density import law as laws
 from liqfield.density.combine import COMMON, combine
+from liqfield.density.counted import CountedOpenings
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.openings import Told
 from liqfield.density.settings import DensitySettings
@@ -29,15 +31,35 @@ from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid, rebin
 from liqfield.model.sides import Coverage
 from liqfield.verify import baselines
-from liqfield.verify.field import FieldScore, field_window, gap_closed, mean_score, score_field
+from liqfield.verify.field import (
+    FieldScore,
+    facing,
+    field_window,
+    gap_closed,
+    mean_score,
+    score_field,
+)
 
 DAY_NS = 86_400_000_000_000
 # Bins of 0.1 %, as scored: intervals of these bins are what is published, not sums of finer ones.
 SETTINGS = DensitySettings(bin_width=0.001, bin_count=2000)
 
 
+class CountedReport(msgspec.Struct, frozen=True):
+    """The same filter when it is told what public accounts open, at each venue by its own (`score`)
+    and by the venue's mass over truth; counted: positions in effect at the end."""
+
+    score: FieldScore
+    closed_correlation: float
+    closed_wasserstein: float
+    counted: float
+    mass_by_venue: dict[str, float]
+    mass_by_venue_without: dict[str, float]
+
+
 class WorldReport(msgspec.Struct, frozen=True):
-    """One world: mean scores over its snapshots and the share of the gap closed."""
+    """One world: mean scores over its snapshots and the share of the gap closed; with_accounts:
+    where they were asked for and the world has a venue that shows them."""
 
     name: str
     role: Role
@@ -51,6 +73,7 @@ class WorldReport(msgspec.Struct, frozen=True):
     closed_wasserstein: float
     churn_true_per_day: float
     churn_ours_per_day: float
+    with_accounts: CountedReport | None = None
 
 
 class Moment(msgspec.Struct, frozen=True, eq=False):
@@ -145,9 +168,11 @@ def play(
     seed: int,
     feeds: Mapping[str, Coverage | None] | None = None,
     at_moment: Callable[[DensityEstimator, int], None] | None = None,
+    counted: Sequence[tuple[int, CountedOpenings]] = (),
 ) -> Played:
     """Each venue's public facts folded by the estimator that `make` gives; feeds: other than the
-    world's own; at_moment: called with each venue's estimator and the number of the moment."""
+    world's own; at_moment: called with each venue's estimator and the number of the moment;
+    counted: openings of public accounts, by the hour, which every estimator is told of."""
     shows = spec.feeds if feeds is None else feeds
     found: list[list[LiquidationDensity]] = [[] for _ in moments]
     estimators = []
@@ -159,12 +184,15 @@ def play(
             if at_moment is not None:
                 at_moment(estimator, at)
 
-        at = 0
+        at = told_of = 0
         facts = events(venue, shows[venue.instrument.venue], spec.sampled_share, seed + v)
         for event in facts:
             while at < len(moments) and event.event_ns > moments[at].at_ns:
                 look(at)
                 at += 1
+            while told_of < len(counted) and event.event_ns > counted[told_of][0]:
+                estimator.learn_openings(counted[told_of][1])
+                told_of += 1
             estimator.update(event)
         for late in range(at, len(moments)):
             look(late)
@@ -201,8 +229,10 @@ def study_world(
     burn_days: float = 4.0,
     snapshot_h: float = 4.0,
     settings: DensitySettings = SETTINGS,
+    accounts: bool = False,
 ) -> WorldReport:
-    """One world: simulate (or load), play its feeds to the filter, score every snapshot."""
+    """One world: simulate (or load), play its feeds to the filter, score every snapshot; accounts:
+    once more with what public accounts open."""
     world = load_world(spec, seed, days, snapshot_h, folder)
     moments = moments_of(world, burn_days)
     ladders, profiles = [], []
@@ -210,7 +240,11 @@ def study_world(
         ladder, profile = _naive(world, moment)
         ladders.append(score_field(ladder, moment.truth))
         profiles.append(score_field(profile, moment.truth))
-    ours = play(spec, world, moments, lambda v: DensityEstimator(v.instrument, settings), seed)
+
+    def make(venue: VenueWorld) -> DensityEstimator:
+        return DensityEstimator(venue.instrument, settings)
+
+    ours = play(spec, world, moments, make, seed)
     best = play(
         spec,
         world,
@@ -222,6 +256,23 @@ def study_world(
     scored_days = (moments[-1].at_ns - int(world[0].history.candle_end_ns[0])) / DAY_NS
     naive = mean_score(ladders)
     score, ceiling = score_maps(ours.maps(), moments), score_maps(best.maps(), moments)
+    counted = counted_by_hour(world, seed) if accounts else []
+    with_accounts = None
+    if counted:
+        fed = play(spec, world, moments, make, seed, counted=counted)
+        fed_score = score_maps(fed.maps(), moments)
+        with_accounts = CountedReport(
+            score=fed_score,
+            closed_correlation=gap_closed(
+                fed_score.correlation, naive.correlation, ceiling.correlation
+            ),
+            closed_wasserstein=gap_closed(
+                fed_score.wasserstein_bp, naive.wasserstein_bp, ceiling.wasserstein_bp
+            ),
+            counted=counted[-1][1].effective,
+            mass_by_venue=_mass_by_venue(spec, fed, moments),
+            mass_by_venue_without=_mass_by_venue(spec, ours, moments),
+        )
     true = [v.opened.mean(axis=1).sum() / v.history.open_interest.mean() / days for v in world]
     return WorldReport(
         name=spec.name,
@@ -238,14 +289,38 @@ def study_world(
         ),
         churn_true_per_day=float(np.mean(true)),
         churn_ours_per_day=turned / scored_days,
+        with_accounts=with_accounts,
     )
 
 
-def chosen_worlds(names: Iterable[str] = (), *, small: bool = False) -> list[WorldSpec]:
-    """Every world, or those named; small: with two venues and half the accounts, as drawn ones."""
+def _mass_by_venue(spec: WorldSpec, played: Played, moments: list[Moment]) -> dict[str, float]:
+    logs = venue_errors(played, moments)
+    return {venue: float(np.exp(log)) for venue, log in zip(spec.venues, logs, strict=True)}
+
+
+def venue_errors(played: Played, moments: list[Moment]) -> FloatArray:
+    """float64[venues]: ln of mass over truth, both summed over the moments."""
+    ours = np.zeros(len(played.estimators))
+    truth = np.zeros(len(played.estimators))
+    for parts, moment in zip(played.parts, moments, strict=True):
+        for v, density in enumerate(parts):
+            usd = on_window(density.notional_usd.sum(axis=1), density.grid, moment.grid)
+            ours[v] += facing(usd).sum()
+            truth[v] += facing(moment.by_venue[v]).sum()
+    out: FloatArray = np.log(ours / truth)
+    return out
+
+
+def chosen_worlds(
+    names: Iterable[str] = (), *, small: bool = False, accounts: bool = False
+) -> list[WorldSpec]:
+    """Every world, or those named; small: with two venues and half the accounts, as drawn ones;
+    accounts: with its own venues and half the accounts."""
     chosen = set(names)
     found = [spec for spec in WORLDS if not chosen or spec.name in chosen]
-    return [spec.small() for spec in found] if small else found
+    if not small:
+        return found
+    return [spec.small(spec.venues if accounts else SMALL_VENUES) for spec in found]
 
 
 def pick_worlds(
@@ -273,8 +348,13 @@ def study_worlds(
     *,
     days: float = 7.0,
     small: bool = False,
+    accounts: bool = False,
+    apart: bool = False,
 ) -> list[WorldReport]:
-    """Every world, or those named."""
+    """Every world, or those named; accounts: also with public accounts; apart: each venue with a
+    law of its own around the world's."""
+    found = chosen_worlds(names, small=small, accounts=accounts)
     return [
-        study_world(spec, seed, folder, days=days) for spec in chosen_worlds(names, small=small)
+        study_world(spec.apart(seed) if apart else spec, seed, folder, days=days, accounts=accounts)
+        for spec in found
     ]
