@@ -21,7 +21,7 @@ from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain
 from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
 from liqfield.density.marks import MARK_JUMP, NOT_TRADED, MarkGuard
-from liqfield.density.openings import RANGE_SDS, OpeningLaw, Told
+from liqfield.density.openings import RANGE_SDS, OpeningLaw, OwnOpenings, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
@@ -622,15 +622,21 @@ class DensityEstimator:
         swept: FloatArray = self.state.probe(low, high) * self.unit_usd
         return swept
 
+    def own_openings(self, hours: float) -> OwnOpenings | None:
+        """What a path of so many hours from now would open and liquidate again: turnover as of
+        late, more of it the livelier the path is for its length. None before a map."""
+        if self.state is None or hours <= 0.0:
+            return None
+        days, usd = hours / DAY_H, self.open_interest * self.unit_usd
+        usual = RANGE_SDS * math.sqrt(max(self._variance * days, 1e-12))
+        per_range = usd * self._turnover * days / usual
+        return OwnOpenings(per_range, usd, self.law.table, self.law.drawn)
+
     def would_open(self, low: float, high: float, hours: float) -> FloatArray:
         """USD [2] that would be opened and liquidated again if the mark covered [low, high] in so
-        many hours: turnover as of late, more of it the livelier the path is for its length."""
-        if self.state is None or hours <= 0.0 or not low < high:
-            return np.zeros(2)
-        days, span = hours / DAY_H, math.log(high / low)
-        usual = RANGE_SDS * math.sqrt(max(self._variance * days, 1e-12))
-        opened = self.open_interest * self.unit_usd * min(self._turnover * days * span / usual, 1.0)
-        return opened * self.law.taken(span)
+        many hours."""
+        own = self.own_openings(hours)
+        return np.zeros(2) if own is None else own.usd(low, high)
 
     def predicted(
         self, low: float, high: float, hours: float = 0.0
