@@ -21,8 +21,8 @@ from liqfield.density.fit import LawFit
 from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain_trades
 from liqfield.density.intervals import gamma_interval, price_map
 from liqfield.density.level import Level, is_finite_positive
-from liqfield.density.marks import MARK_JUMP, MarkGuard
-from liqfield.density.openings import RANGE_SDS, OpeningLaw, Told
+from liqfield.density.marks import MARK_JUMP, NOT_TRADED, MarkGuard
+from liqfield.density.openings import RANGE_SDS, OpeningLaw, OwnOpenings, Told
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
@@ -91,6 +91,10 @@ class DensityEstimator:
         self._number = self._read = 0
         self._path = MovePath()
         self._marks = MarkGuard()
+        # The last candle of trades (its end, low, high) and, if not all of it was believed, of the
+        # mark (with its close): which of both a history gives first is not known.
+        self._traded: tuple[int, float, float] = (0, *NOT_TRADED)
+        self._doubted: tuple[int, float, float, float] = (0, 0.0, 0.0, 0.0)
         self._mark_ns = self._step_ns = self._score_ns = self._refit_ns = self._wander_ns = 0
         self._oi_known = False
         self._frontier = [0.0, 0.0]  # log of the worst mark that stop-outs have answered to
@@ -245,10 +249,15 @@ class DensityEstimator:
             low, high = high, low
         if event.of is _OF_MARK:
             self._mark_ns = now_ns
-            self._take_mark(low, high, close)
+            traded = self._traded[1:] if self._traded[0] == now_ns else NOT_TRADED
+            if not self._follow_mark(low, high, close, traded):
+                self._doubted = (now_ns, low, high, close)
             return
         if event.of is not _OF_LAST:
             return
+        self._traded = (now_ns, low, high)
+        if self._doubted[0] == now_ns and self._follow_mark(*self._doubted[1:], (low, high)):
+            self.trust.no_outlier(now_ns)
         if now_ns - self._mark_ns > MARK_STALE_NS:
             self._take_mark(low, high, close)
             self.trust.borrowed_ns = now_ns
@@ -331,11 +340,20 @@ class DensityEstimator:
     # ---- the mark -----------------------------------------------------------------------------
 
     def _take_mark(self, low: float, high: float, close: float) -> None:
-        path = self._marks.take(low, high, close)
+        self._follow_mark(low, high, close, NOT_TRADED)
+
+    def _follow_mark(
+        self, low: float, high: float, close: float, traded: tuple[float, float]
+    ) -> bool:
+        """Sweep what is believed of a path of the mark; whether all of it was. traded: the range
+        of prices paid in the same time."""
+        path = self._marks.take(low, high, close, traded)
         if path is None:
             self.trust.outlier(self.clock_ns, "mark price")
-        elif self.state is not None:
+            return False
+        if self.state is not None:
             self._sweep(*path)
+        return path[0] <= low and high <= path[1]
 
     def _sweep(self, low: float, high: float) -> None:
         state = self.state
@@ -607,15 +625,21 @@ class DensityEstimator:
         swept: FloatArray = self.state.probe(low, high) * self.unit_usd
         return swept
 
+    def own_openings(self, hours: float) -> OwnOpenings | None:
+        """What a path of so many hours from now would open and liquidate again: turnover as of
+        late, more of it the livelier the path is for its length. None before a map."""
+        if self.state is None or hours <= 0.0:
+            return None
+        days, usd = hours / DAY_H, self.open_interest * self.unit_usd
+        usual = RANGE_SDS * math.sqrt(max(self._variance * days, 1e-12))
+        per_range = usd * self._turnover * days / usual
+        return OwnOpenings(per_range, usd, self.law.table, self.law.drawn)
+
     def would_open(self, low: float, high: float, hours: float) -> FloatArray:
         """USD [2] that would be opened and liquidated again if the mark covered [low, high] in so
-        many hours: turnover as of late, more of it the livelier the path is for its length."""
-        if self.state is None or hours <= 0.0 or not low < high:
-            return np.zeros(2)
-        days, span = hours / DAY_H, math.log(high / low)
-        usual = RANGE_SDS * math.sqrt(max(self._variance * days, 1e-12))
-        opened = self.open_interest * self.unit_usd * min(self._turnover * days * span / usual, 1.0)
-        return opened * self.law.taken(span)
+        many hours."""
+        own = self.own_openings(hours)
+        return np.zeros(2) if own is None else own.usd(low, high)
 
     def predicted(
         self, low: float, high: float, hours: float = 0.0
@@ -657,6 +681,8 @@ class DensityEstimator:
         "_turnover",
         "_variance",
         "_learnt",
+        "_traded",
+        "_doubted",
     )
 
     def learnt(self) -> bytes:

@@ -8,6 +8,7 @@ MARK_JUMP = 0.08  # a mark that jumps by more must be confirmed
 NEAR = math.exp(-MARK_JUMP)
 _WICK = math.exp(-2.0 * MARK_JUMP)
 CONFIRMED = 3  # so many marks near the jumped one are not an error any more
+NOT_TRADED = (math.inf, 0.0)
 
 
 class MarkGuard:
@@ -18,10 +19,17 @@ class MarkGuard:
         self.low = self.high = 0.0
         self._doubt: tuple[float, int] = (0.0, 0)  # an unconfirmed mark and how often it came
 
-    def take(self, low: float, high: float, close: float) -> tuple[float, float] | None:
-        """The believed path [low, high] of a look at the mark, or None for an outlier."""
+    def take(
+        self, low: float, high: float, close: float, traded: tuple[float, float] = NOT_TRADED
+    ) -> tuple[float, float] | None:
+        """The believed path [low, high] of a look at the mark, or None for an outlier.
+
+        traded: the lowest and highest price paid in the same time. Where it was traded, the mark
+        may well have been: in a crash no two looks at the mark lie near each other.
+        """
         mark = self.mark
-        if mark and not NEAR * mark <= close <= mark / NEAR:
+        is_traded = NEAR * traded[0] <= close <= traded[1] / NEAR
+        if mark and not is_traded and not NEAR * mark <= close <= mark / NEAR:
             doubted, times = self._doubt
             near = doubted > 0.0 and abs(math.log(close / doubted)) < MARK_JUMP / 2
             self._doubt = (close, times + 1 if near else 1)
@@ -32,6 +40,8 @@ class MarkGuard:
         if mark:
             # A wick that no close confirms and that is far out is an outlier too.
             least, most = (close, mark) if close < mark else (mark, close)
+            if is_traded:
+                least, most = min(least, traded[0]), max(most, traded[1])
             low, high = max(low, least * _WICK), min(high, most / _WICK)
         self.mark = close
         if close < low:

@@ -56,6 +56,30 @@ class Told(msgspec.Struct, frozen=True, eq=False):
     prior: FloatArray | None = None
 
 
+class OwnOpenings(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """What would be opened on one path of a set length and liquidated by it again: no map made
+    before that path holds it.
+
+    usd_per_range: opened by a path, per unit of its log range; most_usd: open interest, no more is
+    opened; table float64[2, 40, 64], drawn float64[40]: log-distances and shares of openings.
+    """
+
+    usd_per_range: float
+    most_usd: float
+    table: FloatArray
+    drawn: FloatArray
+
+    def usd(self, low: float, high: float) -> FloatArray:
+        """USD [2] of a path over [low, high]; in which order it went is not known."""
+        if not low < high:
+            return np.zeros(2)
+        span = math.log(high / low)
+        distance = np.abs(np.where(np.isfinite(self.table), self.table, np.inf))
+        reached = (distance[..., None] < span * AHEAD).mean(axis=(2, 3))
+        taken: FloatArray = min(self.usd_per_range * span, self.most_usd) * (reached @ self.drawn)
+        return taken
+
+
 class OpeningLaw:
     """Shares, distances to liquidation, exit rates and churn of one instrument, and their doubt."""
 
@@ -157,16 +181,6 @@ class OpeningLaw:
     def standing(self, turnover: float, variance: float) -> FloatArray:
         """float64[40], shares of what stands; turnover in OI a day, variance of log price a day."""
         return laws.standing_shares(self.shares, self.rates, self.distance, turnover, variance)
-
-    def taken(self, span: float) -> FloatArray:
-        """float64[2]: of what opens along a path, the share that the same path liquidates.
-
-        span: log(high / low) of the path; in which order it went is not known.
-        """
-        distance = np.abs(np.where(np.isfinite(self.table), self.table, np.inf))
-        reached = (distance[..., None] < span * AHEAD).mean(axis=(2, 3))
-        shares: FloatArray = reached @ self.drawn
-        return shares
 
     # ---- learning -----------------------------------------------------------------------------
 

@@ -52,6 +52,11 @@ class Trust:
     def outlier(self, now_ns: int, what: str) -> None:
         self._note("outlier", now_ns, f"implausible {what} ignored", 0.1)
 
+    def no_outlier(self, now_ns: int) -> None:
+        """What was ignored at this time has been believed after all."""
+        if "outlier" in self._incidents and self._incidents["outlier"].at_ns == now_ns:
+            del self._incidents["outlier"]
+
     def oi_jump(self, now_ns: int, ratio: float) -> None:
         cost = min(0.3 + 0.05 * abs(math.log(ratio)), 0.6)
         self._note("oi", now_ns, f"open interest jumped {ratio:.3g}-fold: rescaled", cost)

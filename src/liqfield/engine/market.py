@@ -14,6 +14,7 @@ from liqfield.cascade.projection import Projection
 from liqfield.context.cot import CotReport
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.measured import MeasuredBook
+from liqfield.density.openings import OwnOpenings
 from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.context import ContextReadings, VenueState, with_quirks
 from liqfield.engine.flow import FlowSettings
@@ -602,12 +603,17 @@ class MarketEngine:
         """What begins with the clock at a whole second, or an hour after it was last learnt."""
         if self._truth.due(at_ns):
             lead = self.reference()
-            self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities())
+            openings = self._own_openings(self._truth.span_ns / HOUR_NS)
+            self._truth.roll(at_ns, lead.instrument.id if lead else "", self.densities(), openings)
         if at_ns >= self._learn_ns:
             self._learn()
         outputs = self._column(LIVE_COLUMN_NS) if at_ns >= self._column_ns else []
         self._due_ns = min(at_ns - at_ns % SECOND_NS + SECOND_NS, self._learn_ns)
         return outputs
+
+    def _own_openings(self, hours: float) -> dict[str, OwnOpenings]:
+        found = ((key, one.density.own_openings(hours)) for key, one in self.instruments.items())
+        return {key: own for key, own in found if own is not None}
 
     def _column(self, column_ns: int) -> list[Output]:
         """Columns are stamped with their end; the first one only starts the clock."""

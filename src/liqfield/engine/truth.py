@@ -2,19 +2,21 @@
 
 At the start of an interval the maps are kept as running sums over price. Marks then widen each
 instrument's path, prints fill the realised side. At the end, the mass between low and high is what
-was predicted, times a level learnt from earlier hours: what opens and falls within an hour is in no
-map made before it. Nothing known after the start enters a prediction but the path itself.
+was predicted, with what such a path opens and liquidates again (it is in no map made before it),
+times a level learnt from earlier hours. Nothing known after the start enters a prediction but the
+path itself.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from liqfield.density.intervals import gamma_interval
+from liqfield.density.openings import OwnOpenings
 from liqfield.model.estimates import LiquidationDensity, TruthReport, TruthRow
 from liqfield.model.events import FloatArray, Liquidation
 from liqfield.model.grid import PriceGrid
@@ -27,19 +29,21 @@ KEEP_ROWS = 336
 # An interval that began late or was cut by silence is not scored.
 LEAST_SHARE = 0.9
 ALL = "all"
+NO_OPENINGS: Mapping[str, OwnOpenings] = {}
 PRINT_PRICE_BAND = 0.5  # a print priced further from the mark than this share is not believed
 
 
 class _Map:
     """One venue's map at the start of an interval and the mark's path since."""
 
-    def __init__(self, density: LiquidationDensity) -> None:
+    def __init__(self, density: LiquidationDensity, own: OwnOpenings | None) -> None:
         usd = density.notional_usd.sum(axis=1)
         self.total: FloatArray = np.concatenate((np.zeros((2, 1)), np.cumsum(usd, axis=1)), axis=1)
         self.grid: PriceGrid = density.grid
         self.share = density.printed_share
         self.sd, self.lump_usd = density.printed_sd, density.printed_lump_usd
         self.open = self.low = self.high = density.mark_price
+        self._own, self._opened, self._opened_on = own, np.zeros(2), (self.low, self.high)
 
     def predicted(self) -> tuple[float, float]:
         """USD of prints expected of the path so far, (long, short); edges are cut within a bin."""
@@ -48,7 +52,14 @@ class _Map:
         long = np.interp(x[1], at, self.total[0]) - np.interp(x[0], at, self.total[0])
         short = np.interp(x[2], at, self.total[1]) - np.interp(x[1], at, self.total[1])
         # What stands at the mark's own bin on the far side belongs to no path.
-        return float(long) * self.share[0], float(short) * self.share[1]
+        own_long, own_short = self._opened_usd()
+        return float(long + own_long) * self.share[0], float(short + own_short) * self.share[1]
+
+    def _opened_usd(self) -> FloatArray:
+        path = self.low, self.high
+        if self._own is not None and path != self._opened_on:
+            self._opened, self._opened_on = self._own.usd(*path), path
+        return self._opened
 
 
 class TruthKeeper:
@@ -90,8 +101,17 @@ class TruthKeeper:
         venue = event.instrument_id.partition(":")[0]
         self._partial[venue] = event.coverage is not Coverage.COMPLETE
 
-    def roll(self, now_ns: int, reference: str, densities: Iterable[LiquidationDensity]) -> None:
-        """End the interval (a row, if whole) and begin the one that holds now_ns."""
+    def roll(
+        self,
+        now_ns: int,
+        reference: str,
+        densities: Iterable[LiquidationDensity],
+        openings: Mapping[str, OwnOpenings] = NO_OPENINGS,
+    ) -> None:
+        """End the interval (a row, if whole) and begin the one that holds now_ns.
+
+        openings: by instrument, what a path of the interval's length opens and liquidates again.
+        """
         end_ns = self._start_ns + self._span_ns
         if self._maps and now_ns < end_ns + self._span_ns:
             self._finish()
@@ -101,7 +121,11 @@ class TruthKeeper:
         self._realised = [0.0, 0.0]
         self._reference = reference
         # A map made well after the interval began would have seen part of what it is to predict.
-        self._maps = {} if late else {d.instrument_id: _Map(d) for d in densities}
+        self._maps = {}
+        if not late:
+            self._maps = {
+                d.instrument_id: _Map(d, openings.get(d.instrument_id)) for d in densities
+            }
 
     def running(self) -> TruthRow | None:
         """The interval so far, on the path that the mark took so far; None where none is scored."""
@@ -161,7 +185,7 @@ class TruthKeepers:
     """The pooled score, "all", and that of each venue alone, over the same hours."""
 
     def __init__(self, span_ns: int = HOUR_NS) -> None:
-        self._span_ns = span_ns
+        self.span_ns = span_ns
         self._by = {ALL: TruthKeeper(span_ns)}
 
     def due(self, now_ns: int) -> bool:
@@ -178,15 +202,21 @@ class TruthKeepers:
         for keeper in self._of(event.instrument_id):
             keeper.print(event, trigger_price)
 
-    def roll(self, now_ns: int, reference: str, densities: Sequence[LiquidationDensity]) -> None:
+    def roll(
+        self,
+        now_ns: int,
+        reference: str,
+        densities: Sequence[LiquidationDensity],
+        openings: Mapping[str, OwnOpenings] = NO_OPENINGS,
+    ) -> None:
         """As TruthKeeper.roll; a venue without a map ends its interval and begins none."""
-        self._by[ALL].roll(now_ns, reference, densities)
+        self._by[ALL].roll(now_ns, reference, densities, openings)
         for density in densities:
-            self._by.setdefault(_venue(density.instrument_id), TruthKeeper(self._span_ns))
+            self._by.setdefault(_venue(density.instrument_id), TruthKeeper(self.span_ns))
         for venue, keeper in self._by.items():
             if venue != ALL:
                 own = [d for d in densities if _venue(d.instrument_id) == venue]
-                keeper.roll(now_ns, reference, own)
+                keeper.roll(now_ns, reference, own, openings)
 
     def running(self, venue: str = ALL) -> TruthRow | None:
         """As TruthKeeper.running."""

@@ -228,6 +228,44 @@ def test_bad_data_widens_and_says_why(name: str, word: str) -> None:
     assert bad.p90[i] / y[i] > good.p90[i] / x[i]
 
 
+def crash(estimator: DensityEstimator, minutes: int, move: float) -> list[list[Candle]]:
+    """Each minute's candles of the mark and of trades: the market falls by `move` in every one."""
+    out, mark = [], estimator.mark
+    for k in range(minutes):
+        at, fallen = estimator.clock_ns + (k + 1) * MINUTE, mark * math.exp(-move)
+        path = (mark, fallen)
+        out.append([candle(at, CandleOf.MARK, path), candle(at, CandleOf.LAST, path, 600.0)])
+        mark = fallen
+    return out
+
+
+@pytest.mark.parametrize("is_mark_first", [True, False])
+@pytest.mark.parametrize("move", [0.12, 0.25])
+def test_a_crash_that_was_traded_is_followed(move: float, is_mark_first: bool) -> None:
+    """No two marks of a crash lie near each other: trades of the same minute confirm them."""
+    estimator = warmed()
+    for pair in crash(estimator, 5, move):
+        for event in pair if is_mark_first else pair[::-1]:
+            estimator.update(event)
+        assert estimator.mark == pytest.approx(pair[0].close)
+    held(estimator)
+    density = map_of(estimator)
+    assert not any("implausible" in reason for reason in density.confidence.reasons)
+    standing = density.notional_usd[0].sum(axis=0)
+    assert standing[density.grid.centres() > estimator.mark * 1.001].sum() == 0.0
+
+
+def test_a_crash_of_the_mark_alone_is_not_believed_at_once() -> None:
+    estimator = warmed()
+    before = estimator.mark
+    for mark, last in crash(estimator, 3, 0.25):
+        estimator.update(mark)
+        quiet = candle(last.event_ns, CandleOf.LAST, (before, before), 600.0)
+        estimator.update(quiet)
+        assert estimator.mark == before
+    assert any("implausible" in reason for reason in map_of(estimator).confidence.reasons)
+
+
 def test_repeated_prints_count_once() -> None:
     estimator = warmed()
     at, mark = estimator.clock_ns, estimator.mark

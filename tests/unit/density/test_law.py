@@ -13,7 +13,7 @@ from liqfield.density.counted import CountedOpenings, Exits
 from liqfield.density.fit import fit_law, other_prior, prior_covariance
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.level import Evidence
-from liqfield.density.openings import AHEAD, OpeningLaw
+from liqfield.density.openings import AHEAD, OpeningLaw, OwnOpenings
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings, LeverageLaw
 from liqfield.density.state import DensityState
 from liqfield.density.trust import Trust
@@ -234,7 +234,8 @@ def test_what_a_path_takes_of_its_own_openings_is_a_random_walks() -> None:
     np.testing.assert_allclose(AHEAD, drawn, atol=0.02)
     law = OpeningLaw(DensitySettings(), ContractKind.LINEAR, 0.0005, PRIOR_TIERS)
     law.prepare(6e4)
-    still, narrow, wide = (law.taken(span) for span in (0.0, 0.01, 0.05))
+    own = OwnOpenings(1e9, 1e8, law.table, law.drawn)  # a tenth: all of it is opened
+    still, narrow, wide = (own.usd(1.0, 1.0 + span) for span in (0.0, 0.01, 0.05))
     assert not still.any()
-    assert (narrow < wide).all()
-    assert law.taken(1e3).max() <= 1.0
+    assert (2.0 * narrow < wide).all(), "more is opened, and more of it falls"
+    assert own.usd(1.0, 1e300).max() <= 1e8

@@ -1,4 +1,4 @@
-"""A mark taken from a trade within the way gone since the last step needs no sweep."""
+"""Which marks are believed: those on the way already gone, and those where trades were, too."""
 
 from __future__ import annotations
 
@@ -34,3 +34,12 @@ def test_following_is_taking_what_lies_on_the_way(prices: list[float | None]) ->
         else:
             quick.take(price, price, price)
         assert quick.dump() == slow.dump()
+
+
+def test_a_far_wick_is_believed_as_far_as_it_was_traded() -> None:
+    for traded, low in ((None, 100.0), ((60.0, 101.0), 60.0)):
+        guard = MarkGuard()
+        guard.take(100.0, 100.0, 100.0)
+        path = guard.take(55.0, 100.0, 99.0, *([traded] if traded else []))
+        assert path is not None
+        assert 0.84 * low < path[0] < low

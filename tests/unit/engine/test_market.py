@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 import pytest
@@ -306,6 +308,29 @@ def test_columns_are_due_every_ten_seconds_of_event_time_once_there_is_a_map() -
     assert {density.instrument_id for column in columns for density in column.densities} == {
         BINANCE
     }
+
+
+def test_the_hour_is_predicted_as_the_estimator_would_at_its_start() -> None:
+    """The map and what the hour's own path opens, both of before the hour, on the marks since."""
+    engine = market()
+    hour = 3_600 - START // SECOND % 3_600
+    for second in range(hour - 600, hour, 10):
+        price = 60_000.0 * (1.0 + 0.001 * math.sin(second / 60.0))
+        for event in (mark(second, price), trade(second, price, 5.0)):
+            engine.step(event)
+        at = START + second * SECOND
+        engine.step(OpenInterest(BINANCE, at, at, 1_000.0))
+    density = engine.instruments[BINANCE].density
+    low, high = 0.99 * density.mark, 1.02 * density.mark
+    expected = density.predicted(low, high, 1.0)[0]
+    opened = density.would_open(low, high, 1.0)
+    engine.step(mark(hour, density.mark))
+    for n, price in enumerate((low, high)):
+        engine.step(mark(hour + 1 + n, price))
+    running = engine.truth_running()
+    assert running is not None
+    assert (opened > 0.1 * expected).all()
+    np.testing.assert_allclose(running.predicted_usd, expected, rtol=0.02)
 
 
 def test_equal_runs_have_equal_digests_and_every_fact_counts() -> None:

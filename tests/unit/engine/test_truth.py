@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from liqfield.density.openings import OwnOpenings
 from liqfield.engine.truth import HOUR_NS, KEEP_ROWS, TruthKeeper, TruthKeepers
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.events import Liquidation
@@ -68,6 +69,28 @@ def test_a_row_is_the_mass_between_low_and_high_times_the_printed_share() -> Non
     assert row.p10[0] < row.predicted_usd[0] < row.p90[0]
     assert row.at_ns == START
     assert row.flat_usd == (0.0, 0.0), "nothing was known of the past"
+
+
+def test_what_the_hour_itself_opens_is_part_of_its_prediction() -> None:
+    """As `DensityEstimator.predicted`, which Proof 2 measures; of a still hour nothing."""
+    reach = np.full((2, 40, 64), 0.004)
+    own = OwnOpenings(1e8, 1e9, np.stack((-reach[0], reach[1])), np.full(40, 1.0 / 40.0))
+    bare, keeper = TruthKeeper(), TruthKeeper()
+    bare.roll(START, ID, [density()])  # type: ignore[list-item]
+    keeper.roll(START, ID, [density()], {ID: own})  # type: ignore[list-item]
+    still = keeper.running()
+    assert still is not None
+    assert still.predicted_usd == (0.0, 0.0)
+    low, high = MARK * math.exp(-0.01), MARK * math.exp(0.005)
+    for one in (bare, keeper):
+        one.mark(ID, low)
+        one.mark(ID, high)
+    row, less = keeper.running(), bare.running()
+    assert row is not None
+    assert less is not None
+    more = np.array(row.predicted_usd) - np.array(less.predicted_usd)
+    np.testing.assert_allclose(more, own.usd(low, high) * (0.5, 0.25))
+    assert (more > 0.0).all()
 
 
 def test_the_flat_baseline_knows_the_past_rate_and_this_path() -> None:
