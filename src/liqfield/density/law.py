@@ -2,7 +2,7 @@
 
 Classes 0..19 are isolated: one a point of the venues' leverage menus, because that is where people
 stand; a little below it in effect, because of unused margin. Classes 20..39 are cross: 20 intervals
-of effective leverage with 10x and 25x among the edges, so that leverage bands are sums of classes.
+of effective leverage whose edges include the bands', so that leverage bands are sums of classes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from liqfield.density.settings import LeverageLaw
+from liqfield.model.estimates import BAND_EDGES
 from liqfield.model.events import FloatArray
 from liqfield.model.margin import MarginTier, tier_of
 from liqfield.model.sides import ContractKind
@@ -31,16 +32,17 @@ UNUSED_MARGIN = 0.15  # an isolated position uses all to all but this share of i
 
 
 def _edges() -> FloatArray:
-    low = np.geomspace(1.05, 10.0, 10)
-    mid = np.geomspace(10.0, 25.0, 5)
-    high = np.geomspace(25.0, 150.0, 8)
+    mid_from, high_from = BAND_EDGES
+    low = np.geomspace(1.05, mid_from, 10)
+    mid = np.geomspace(mid_from, high_from, 5)
+    high = np.geomspace(high_from, 150.0, 8)
     return np.concatenate((low, mid[1:], high[1:]))
 
 
 EDGES: FloatArray = _edges()
 CENTRES: FloatArray = np.sqrt(EDGES[1:] * EDGES[:-1])
 CLASS_LEVERAGE: FloatArray = np.concatenate((MENU * (1.0 - UNUSED_MARGIN / 3.0), CENTRES))
-CLASS_BAND = np.where(CLASS_LEVERAGE < 10.0, 0, np.where(CLASS_LEVERAGE < 25.0, 1, 2))
+CLASS_BAND = np.searchsorted(BAND_EDGES, CLASS_LEVERAGE, side="right")
 IS_CROSS = np.arange(CLASSES) >= LEVERAGES
 
 

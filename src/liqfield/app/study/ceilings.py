@@ -22,14 +22,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from liqfield.app.study.world_cache import load_world
 from liqfield.app.study.world_specs import WorldSpec
 from liqfield.app.study.worlds import (
     SETTINGS,
     Moment,
     Played,
-    moments_of,
     play,
+    scenes,
     score_maps,
     told,
     true_law,
@@ -92,18 +91,13 @@ def study_ceilings(
     folder: Path,
     *,
     only_mass: bool = False,
-    days: float = 7.0,
-    burn_days: float = 4.0,
-    snapshot_h: float = 4.0,
     settings: DensitySettings = SETTINGS,
 ) -> CeilingReport:
     """Eight plays a world; only_mass: one, for the regression alone."""
     known: list[KnownWorld] = []
     features: list[FloatArray] = []
     errors: list[FloatArray] = []
-    for spec, seed in worlds:
-        world = load_world(spec, seed, days, snapshot_h, folder)
-        moments = moments_of(world, burn_days)
+    for spec, seed, world, moments in scenes(worlds, folder):
         played = _by_what_is_told(spec, world, moments, seed, settings, only_mass=only_mass)
         ours = played["nothing"]
         known.append(

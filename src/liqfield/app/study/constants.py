@@ -14,9 +14,8 @@ import msgspec
 import numpy as np
 
 from liqfield.app.study.playback import shown
-from liqfield.app.study.world_cache import load_world
 from liqfield.app.study.world_specs import WorldSpec
-from liqfield.app.study.worlds import SETTINGS, Moment, moments_of, on_window, play, score_maps
+from liqfield.app.study.worlds import SETTINGS, Moment, on_window, play, scenes, score_maps
 from liqfield.density.combine import combine
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.level import Level, Shown
@@ -106,18 +105,13 @@ def study_constants(
     folder: Path,
     *,
     only_interval: bool = False,
-    days: float = 7.0,
-    burn_days: float = 4.0,
-    snapshot_h: float = 4.0,
     settings: DensitySettings = SETTINGS,
 ) -> ConstantsReport:
     """1 + len(PLAYED) plays a world; only_interval: one, for what moves no mean."""
     names: list[str] = []
     scored: dict[str, list[_Scored]] = {}
     tapes: dict[tuple[Coverage, Shown], list[float]] = {}
-    for spec, seed in worlds:
-        world = load_world(spec, seed, days, snapshot_h, folder)
-        moments = moments_of(world, burn_days)
+    for spec, seed, world, moments in scenes(worlds, folder):
         names.append(f"{spec.name}:{seed}")
         played = {} if only_interval else PLAYED
         for name, found in _maps(spec, world, moments, seed, settings, played).items():

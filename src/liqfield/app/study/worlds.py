@@ -6,7 +6,7 @@ its exit rates and the coins really opened. Its score is what the model's form a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +41,7 @@ from liqfield.verify.field import (
 )
 
 DAY_NS = 86_400_000_000_000
+DAYS, BURN_DAYS, SNAPSHOT_H = 7.0, 4.0, 4.0  # simulated; not scored at first; between snapshots
 # Bins of 0.1 %, as scored: intervals of these bins are what is published, not sums of finer ones.
 SETTINGS = DensitySettings(bin_width=0.001, bin_count=2000)
 
@@ -58,13 +59,19 @@ class CountedReport(msgspec.Struct, frozen=True):
 
 
 class WorldReport(msgspec.Struct, frozen=True):
-    """One world: mean scores over its snapshots and the share of the gap closed; with_accounts:
-    where they were asked for and the world has a venue that shows them."""
+    """One world: mean scores over its snapshots and the share of the gap closed.
+
+    mark_low, mark_high: USD, of the first venue over the whole run: a market whose forced orders
+    ran away with it is no likeness of a real one. with_accounts: where they were asked for and the
+    world has a venue that shows them.
+    """
 
     name: str
     role: Role
     seed: int
     snapshots: int
+    mark_low: float
+    mark_high: float
     naive: FieldScore
     profile: FieldScore
     ours: FieldScore
@@ -98,6 +105,15 @@ def moments_of(world: tuple[VenueWorld, ...], burn_days: float) -> list[Moment]:
         truth = np.stack([density_of(s.positions, s.mark, grid)[0] for s in shots])
         out.append(Moment(shot.at_ns, shot.mark, grid, truth.sum(axis=0), truth))
     return out
+
+
+def scenes(
+    worlds: Iterable[tuple[WorldSpec, int]], folder: Path, days: float = DAYS
+) -> Iterator[tuple[WorldSpec, int, tuple[VenueWorld, ...], list[Moment]]]:
+    """Each world and seed with what was simulated (or loaded) and the snapshots to be scored."""
+    for spec, seed in worlds:
+        world = load_world(spec, seed, days, SNAPSHOT_H, folder)
+        yield spec, seed, world, moments_of(world, BURN_DAYS)
 
 
 def _naive(world: tuple[VenueWorld, ...], moment: Moment) -> tuple[FloatArray, FloatArray]:
@@ -225,16 +241,13 @@ def study_world(
     seed: int,
     folder: Path,
     *,
-    days: float = 7.0,
-    burn_days: float = 4.0,
-    snapshot_h: float = 4.0,
+    days: float = DAYS,
     settings: DensitySettings = SETTINGS,
     accounts: bool = False,
 ) -> WorldReport:
     """One world: simulate (or load), play its feeds to the filter, score every snapshot; accounts:
     once more with what public accounts open."""
-    world = load_world(spec, seed, days, snapshot_h, folder)
-    moments = moments_of(world, burn_days)
+    ((_, _, world, moments),) = scenes([(spec, seed)], folder, days)
     ladders, profiles = [], []
     for moment in moments:
         ladder, profile = _naive(world, moment)
@@ -279,6 +292,8 @@ def study_world(
         role=spec.role,
         seed=seed,
         snapshots=len(moments),
+        mark_low=float(world[0].history.mark[:, 2].min()),
+        mark_high=float(world[0].history.mark[:, 1].max()),
         naive=naive,
         profile=mean_score(profiles),
         ours=score,
@@ -346,7 +361,7 @@ def study_worlds(
     folder: Path,
     names: Iterable[str] = (),
     *,
-    days: float = 7.0,
+    days: float = DAYS,
     small: bool = False,
     accounts: bool = False,
     apart: bool = False,
