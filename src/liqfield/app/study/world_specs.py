@@ -236,8 +236,7 @@ def drawn(number: int, role: Role) -> WorldSpec:
 WORLDS: tuple[WorldSpec, ...] = (
     *CHOSEN,
     *(drawn(number, Role.TUNING) for number in (*range(1, 9), 203, 217)),
-    *(drawn(number, Role.SEEN) for number in range(101, 112)),
-    *(drawn(number, Role.HELD_OUT) for number in range(112, 115)),
+    *(drawn(number, Role.SEEN) for number in range(101, 115)),
     *(
         msgspec.structs.replace(drawn(number, Role.HELD_OUT), venues=PUBLIC_VENUES)
         for number in range(115, 118)
