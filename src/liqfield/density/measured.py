@@ -16,7 +16,7 @@ from liqfield.density import law as laws
 from liqfield.density.counted import CountedOpenings, Exits, count_exits
 from liqfield.density.settings import PRIOR_TIERS
 from liqfield.model.estimates import MeasuredLayer
-from liqfield.model.events import FloatArray, MeasuredPosition, PositionSnapshot
+from liqfield.model.events import FloatArray, IntArray, MeasuredPosition, PositionSnapshot
 from liqfield.model.grid import PriceGrid
 from liqfield.model.margin import MarginTier, tier_of
 from liqfield.model.sides import PositionSide
@@ -113,7 +113,7 @@ class MeasuredBook:
         if now is not None and now.position_side is before.position_side:
             return
         index, usd, since_ns = self._since.pop(account, (0, 0.0, at_ns))
-        self._stood[index] += usd * remembered_h(at_ns - since_ns)
+        self._stood[index] += usd * float(remembered_h(at_ns - since_ns))
         self._ended[index] += usd
         self._ended_2 += usd * usd
 
@@ -137,8 +137,11 @@ class MeasuredBook:
 
     def _exits(self) -> Exits:
         stood = self._stood.copy()
-        for account, (index, usd, since_ns) in sorted(self._since.items()):
-            stood[index] += usd * remembered_h(self._held[account][0] - since_ns)
+        if self._since:
+            index, usd, since_ns = zip(*self._since.values(), strict=True)
+            last_ns = [self._held[account][0] for account in self._since]
+            hours = remembered_h(np.subtract(last_ns, since_ns))
+            stood += np.bincount(index, np.multiply(usd, hours), laws.CLASSES)
         effective = float(self._ended.sum()) ** 2 / max(self._ended_2, 1e-300)
         return count_exits(self._ended, stood, effective)
 
@@ -207,11 +210,11 @@ class MeasuredBook:
         return sha.digest()
 
 
-def remembered_h(life_ns: int) -> float:
+def remembered_h(life_ns: int | IntArray) -> FloatArray:
     """Hours of a life that ends now, its past forgotten as all that is counted is: else those who
     stand for long would seem to have stood longer than ends are remembered."""
     memory_h = HALF_LIFE_NS / HOUR_NS / math.log(2.0)
-    return -memory_h * math.expm1(-life_ns / HOUR_NS / memory_h)
+    return np.asarray(-memory_h * np.expm1(np.divide(life_ns, -memory_h * HOUR_NS)))
 
 
 def class_of(position: MeasuredPosition, tiers: Sequence[MarginTier]) -> int:

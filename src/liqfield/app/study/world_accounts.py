@@ -40,10 +40,10 @@ def account_looks(
     for number, change in enumerate(world.changes):
         looks = 0
         if number % (AGAIN_NS // LOOK_NS) == 0:
-            for person, known in told.items():
+            for holder, known in told.items():
                 if known.positions and change.at_ns - known.event_ns > LOOK_NS:
-                    told[person] = _again(known, change.at_ns - LOOK_NS)
-                    yield told[person]
+                    told[holder] = _again(known, change.at_ns - LOOK_NS)
+                    yield told[holder]
         for row in change.positions:
             account = int(row["account"])
             person = person_of.get(account)
