@@ -5,7 +5,10 @@ venues over real sockets. Shares of a core are CPU seconds a second of market; s
 rate at which they would fill one core. Wall-clock delays depend on what else the machine does, so
 that its load is printed beside them.
 
-    python -m benchmarks.load --seconds 20 [--peer-python PYTHON]
+    python -m benchmarks.load --seconds 20 [--record] [--peer-python PYTHON]
+
+With --record the frames are recorded as they come, as the terminal does, and packed afterwards, as
+its upkeep does beside it: `packing_core_share` is what the packer needs to keep up with them.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 MAJORS = ("BTC", "ETH", "SOL")
@@ -78,8 +83,12 @@ async def serve(rate: float) -> None:
 # ---- this program --------------------------------------------------------------------------------
 
 
-async def follow(endpoints: dict[str, list[str]], seconds: float) -> dict[str, Any]:
-    """Feeds and decoders; an engine that follows nothing, so that its own work is not counted."""
+async def follow(
+    endpoints: dict[str, list[str]], seconds: float, recording: Path | None = None
+) -> dict[str, Any]:
+    """Feeds and decoders; an engine that follows nothing, so that its own work is not counted.
+
+    recording: a folder that takes the frames."""
     import aiohttp
     import numpy as np
 
@@ -89,6 +98,7 @@ async def follow(endpoints: dict[str, list[str]], seconds: float) -> dict[str, A
     from liqfield.feeds.transport import NetTransport
     from liqfield.feeds.venue_feed import VenueFeed
     from liqfield.model.events import Event, Frame
+    from liqfield.store.frames import RecordWriter
     from liqfield.venues import registry
 
     venues = registry.make(VENUES)
@@ -105,7 +115,9 @@ async def follow(endpoints: dict[str, list[str]], seconds: float) -> dict[str, A
         if frame.source.startswith("ws:"):
             delays_ns.append(time.time_ns() - frame.received_ns)
 
-    pipeline = Pipeline(Engine(rules, frozenset()), venues, on_events=observe)
+    writer = None if recording is None else RecordWriter(recording)
+    engine = Engine(rules, frozenset())
+    pipeline = Pipeline(engine, venues, recorder=writer, on_events=observe)
     intake = Intake()
 
     async def consume() -> None:
@@ -140,6 +152,8 @@ async def follow(endpoints: dict[str, list[str]], seconds: float) -> dict[str, A
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if writer is not None:
+        writer.close()
     p50, p99 = (float(np.quantile(delays_ns, q)) / 1e6 for q in (0.5, 0.99))
     return {
         "frames_per_s": round(frames / wall_s),
@@ -151,6 +165,25 @@ async def follow(endpoints: dict[str, list[str]], seconds: float) -> dict[str, A
         "frame_to_engine_ms_p99": round(p99, 2),
         "dropped": intake.dropped,
         "decode_errors": pipeline.decode_errors,
+    }
+
+
+def pack(folder: Path, frames_per_s: float) -> dict[str, Any]:
+    """What packing a recording takes, and keeping up with so many frames."""
+    from liqfield.store import upkeep
+    from liqfield.store.frames import read_records
+
+    frames = sum(1 for _ in read_records(folder))
+    cpu_s = time.process_time()
+    packed = list(upkeep.pack(folder, time.time() + 2.0 * upkeep.QUIET_S))
+    cpu_s = time.process_time() - cpu_s
+    return {
+        "packed_frames": frames,
+        "packing_us_per_frame": round(1e6 * cpu_s / max(frames, 1), 1),
+        "packing_core_share": round(cpu_s / max(frames, 1) * frames_per_s, 3),
+        "packed_bytes_share": round(
+            sum(p.bytes_after for p in packed) / max(sum(p.bytes_before for p in packed), 1), 3
+        ),
     }
 
 
@@ -223,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.load", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rate", type=float, default=1.0, help="factor on all message rates")
+    parser.add_argument("--record", action="store_true", help="record and pack the frames too")
     parser.add_argument("--peer-python", default="", help="has ccxt; without it no comparison")
     parser.add_argument("--part", choices=("all", "serve", "ours", "peer"), default="all")
     args = parser.parse_args()
@@ -231,10 +265,18 @@ def main() -> None:
         return
     if args.part != "all":
         endpoints = json.loads(sys.stdin.readline())
-        work = follow if args.part == "ours" else follow_ccxt
-        print(json.dumps(asyncio.run(work(endpoints, args.seconds))))
+        if args.part == "peer":
+            found = asyncio.run(follow_ccxt(endpoints, args.seconds))
+        elif args.record:
+            with tempfile.TemporaryDirectory(prefix="liqfield-load-") as made:
+                found = asyncio.run(follow(endpoints, args.seconds, Path(made)))
+                found |= pack(Path(made), found["frames_per_s"])
+        else:
+            found = asyncio.run(follow(endpoints, args.seconds))
+        print(json.dumps(found))
         return
     command = ["-m", "benchmarks.load", f"--seconds={args.seconds}", f"--rate={args.rate}"]
+    command += ["--record"] * args.record
     server = subprocess.Popen(
         [sys.executable, *command, "--part=serve"],
         stdin=subprocess.PIPE,

@@ -15,7 +15,6 @@ by more than `break_rows` rows, held when no more than a trickle comes for `quie
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import cast
 
 import msgspec
@@ -24,8 +23,8 @@ import numpy as np
 from liqfield.flow.rows import BEGIN, END, FIGURES, ROOM, RowWindow, has_room, most_at, place
 from liqfield.model.analytics import FlowEvent, FlowEventKind
 from liqfield.model.events import FloatArray, IntArray
-from liqfield.model.jit import direct, floats_at, inlined, kernel
-from liqfield.model.quantile import DecayedQuantile
+from liqfield.model.jit import direct, floats_at, inlined, inner_kernel, kernel
+from liqfield.model.quantile import DecayedQuantile, add_value, count_of, quantile_of
 from liqfield.model.tape import TradeTape, slot, tape_columns
 from liqfield.model.words import usd_words
 
@@ -106,16 +105,49 @@ def show(
 
 
 @kernel
-def volumes_of(hits: IntArray) -> tuple[float, float]:
-    """Coins of the running second, by side."""
-    bids, asks = 0.0, 0.0
-    room = hits[ROOM]
+def close_second(
+    hits: IntArray,
+    volumes: FloatArray,
+    written: IntArray,
+    silent: int,
+    bids_past: FloatArray,
+    asks_past: FloatArray,
+    share: float,
+    warm: int,
+) -> tuple[float, float, bool, bool]:
+    """The running second is over, and `silent` ones after it: coins of bids and of asks that the
+    window took, and whether they are at least the quantile `share` of what it took before.
+
+    hits: words of a `RowWindow`. volumes float64[2, window]: by side and second, a ring of which
+    written[0] were used. Pasts: tables of their quantiles, known from `warm` values on.
+    """
+    room, window = hits[ROOM], volumes.shape[1]
     coins = floats_at(hits[FIGURES], (2, room))
-    for k in range(hits[BEGIN], hits[END]):
-        bids += coins[0, k]
-    for k in range(hits[BEGIN + 1], hits[END + 1]):
-        asks += coins[1, k]
-    return bids, asks
+    end = written[0] + 1
+    reached = end + min(silent, window)
+    for side in range(2):
+        total = 0.0
+        for k in range(hits[BEGIN + side], hits[END + side]):
+            total += coins[side, k]
+        volumes[side, (end - 1) % window] = total
+        for k in range(end, reached):
+            volumes[side, k % window] = 0.0
+    written[0] = reached
+    bids = asks = 0.0
+    for k in range(max(reached - window, 0), reached):
+        bids += volumes[0, k % window]
+        asks += volumes[1, k % window]
+    are_bids = is_much(bids_past, bids, share, warm)
+    are_asks = is_much(asks_past, asks, share, warm)
+    return bids, asks, are_bids, are_asks
+
+
+@inner_kernel
+def is_much(past: FloatArray, coins: float, share: float, warm: int) -> bool:
+    """Whether there are any, and as many as the quantile of those before, to which they go now."""
+    much = coins > 0.0 and count_of(past) >= warm and coins >= quantile_of(past, share)
+    add_value(past, coins)
+    return much
 
 
 @kernel
@@ -169,16 +201,14 @@ class AbsorptionDetector:
         self.hits, self.shown = RowWindow(window), RowWindow(window)
         hits = self.hits.words
         self._add = direct(add_hits, tape.words, 0, 0, 0, 0.0, 0.0, self.facts, hits)
-        self._volumes_of = direct(volumes_of, hits)
         self._most_at = direct(most_at, hits, 0, 0, 0)
-        # Coins of each of the last seconds, oldest first.
-        self._volumes: tuple[deque[float], deque[float]] = (
-            deque(maxlen=window),
-            deque(maxlen=window),
-        )
+        # Coins of each of the last seconds, a ring of which so many were written.
+        self._volumes, self._written = np.zeros((2, window)), np.zeros(1, np.int64)
         memory = self.settings.memory_s
         self._usual = (DecayedQuantile(memory), DecayedQuantile(memory))
         self._standing: list[Standing | None] = [None, None]
+        pasts = self._usual[0].table, self._usual[1].table
+        self._close = direct(close_second, hits, self._volumes, self._written, 0, *pasts, 0.0, 0)
         self._broken = [(0, 0), (0, 0)]  # row that broke last, and until when its flow is looked at
 
     # ---- facts --------------------------------------------------------------------------------
@@ -229,8 +259,9 @@ class AbsorptionDetector:
         self.fold()
         facts = self._fact_words
         facts[LOW], facts[HIGH], facts[BID], facts[ASK] = math.inf, -math.inf, 0.0, 0.0
-        for past in (self.hits, self.shown, *self._volumes):
-            past.clear()
+        self.hits.clear()
+        self.shown.clear()
+        self._written[0] = 0
         self._standing = [None, None]
         self._broken = [(0, 0), (0, 0)]
 
@@ -247,20 +278,17 @@ class AbsorptionDetector:
         s, silent = self.settings, elapsed - 1
         self.hits.count(silent)
         self.shown.count(silent)
-        for volumes, coins in zip(self._volumes, self._volumes_of(self.hits.words), strict=True):
-            volumes.append(coins)
-            volumes.extend([0.0] * min(silent, s.window_s))
+        bids, asks, are_bids, are_asks = self._close(
+            self.hits.words, self._volumes, self._written, silent,
+            self._usual[0].table, self._usual[1].table, s.volume_quantile, s.warm_s,
+        )  # fmt: skip
         events: list[FlowEvent] = []
-        for side in (0, 1):
-            volume = sum(self._volumes[side])
+        for side, volume, is_large in ((0, bids, are_bids), (1, asks, are_asks)):
             standing = self._standing[side]
             if standing is not None:
                 events += self._follow(side, standing, now_ns)
-            usual = self._usual[side]
-            is_warm = usual.count >= s.warm_s
-            if volume > 0.0 and is_warm and volume >= usual.quantile(s.volume_quantile):
+            if is_large:
                 self._judge(side, volume, impact, now_ns, events)
-            usual.add(volume)
         self._fact_words[LOW], self._fact_words[HIGH] = math.inf, -math.inf
         self.hits.begin()
         self.shown.begin()

@@ -11,12 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqfield.flow.absorption import AbsorptionDetector, AbsorptionSettings, hardest_hit
+from liqfield.flow.absorption import (
+    AbsorptionDetector,
+    AbsorptionSettings,
+    close_second,
+    hardest_hit,
+)
 from liqfield.flow.candles import CandleBuilder
 from liqfield.flow.cvd import DayDelta
 from liqfield.flow.footprint import FootprintBuilder
 from liqfield.flow.rows import ROOM
 from liqfield.model.events import Trade
+from liqfield.model.quantile import DecayedQuantile
 from liqfield.model.sides import Aggressor
 from liqfield.model.tape import BATCH, TradeTape
 from tests.reference import flow as slow
@@ -128,9 +134,45 @@ def test_a_second_of_trades_is_its_slow_twin(trades: list[Trade]) -> None:
             (sum(map(signed, mine)), sum(t.quantity for t in mine))
         )
         assert of.facts[1:3].tolist() == [min(t.price for t in mine), max(t.price for t in mine)]
-        assert of._volumes_of(of.hits.words) == pytest.approx(
+        assert _close(of, 0, 0.5, 0)[:2] == pytest.approx(
             tuple(sum(side.values()) for side in expected)
         )
+
+
+def _close(
+    of: AbsorptionDetector, silent: int, share: float, warm: int
+) -> tuple[float, float, bool, bool]:
+    pasts = of._usual[0].table, of._usual[1].table
+    tables = of.hits.words, of._volumes, of._written
+    return close_second(*tables, silent, *pasts, share, warm)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from([0, 0, 0, 1, 4, 30])),
+        max_size=40,
+    )
+)
+def test_the_volume_of_a_window_and_whether_it_is_much(rows: list[tuple[int, int, int]]) -> None:
+    """Sold and bought in a second, and silent ones after it, against lists of all seconds."""
+    tape, share, warm, window = TradeTape(), 0.6, 5, AbsorptionSettings().window_s
+    live = AbsorptionDetector("v", 0.01, tape, 0)
+    every: tuple[list[float], list[float]] = ([], [])
+    pasts = [DecayedQuantile(3600.0), DecayedQuantile(3600.0)]
+    for k, (sold, bought, silent) in enumerate(rows):
+        for coins in (-sold / 8, -sold / 8, bought / 8):
+            if coins:
+                tape.append(0, k, 100.0, coins)
+        live.fold()
+        found = _close(live, silent, share, warm)
+        live.hits.begin()
+        for side, coins in enumerate((sold / 4, bought / 8)):
+            every[side].extend([coins, *[0.0] * silent])
+            volume, past = sum(every[side][-window:]), pasts[side]
+            is_much = past.count >= warm and 0.0 < volume >= past.quantile(share)
+            assert found[side] == volume
+            assert found[2 + side] == is_much
+            past.add(volume)
 
 
 @given(
