@@ -128,7 +128,7 @@ def test_the_law_lies_between_the_side_and_the_public_slope_and_goes_on_beyond_t
 
 def test_a_view_that_hangs_on_one_level_is_less_certain() -> None:
     def law_of(first: float) -> DepthLaw:
-        price = 10_000.0 - TICK * np.arange(1, 101)
+        price = np.array([10_000.0 - TICK * k for k in range(1, 101)])
         quantity = np.ones(100)
         quantity[0] = first
         return fit_law(side_of(10_000.0, price, quantity, 100 * TICK / 10_000.0))
