@@ -13,6 +13,9 @@ from liqfield.book import usual as usual_module
 from liqfield.book.bands import BANDS, EDGES, band_of
 from liqfield.book.depth import (
     KAPPA,
+    LEVEL_SD,
+    SLOPE_SD,
+    DepthLaw,
     SideDepth,
     fit_law,
     merge,
@@ -121,6 +124,20 @@ def test_the_law_lies_between_the_side_and_the_public_slope_and_goes_on_beyond_t
     assert law.usd(0.04) == pytest.approx(side.within(0.02) * 2.0**law.kappa)
     assert 0.0 < law.log_sd(0.04) < law.log_sd(0.08)
     assert law.log_sd(0.02) == 0.0
+
+
+def test_a_view_that_hangs_on_one_level_is_less_certain() -> None:
+    def law_of(first: float) -> DepthLaw:
+        price = np.array([10_000.0 - TICK * k for k in range(1, 101)])
+        quantity = np.ones(100)
+        quantity[0] = first
+        return fit_law(side_of(10_000.0, price, quantity, 100 * TICK / 10_000.0))
+
+    even, hanging = law_of(1.0), law_of(1e4)
+    assert even.view_sd == pytest.approx(LEVEL_SD / math.sqrt(100), rel=0.01)
+    assert hanging.view_sd == pytest.approx(LEVEL_SD, rel=0.02)
+    assert hanging.log_sd(2.0 * even.seen) > even.log_sd(2.0 * even.seen)
+    assert even.kappa_sd >= SLOPE_SD
 
 
 @pytest.mark.parametrize("slots", [3])

@@ -150,7 +150,8 @@ class Moves:
 
     def digest(self) -> bytes:
         """All that decides what it says."""
-        return repr((list(self._whole), self._over, self._ended, self._level)).encode()
+        laws = list(self._whole), self._over, self._ended, self._level, self._told
+        return repr(laws).encode()
 
 
 class _Seen(msgspec.Struct, frozen=True):

@@ -83,6 +83,17 @@ def test_the_level_of_the_map_is_learnt_from_prints() -> None:
     assert moves.digest() == before
 
 
+def test_a_projection_takes_the_map_as_it_is_until_moves_say_otherwise() -> None:
+    moves = Moves()
+    assert moves.map_factor() == 1.0
+    moves.learn_level(0.02, 12e6, 3e6)
+    weight = 1.0 / (1.0 + 0.8 * moves.settings.level_moves)
+    assert moves.map_factor() == pytest.approx(4.0**weight), "one move against the weight of two"
+    for _ in range(40):
+        moves.learn_level(0.02, 12e6, 3e6)
+    assert moves.map_factor() == pytest.approx(4.0, rel=0.01)
+
+
 def test_a_level_that_few_moves_tell_of_is_less_certain() -> None:
     path = ForcedPath(np.array([0.01, 0.02]), np.array([1e6, 3e6]))
     moves, rests = Moves(), np.full(256, 0.02)

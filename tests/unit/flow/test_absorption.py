@@ -91,6 +91,38 @@ def test_it_is_broken_when_the_level_is_traded_through() -> None:
     assert [event.outcome for event in ended] == ["broken"]
 
 
+def test_what_was_absorbed_before_a_level_broke_is_not_told_again() -> None:
+    detector = fresh()
+    quiet(detector, WARM)
+    pressed(detector, WARM, 15, sell=20.0)
+    detector.on_trade(999.5, -3.0)
+    events = detector.second((WARM + 16) * S, IMPACT)
+    for second in range(WARM + 16, WARM + 25):  # the flow of before is still in the window
+        detector.on_top(1_000.0, 5.0, 1_000.1, 5.0)
+        events += detector.second((second + 1) * S, IMPACT)
+    assert [event.outcome for event in events] == ["broken"]
+    again = pressed(detector, WARM + 40, 15, sell=40.0)
+    assert [event.outcome for event in again] == ["running"], "a new flow is a new matter"
+
+
+@pytest.mark.parametrize(("sell", "outcomes"), [(8.0, []), (30.0, ["running"])])
+def test_flow_that_went_half_elsewhere_asks_for_more_refills(
+    sell: float, outcomes: list[str]
+) -> None:
+    """Half of the selling meets the level: a seventh of what it took must exceed 2.5 times the
+    5 coins shown there, 90 coins in ten seconds."""
+    detector = fresh()
+    quiet(detector, WARM)
+    events: list[FlowEvent] = []
+    for second in range(WARM, WARM + 10):
+        for price, share in ((1_000.0, 0.52), (1_000.1, 0.48)):
+            detector.on_top(price, 5.0, price + 0.1, 5.0)
+            detector.on_trade(price, -sell * share)
+        detector.on_top(1_000.0, 5.0, 1_000.1, 5.0)
+        events += detector.second((second + 1) * S, IMPACT)
+    assert [event.outcome for event in events] == outcomes
+
+
 def test_the_same_selling_that_moves_the_price_is_none() -> None:
     detector = fresh()
     quiet(detector, WARM)
