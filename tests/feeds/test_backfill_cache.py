@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liqfield.feeds.backfill_cache import MINUTE_NS, OVERLAP_NS, SHORTEST_NS, BackfillCache
+from liqfield.feeds.backfill_cache import OVERLAP_NS, SHORTEST_NS, BackfillCache
 from liqfield.feeds.socket import Socket
 from liqfield.feeds.transport import Clock, HeldClock, HttpReply
 from liqfield.feeds.venue_feed import VenueFeed
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import Candle, Event, Frame, Notice, Record
 from liqfield.model.requests import HttpRequest
 from liqfield.model.sides import CandleOf

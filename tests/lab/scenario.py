@@ -16,7 +16,7 @@ import msgspec
 from liqfield.app.pipeline import Pipeline
 from liqfield.book.ladder import ASK, BID
 from liqfield.engine.engine import Engine
-from liqfield.engine.market import InstrumentState
+from liqfield.engine.instrument import InstrumentState
 from liqfield.engine.outputs import Output
 from liqfield.feeds.transport import Clock, NetTransport, Transport
 from liqfield.feeds.venue_feed import VenueFeed

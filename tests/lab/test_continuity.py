@@ -27,10 +27,11 @@ from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import demo_spec
 from liqfield.lab.servers.desk import Reply
 from liqfield.lab.servers.servers import LabServers
+from liqfield.model.durations import DAY_NS
 from liqfield.model.events import Candle, MarketEvent, OpenInterest, Record
 from liqfield.model.sides import CandleOf
 from liqfield.store.frames import read_records, recording_files
-from liqfield.store.history import DAY_NS, HistoryStore
+from liqfield.store.history import HistoryStore
 from liqfield.venues import registry
 
 OKX = "okx:BTC-USDT-SWAP"

@@ -19,7 +19,7 @@ import pytest
 from liqfield.app.pipeline import Pipeline
 from liqfield.book.ladder import ASK, BID
 from liqfield.engine.engine import Engine
-from liqfield.engine.market import InstrumentState
+from liqfield.engine.instrument import InstrumentState
 from liqfield.engine.outputs import Output
 from liqfield.feeds.intake import Intake
 from liqfield.feeds.transport import NetTransport

@@ -30,6 +30,7 @@ from liqfield.book.sizes import LevelSizes, bin_floor
 from liqfield.book.survival import AGE_STEPS, CENSORED, FILLED, PULLED, Survival, age_step
 from liqfield.book.usual import SAMPLE_NS, UsualDepth
 from liqfield.book.walls import WallTracker
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.events import BookLevels
 from tests.reference import depth as slow
 from tests.support import TapedAttribution
@@ -172,7 +173,7 @@ def test_usual_depth_is_the_median_of_its_samples(slots: int, pauses: list[int],
             told,
             now,
             slot_ns=usual_module.SLOT_NS,
-            hour_ns=usual_module.HOUR_NS,
+            hour_ns=HOUR_NS,
             recent=20,
             least_recent=3,
             slots=5,

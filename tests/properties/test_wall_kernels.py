@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from liqfield.book.attribution import Touch
 from liqfield.book.bands import BANDS, band_of
-from liqfield.book.wall_facts import SECOND_NS, WallEnd, WallSettings
+from liqfield.book.wall_facts import WallEnd, WallSettings
 from liqfield.book.walls import WallTracker
 from liqfield.model.analytics import WallState
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.events import BookLevels
 from tests.reference.walls import SlowWalls
 from tests.support import TapedAttribution

@@ -7,7 +7,8 @@ import msgspec
 from liqfield.book.attribution import Explained, Touch
 from liqfield.book.bands import band_of
 from liqfield.book.survival import CENSORED, FILLED, PULLED, Survival
-from liqfield.book.wall_facts import SECOND_NS, WallSettings
+from liqfield.book.wall_facts import WallSettings
+from liqfield.model.durations import SECOND_NS
 
 
 class SlowWall(msgspec.Struct):

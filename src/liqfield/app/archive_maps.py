@@ -17,14 +17,14 @@ import msgspec
 
 from liqfield.density.combine import combine_columns
 from liqfield.density.estimator import DensityEstimator
+from liqfield.model.durations import DAY_NS, MINUTE_NS
 from liqfield.model.errors import StoreError
 from liqfield.model.events import Candle, MarketEvent
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import CandleOf
 from liqfield.store.archives.order import rank
-from liqfield.store.archives.plan import DAY_NS
 from liqfield.store.atomic import write_atomic
-from liqfield.store.candle_history import MINUTE_NS, CandleHistory
+from liqfield.store.candle_history import CandleHistory
 from liqfield.store.history import HistoryStore
 from liqfield.store.map_history import MapHistory
 from liqfield.store.upkeep import HISTORY, MAPS

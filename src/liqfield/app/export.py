@@ -12,7 +12,7 @@ import numpy as np
 from liqfield.app.maps import OUTSIDE, SIDE_NAMES
 from liqfield.app.settings import nearest
 from liqfield.app.sources import RecordingSource
-from liqfield.engine.market import RecentKeys
+from liqfield.engine.instrument import RecentKeys
 from liqfield.model.errors import SettingError
 from liqfield.model.estimates import BANDS
 from liqfield.model.events import (

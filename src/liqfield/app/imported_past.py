@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from liqfield.model.durations import DAY_NS
 from liqfield.model.events import Frame
 from liqfield.model.instrument import Instrument
-from liqfield.store.archives.plan import DAY_NS
 from liqfield.store.history import HistoryStore
 from liqfield.store.past_frames import past_frame
 from liqfield.store.upkeep import HISTORY

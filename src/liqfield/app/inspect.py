@@ -13,7 +13,7 @@ from liqfield.app.pipeline import Pipeline
 from liqfield.app.terminal import infer_instruments
 from liqfield.book.ladder import ASK, BID
 from liqfield.engine.engine import Engine
-from liqfield.engine.market import InstrumentState
+from liqfield.engine.instrument import InstrumentState
 from liqfield.model.events import BestQuote, BookDelta, BookSnapshot, Event, Frame
 from liqfield.model.instrument import Instrument
 from liqfield.store.foreign import open_recording

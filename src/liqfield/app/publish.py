@@ -16,8 +16,10 @@ from liqfield.book.ladder import ASK, BID
 from liqfield.context.funding import VenueFunding, rate_8h, weighted_8h
 from liqfield.density.clusters import ClusterSettings
 from liqfield.density.combine import combine, combine_columns
-from liqfield.engine.market import DAY_NS, InstrumentState, MarketEngine
+from liqfield.engine.instrument import InstrumentState
+from liqfield.engine.market import MarketEngine
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.model.durations import DAY_NS, MINUTE_NS
 from liqfield.model.estimates import LiquidationDensity, StreamHealth
 from liqfield.model.events import FloatArray
 from liqfield.model.requests import NeedSnapshot
@@ -38,7 +40,6 @@ from liqfield.server.wire import (
 from liqfield.store.candle_history import CandleHistory
 from liqfield.store.map_history import MapHistory
 
-MINUTE_NS = 60_000_000_000
 FLOW_SPAN_S = 3600.0
 FLOW_EVERY = 2  # slow beats: the flow panel every two seconds
 CONTEXT_EVERY = 15

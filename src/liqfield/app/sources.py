@@ -19,7 +19,8 @@ from liqfield.app.settings import nearest
 from liqfield.app.terminal import infer_instruments
 from liqfield.engine.engine import Engine
 from liqfield.engine.history import HistoryBuffer
-from liqfield.engine.market import MAX_AHEAD_NS, RecentKeys
+from liqfield.engine.instrument import RecentKeys
+from liqfield.engine.market import MAX_AHEAD_NS
 from liqfield.model.errors import SettingError, StoreError
 from liqfield.model.events import (
     BestQuote,

@@ -25,7 +25,7 @@ from liqfield.app.publish import Load, Publisher
 from liqfield.app.settings import Settings
 from liqfield.app.upkeep import look_after
 from liqfield.engine.engine import Engine
-from liqfield.engine.market import InstrumentState
+from liqfield.engine.instrument import InstrumentState
 from liqfield.feeds.backfill_cache import BackfillCache
 from liqfield.feeds.budget import Pools
 from liqfield.feeds.intake import Intake

@@ -9,11 +9,11 @@ import numpy as np
 
 from liqfield.book.bands import band_at
 from liqfield.book.plan import AGGRESSION_S, COUNT, KEYS, NUMBER, TICK_USD, losses_at
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel
 from liqfield.model.tape import told_columns
 
-SECOND_NS = 1_000_000_000
 NO_TICK = 1 << 62
 ADDED, FILLED, CANCELLED = 0, 1, 2
 # Words of the kernels' head: times of the message, counts, what is judged, trades dropped and

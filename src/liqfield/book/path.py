@@ -21,11 +21,11 @@ from liqfield.book.ladder import ASK, BID
 from liqfield.book.reader import BookReader
 from liqfield.book.sample import LATTICE
 from liqfield.model.analytics import Confluence, PathClass, PathView
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.estimates import Cluster, DensityColumn
 from liqfield.model.events import FloatArray
 from liqfield.model.sides import PositionSide
 
-MINUTE_NS = 60_000_000_000
 _Z90 = 1.2815515655446004  # 90 % quantile of the normal law
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from liqfield.book.attribution import Attribution
 from liqfield.book.plan import AGGRESSION_S
-from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallFact, WallSettings
+from liqfield.model.durations import SECOND_NS
 
 NEVER_NS = 1 << 62
 

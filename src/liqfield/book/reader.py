@@ -18,9 +18,10 @@ from liqfield.book.ladder import ASK, BID, Ladder
 from liqfield.book.message_kernels import NO_SIGHT
 from liqfield.book.sample import BookSampler
 from liqfield.book.sync import BookSync
-from liqfield.book.usual import SAMPLE_NS, SECOND_NS, UsualDepth
+from liqfield.book.usual import SAMPLE_NS, UsualDepth
 from liqfield.book.wall_facts import WallFact, WallSettings
 from liqfield.book.walls import WallTracker
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.events import BookDelta, BookLevels, BookSnapshot, FloatArray, IntArray
 from liqfield.model.sides import BookRule
 from liqfield.model.tape import TradeTape

@@ -13,12 +13,11 @@ import warnings
 import numpy as np
 
 from liqfield.book.bands import EDGES
+from liqfield.model.durations import HOUR_NS, SECOND_NS
 from liqfield.model.events import FloatArray
 
-SECOND_NS = 1_000_000_000
 SAMPLE_NS = 10 * SECOND_NS
 SLOT_NS = 300 * SECOND_NS
-HOUR_NS = 3600 * SECOND_NS
 RECENT = 360  # samples: one hour
 SLOTS = 12 * 14  # of one hour of day: two weeks
 LEAST_RECENT = 6  # a minute

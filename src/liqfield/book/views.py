@@ -8,8 +8,7 @@ from liqfield.book.bands import band_of
 from liqfield.book.reader import BookReader
 from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallFact
 from liqfield.model.analytics import FlowEvent, FlowEventKind, WallState, WallView
-
-SECOND_NS = 1_000_000_000
+from liqfield.model.durations import SECOND_NS
 
 
 def wall_views(venue: str, book: BookReader, now_ns: int) -> Iterator[WallView]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from liqfield.model.analytics import WallState
-
-SECOND_NS = 1_000_000_000
+from liqfield.model.durations import SECOND_NS
 
 
 class WallSettings(msgspec.Struct, frozen=True):

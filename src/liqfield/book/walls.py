@@ -20,7 +20,7 @@ from liqfield.book.patterns import PulledPatterns
 from liqfield.book.plan import CAPACITY, COIN_ROWS, WALL_LIMITS, WALL_ROWS, WALL_WORDS
 from liqfield.book.sizes import LevelSizes
 from liqfield.book.survival import PULLED, Survival
-from liqfield.book.wall_facts import SECOND_NS, Wall, WallEnd, WallFact, WallSettings
+from liqfield.book.wall_facts import Wall, WallEnd, WallFact, WallSettings
 from liqfield.book.wall_kernels import (
     BORN_DISTANCE,
     CANCEL,
@@ -38,6 +38,7 @@ from liqfield.book.wall_kernels import (
     set_thresholds,
 )
 from liqfield.model.analytics import WallState
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import address_of, direct
 

@@ -27,6 +27,7 @@ from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
 from liqfield.density.trust import SILENCE_NS, Trust
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.errors import StoreError
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
@@ -47,7 +48,6 @@ from liqfield.model.margin import MarginTier
 from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
 from liqfield.model.tape import TradeTape
 
-HOUR_NS = 3_600_000_000_000
 DAY_H = 24.0
 LEARNT_AGE_NS = 30 * 24 * HOUR_NS  # an older law is no better than the prior
 HISTORY_STEP_NS = 600_000_000_000

@@ -15,6 +15,7 @@ import numpy as np
 from liqfield.density import law as laws
 from liqfield.density.counted import CountedOpenings, Exits, count_exits
 from liqfield.density.settings import PRIOR_TIERS
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.estimates import MeasuredLayer
 from liqfield.model.events import FloatArray, IntArray, MeasuredPosition, PositionSnapshot
 from liqfield.model.grid import PriceGrid
@@ -25,7 +26,6 @@ STALE_NS = 3 * 3_600_000_000_000  # the scan asks a holder every minute where it
 ACCOUNTS_MAX = 50_000
 # Openings are counted between two looks that are no further apart, and forgotten by half in so
 # long; fewer accounts in effect are no law; less than so much opened is forgotten altogether.
-HOUR_NS = 3_600_000_000_000
 LOOKED_NS = HOUR_NS
 HALF_LIFE_NS = 3 * 24 * HOUR_NS
 LEAST_OPENINGS = 100.0

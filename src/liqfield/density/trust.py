@@ -6,10 +6,10 @@ import math
 
 import msgspec
 
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.estimates import Confidence
 from liqfield.model.events import Gap
 
-MINUTE_NS = 60_000_000_000
 SILENCE_NS = 15 * MINUTE_NS
 FADE_NS = 6 * 60 * MINUTE_NS  # an incident stops counting after some hours
 VAGUE = 0.4  # log error of the total beyond which it is said

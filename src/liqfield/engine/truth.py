@@ -17,6 +17,7 @@ import numpy as np
 
 from liqfield.density.intervals import gamma_interval
 from liqfield.density.openings import OwnOpenings
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.estimates import LiquidationDensity, TruthReport, TruthRow
 from liqfield.model.events import FloatArray, Liquidation
 from liqfield.model.grid import PriceGrid
@@ -24,7 +25,6 @@ from liqfield.model.sides import Coverage, PositionSide
 from liqfield.verify.hourly import HourLevel
 from liqfield.verify.truth import truth_report
 
-HOUR_NS = 3_600_000_000_000
 KEEP_ROWS = 336
 # An interval that began late or was cut by silence is not scored.
 LEAST_SHARE = 0.9

@@ -17,11 +17,11 @@ from typing import TypeAlias
 import msgspec
 import zstandard
 
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import Frame
 from liqfield.model.requests import HttpRequest
 
 Stretch: TypeAlias = tuple[int, int]  # ns, from and to
-MINUTE_NS = 60_000_000_000
 # Candles that were still running, and statistics that a venue states some minutes late.
 OVERLAP_NS = 15 * MINUTE_NS
 SHORTEST_NS = 30 * MINUTE_NS  # less is asked for again: many starts shall not leave many stretches

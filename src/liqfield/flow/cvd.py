@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from liqfield.model.durations import DAY_NS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import direct, kernel
 from liqfield.model.tape import TradeTape, tape_columns
 
-DAY_NS = 86_400_000_000_000
 DAY, LATE = range(2)
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from liqfield.lab import market_state as ms
 from liqfield.lab.market_book import collect_changes, fill_book
 from liqfield.lab.market_build import build_state
-from liqfield.lab.market_history import MINUTE_NS, HistoryKeeper
+from liqfield.lab.market_history import HistoryKeeper
 from liqfield.lab.market_liquidation import fund_equity
 from liqfield.lab.market_setup import instrument, tiers
 from liqfield.lab.market_state import State
@@ -42,6 +42,7 @@ from liqfield.lab.market_types import (
     Prints,
     Trades,
 )
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.grid import PriceGrid
 from liqfield.model.instrument import Instrument

@@ -6,11 +6,11 @@ import numpy as np
 
 from liqfield.lab import market_state as ms
 from liqfield.lab.market_types import History
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import FloatArray, IntArray
 
 (_X_LAST, _X_HIGH, _X_LOW, _X_MARK, _X_INDEX, _X_LOTS, _X_BUY, _X_OI) = range(8)
 _X_FUNDING = ms.tape_column(ms.X_FUNDING)
-MINUTE_NS = 60_000_000_000
 FIVE_NS = 300_000_000_000
 
 

@@ -25,12 +25,12 @@ from liqfield.lab.market_types import (
     Prints,
     Trades,
 )
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid
 from liqfield.model.instrument import Instrument
 from liqfield.model.margin import MarginTier
 
-HOUR_NS = 3_600_000_000_000
 _I, _F = np.zeros(0, np.int64), np.zeros(0)
 _NO_PRINTS = Prints(_I, _I.astype(np.int8), _F, _F, _F, _F, _F, _I.astype(np.bool_))
 _NO_HISTORY = History(

@@ -14,19 +14,19 @@ import numpy.typing as npt
 
 from liqfield.lab import market_state as ms
 from liqfield.lab.market_build import build_state
-from liqfield.lab.market_history import MINUTE_NS, HistoryKeeper
+from liqfield.lab.market_history import HistoryKeeper
 from liqfield.lab.market_positions import draw_intent
 from liqfield.lab.market_setup import instrument, tiers
 from liqfield.lab.market_state import State
 from liqfield.lab.market_step import run
 from liqfield.lab.market_truth import join_prints, positions_of, take_prints
 from liqfield.lab.market_types import History, MarketSpec, Prints
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.instrument import Instrument
 from liqfield.model.jit import kernel
 from liqfield.model.margin import MarginTier
 
-HOUR_NS = 3_600_000_000_000
 LOOK_NS = 5 * MINUTE_NS  # public accounts are compared so often
 PUBLIC_ACCOUNTS = frozenset({"hyperliquid"})
 

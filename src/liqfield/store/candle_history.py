@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.errors import StoreError
 from liqfield.model.events import Candle, FloatArray
 from liqfield.store.atomic import write_atomic
 
-MINUTE_NS = 60_000_000_000
 DAY_MINUTES = 1440
 _FIELDS = 5  # open, high, low, close, volume
 DAY_BYTES = DAY_MINUTES * _FIELDS * 8  # of a day's file, unpacked

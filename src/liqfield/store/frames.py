@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.errors import StoreError
 from liqfield.model.events import Record
 from liqfield.store import dense, segment
 from liqfield.store.segment import ReadReport, Row
-
-HOUR_NS = 3_600_000_000_000
 
 
 class RecordWriter:

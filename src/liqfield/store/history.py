@@ -20,6 +20,7 @@ import duckdb
 import msgspec
 import numpy as np
 
+from liqfield.model.durations import DAY_NS
 from liqfield.model.errors import StoreError
 from liqfield.model.events import (
     Candle,
@@ -36,7 +37,6 @@ from liqfield.store.archives.order import rank
 from liqfield.store.atomic import write_atomic
 from liqfield.store.table import Column, quoted, write_batch
 
-DAY_NS = 86_400_000_000_000
 FLUSH_ROWS = 400_000
 LEDGER = "imported.json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.errors import ModelError, StoreError
 from liqfield.model.estimates import DensityColumn
 from liqfield.model.grid import PriceGrid
@@ -45,7 +46,6 @@ from liqfield.store.slab import (
 from liqfield.store.slab_files import SlabFiles, SlabFolder, SlabMemory
 from liqfield.store.slab_writer import SlabWriter, WriteJob
 
-SECOND_NS = 1_000_000_000
 DAY_S = 86_400
 #: How long each width is kept: what a screen of that width can show, and some more.
 KEEP_S = {

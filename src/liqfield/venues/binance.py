@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import Event, Frame, Notice, Trade, Unknown
 from liqfield.model.instrument import Instrument
 from liqfield.model.requests import HttpRequest
@@ -19,7 +20,7 @@ from liqfield.venues.binance_replies import replies
 from liqfield.venues.binance_scan import scanned_shapes
 from liqfield.venues.binance_streams import STREAMS
 from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
-from liqfield.venues.decoding import MS, base_and_factor, decimals_of
+from liqfield.venues.decoding import base_and_factor, decimals_of
 from liqfield.venues.routing import Envelope, Routed, batches, pages
 from liqfield.venues.scan import Scanner
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BookSnapshot,
     InsuranceFund,
@@ -16,7 +17,6 @@ from liqfield.model.margin import MarginTier
 from liqfield.model.sides import CandleOf, ContractKind
 from liqfield.venues.binance_streams import Pair, candle, mark, tier_table, trade
 from liqfield.venues.decoding import (
-    MS,
     base_and_factor,
     finite,
     implied_price,

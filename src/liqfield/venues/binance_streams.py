@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -32,7 +33,6 @@ from liqfield.model.sides import (
     TradeKind,
 )
 from liqfield.venues.decoding import (
-    MS,
     coins,
     finite,
     levels,

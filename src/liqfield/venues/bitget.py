@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
@@ -43,7 +44,6 @@ from liqfield.venues.contract import (
     StreamSpec,
 )
 from liqfield.venues.decoding import (
-    MS,
     base_and_factor,
     candle,
     coins,

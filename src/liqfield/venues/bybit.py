@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
@@ -48,7 +49,6 @@ from liqfield.venues.contract import (
     StreamSpec,
 )
 from liqfield.venues.decoding import (
-    MS,
     announcements,
     base_and_factor,
     candle,

@@ -32,7 +32,6 @@ from liqfield.model.margin import MarginTier, deductions
 from liqfield.model.sides import CandleOf, ContractKind
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MS = 1_000_000
 T = TypeVar("T")
 Found: TypeAlias = Instrument | Unknown
 MIN_VALUE, MAX_VALUE = 1e-15, 1e15  # no price, size or rate of any market lies beyond

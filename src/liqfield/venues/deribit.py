@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
@@ -35,7 +36,6 @@ from liqfield.model.sides import (
 )
 from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
 from liqfield.venues.decoding import (
-    MS,
     base_and_factor,
     candle,
     coins,

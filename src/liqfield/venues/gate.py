@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
@@ -47,7 +48,6 @@ from liqfield.venues.contract import (
     StreamSpec,
 )
 from liqfield.venues.decoding import (
-    MS,
     base_and_factor,
     candle,
     coins,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BookSnapshot,
     Candle,
@@ -37,7 +38,6 @@ from liqfield.model.sides import (
 )
 from liqfield.venues.contract import Budget, Connection, Heartbeat, Poll, Resync, StreamSpec
 from liqfield.venues.decoding import (
-    MS,
     candle,
     coins,
     decimals_of,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from liqfield.model.durations import MS
 from liqfield.model.events import (
     BookDelta,
     BookSnapshot,
@@ -50,7 +51,6 @@ from liqfield.venues.contract import (
     StreamSpec,
 )
 from liqfield.venues.decoding import (
-    MS,
     announcements,
     base_and_factor,
     candle,

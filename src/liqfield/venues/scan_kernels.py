@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from liqfield.model.durations import MS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import (
     bytes_at,
@@ -39,7 +40,7 @@ from liqfield.model.native import (
     take,
     words_of,
 )
-from liqfield.venues.decoding import MAX_TICKS, MAX_VALUE, MIN_VALUE, MS
+from liqfield.venues.decoding import MAX_TICKS, MAX_VALUE, MIN_VALUE
 
 ByteArray = npt.NDArray[np.uint8]
 WordArray = npt.NDArray[np.uint64]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from liqfield.book.patterns import PulledPatterns
-from liqfield.book.wall_facts import SECOND_NS, Flip, Layering, WallEnd, WallFact, WallSettings
+from liqfield.book.wall_facts import Flip, Layering, WallEnd, WallFact, WallSettings
 from liqfield.model.analytics import WallState
+from liqfield.model.durations import SECOND_NS
 from tests.support import TapedAttribution
 
 S = SECOND_NS

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from liqfield.engine.engine import Engine
-from liqfield.engine.market import LIVE_COLUMN_NS, MAX_AHEAD_NS, MINUTE_NS, MarketEngine, RecentKeys
+from liqfield.engine.instrument import RecentKeys
+from liqfield.engine.market import LIVE_COLUMN_NS, MAX_AHEAD_NS, MarketEngine
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import (
     BookDelta,
     BookLevels,

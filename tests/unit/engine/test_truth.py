@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from liqfield.density.openings import OwnOpenings
-from liqfield.engine.truth import HOUR_NS, KEEP_ROWS, TruthKeeper, TruthKeepers
+from liqfield.engine.truth import KEEP_ROWS, TruthKeeper, TruthKeepers
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.events import Liquidation
 from liqfield.model.grid import PriceGrid

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from liqfield.flow.absorption import ASK, BID, AbsorptionDetector
 from liqfield.flow.candles import CandleBuilder
-from liqfield.flow.cvd import DAY_NS, DayDelta, divergence
+from liqfield.flow.cvd import DayDelta, divergence
 from liqfield.flow.footprint import FootprintBuilder, FootprintSettings, analyse, row_step
 from liqfield.flow.imbalance import (
     LEVELS,
@@ -28,6 +28,7 @@ from liqfield.flow.imbalance import (
 from liqfield.flow.impact import RollingImpact
 from liqfield.flow.quotes import QuoteReader
 from liqfield.flow.recent import RecentVolume
+from liqfield.model.durations import DAY_NS
 from liqfield.model.events import BestQuote, Candle, Trade
 from liqfield.model.sides import Aggressor
 from liqfield.model.tape import TradeTape

@@ -7,9 +7,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import Candle
 from liqfield.model.sides import CandleOf
-from liqfield.store.candle_history import MINUTE_NS, CandleHistory
+from liqfield.store.candle_history import CandleHistory
 
 
 def candle(minute: int, price: float, *, closed: bool = True, history: bool = False) -> Candle:

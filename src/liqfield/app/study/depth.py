@@ -29,12 +29,12 @@ from liqfield.book.wall_facts import WallSettings
 from liqfield.engine.engine import Engine
 from liqfield.lab.market import LabMarket
 from liqfield.lab.market_setup import demo_spec
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.events import FloatArray
 from liqfield.model.sides import BookRule
 from liqfield.store.foreign import open_recording
 from liqfield.venues import registry
 
-SECOND_NS = 1_000_000_000
 OCTAVES = (1, 2, 3)
 _Z90 = 1.2815515655446004
 Sample = tuple[int, float, float, float]  # octaves hidden, log(true / told), sd, log(true / even)

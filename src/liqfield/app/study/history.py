@@ -18,6 +18,7 @@ import numpy as np
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.settings import DensitySettings
 from liqfield.lab.market_setup import instrument, tiers
+from liqfield.model.durations import HOUR_NS, MS
 from liqfield.model.errors import SettingError
 from liqfield.model.events import (
     Candle,
@@ -34,8 +35,6 @@ from liqfield.verify import baselines, metrics
 from liqfield.verify.hourly import HourLevel, HourReport, HourTable, score_hours
 
 HOUR_MS = 3_600_000
-MS = 1_000_000
-HOUR_NS = HOUR_MS * MS
 SPLIT_MS = 1_768_262_400_000  # 2026-01-13 00:00 UTC: 40 days before it, 39 after
 LATE_MS = 5_000
 # One venue's open interest against three venues' prints, which are samples: the level may lie far

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 
 from liqfield.lab.market_types import ADL, INSURANCE, Book, InstrumentStep, Market, Prints
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.events import (
     BestQuote,
     BookDelta,
@@ -35,7 +36,6 @@ from liqfield.model.events import (
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, BookRule, Coverage, PositionSide, PriceKind
 
-SECOND_NS = 1_000_000_000
 LATENCY_NS = 5_000_000  # from the venue's clock to ours
 WHOLE_EVERY_NS = 500_000_000
 WHOLE_LEVELS = 20

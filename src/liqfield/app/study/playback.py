@@ -8,6 +8,7 @@ import numpy as np
 
 from liqfield.lab.market_types import History, Prints
 from liqfield.lab.worlds import VenueWorld
+from liqfield.model.durations import MINUTE_NS, SECOND_NS
 from liqfield.model.events import (
     Candle,
     FundingRate,
@@ -18,9 +19,6 @@ from liqfield.model.events import (
     TierTable,
 )
 from liqfield.model.sides import CandleOf, Coverage, PositionSide, PriceKind
-
-MINUTE_NS = 60_000_000_000
-SECOND_NS = 1_000_000_000
 
 
 def shown(

@@ -36,12 +36,12 @@ from liqfield.lab.market_actors import StagedMarket
 from liqfield.lab.market_setup import demo_spec
 from liqfield.lab.market_types import AgentEvent, Market
 from liqfield.model.analytics import WallState
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.events import BookDelta, BookSnapshot, FloatArray, Listing, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor
 from liqfield.model.tape import TradeTape
 
-SECOND_NS = 1_000_000_000
 START_NS = 1_790_000_000_000_000_000
 MATCH_NS = 3 * SECOND_NS
 WARM_NS = 120 * SECOND_NS  # scripts wait until the readings know what is usual

@@ -16,13 +16,13 @@ import numpy as np
 from liqfield.density.counted import CountedOpenings
 from liqfield.density.measured import MeasuredBook
 from liqfield.lab.worlds import LOOK_NS, VenueWorld
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.events import MeasuredPosition, PositionSnapshot
 from liqfield.model.sides import PositionSide
 
 LOOKS_PER_MINUTE = 300  # the scan's share of the venue's weight
 SCANNED_SHARE = 0.3
 PEOPLE = 3.0  # addresses per position that stands
-HOUR_NS = 3_600_000_000_000
 AGAIN_NS = 3 * HOUR_NS
 
 

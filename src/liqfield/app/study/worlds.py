@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from liqfield.app.study.playback import MINUTE_NS, events
+from liqfield.app.study.playback import events
 from liqfield.app.study.world_accounts import counted_by_hour
 from liqfield.app.study.world_cache import load_world
 from liqfield.app.study.world_specs import SMALL_VENUES, WORLDS, Role, WorldSpec
@@ -25,6 +25,7 @@ from liqfield.density.openings import Told
 from liqfield.density.settings import DensitySettings
 from liqfield.lab.market_truth import density_of
 from liqfield.lab.worlds import VenueWorld, opening_draws
+from liqfield.model.durations import DAY_NS, MINUTE_NS
 from liqfield.model.errors import SettingError
 from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.events import FloatArray
@@ -40,7 +41,6 @@ from liqfield.verify.field import (
     score_field,
 )
 
-DAY_NS = 86_400_000_000_000
 DAYS, BURN_DAYS, SNAPSHOT_H = 7.0, 4.0, 4.0  # simulated; not scored at first; between snapshots
 # Bins of 0.1 %, as scored: intervals of these bins are what is published, not sums of finer ones.
 SETTINGS = DensitySettings(bin_width=0.001, bin_count=2000)

@@ -13,10 +13,10 @@ import numpy as np
 from liqfield.lab.market_types import ADL, INSURANCE, LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Writer
+from liqfield.model.durations import MS
 from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.margin import MarginTier
 
-MS = 1_000_000
 ENC = msgspec.json.Encoder()
 _PUBLIC = ("depth", "bookTicker", "trade", "rpiDepth")
 _WEIGHTS = {"/fapi/v1/depth": 20, "/fapi/v1/klines": 5, "/fapi/v1/aggTrades": 20}

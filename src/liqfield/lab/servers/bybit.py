@@ -12,8 +12,8 @@ from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
 from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Windows, Writer, states
+from liqfield.model.durations import MS
 
-MS = 1_000_000
 ENC = msgspec.json.Encoder()
 PATH = "/v5/public/linear"
 DEPTH = 200

@@ -15,9 +15,9 @@ from liqfield.lab.market_types import LIQUIDATION, InstrumentStep, Market
 from liqfield.lab.servers.binance import candles
 from liqfield.lab.servers.desk import Client, Message, Reply
 from liqfield.lab.servers.numbers import Writer
+from liqfield.model.durations import MS
 from liqfield.model.events import IntArray
 
-MS = 1_000_000
 ENC = msgspec.json.Encoder()
 PATH = "/ws"
 _MINUTES = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240}

@@ -19,6 +19,7 @@ from liqfield.lab.servers.faults import FaultPlan
 from liqfield.lab.servers.hyperliquid import HyperliquidProtocol
 from liqfield.lab.servers.okx import OkxProtocol
 from liqfield.lab.servers.shell import VenueServer
+from liqfield.model.durations import MS
 from liqfield.model.events import FloatArray, IntArray
 
 PROTOCOLS: dict[str, Callable[[Market], VenueProtocol]] = {
@@ -29,7 +30,6 @@ PROTOCOLS: dict[str, Callable[[Market], VenueProtocol]] = {
 }
 STEP_S = 0.1
 TRADES_KEPT = 200_000
-MS = 1_000_000
 Table = TypeVar("Table", Trades, BookChanges)
 
 

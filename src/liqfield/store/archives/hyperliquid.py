@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from liqfield.model.durations import HOUR_NS, MS
 from liqfield.model.events import (
     FundingRate,
     IndexPrice,
@@ -26,8 +27,6 @@ from liqfield.store.archives.order import Recent
 from liqfield.store.archives.plan import ArchiveFile, days_of
 from liqfield.store.archives.rows import FileReport, read_rows, stamp_ns, text_lines
 
-MS = 1_000_000
-HOUR_NS = 3_600_000_000_000
 BOOKS = "books"
 _DATE = re.compile(r"(?<!\d)(20\d{2})-?(\d{2})-?(\d{2})(?!\d)")
 _CTX = (

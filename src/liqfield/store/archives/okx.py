@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from liqfield.model.durations import MINUTE_NS
 from liqfield.model.events import Candle, FundingRate, MarketEvent, Trade
 from liqfield.model.instrument import Instrument
 from liqfield.model.sides import Aggressor, CandleOf
@@ -17,7 +18,6 @@ from liqfield.store.archives.order import Recent, in_time
 from liqfield.store.archives.plan import ArchiveFile, days_of
 from liqfield.store.archives.rows import FileReport, read_rows, stamp_ns
 
-MINUTE_NS = 60_000_000_000
 _NAME = re.compile(
     r"(?P<symbol>[A-Z0-9]+(?:-[A-Z0-9]+)*|allswap)-(?P<family>trades|candlesticks|fundingrates)"
     r"-(?P<date>\d{4}-\d{2}(?:-\d{2})?)\.(?:zip|csv|csv\.gz)"

@@ -11,13 +11,13 @@ from typing import Protocol
 
 import msgspec
 
+from liqfield.model.durations import DAY_NS
 from liqfield.model.errors import SettingError
 from liqfield.model.events import Candle, MarketEvent, OpenInterest
 from liqfield.model.instrument import Instrument
 from liqfield.store.archives.order import rank, reordered
 from liqfield.store.archives.rows import FileReport
 
-DAY_NS = 86_400_000_000_000
 INTERVAL_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 

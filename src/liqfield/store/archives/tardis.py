@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from liqfield.model.durations import HOUR_NS
 from liqfield.model.events import (
     BookDelta,
     BookLevels,
@@ -57,7 +58,6 @@ _DATE = re.compile(r"(\d{4})[-/](\d{2})[-/](\d{2})")
 # A print's price is the bankruptcy price on these venues, else the fill.
 _BANKRUPTCY = frozenset({"bybit", "bybit-inverse", "okx", "deribit", "bitmex"})
 _BYBIT_COMPLETE_NS = 1_740_528_000_000_000_000  # 2025-02-26
-HOUR_NS = 3_600_000_000_000
 OI_EVERY_NS = 60_000_000_000
 
 
