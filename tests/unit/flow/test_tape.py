@@ -164,6 +164,7 @@ def test_the_volume_of_a_window_and_whether_it_is_much(rows: list[tuple[int, int
             if coins:
                 tape.append(0, k, 100.0, coins)
         live.fold()
+        live.hits.count(silent)
         found = _close(live, silent, share, warm)
         live.hits.begin()
         for side, coins in enumerate((sold / 4, bought / 8)):

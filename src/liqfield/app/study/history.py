@@ -7,7 +7,7 @@ hour has ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from liqfield.density.settings import DensitySettings
 from liqfield.lab.market_setup import instrument, tiers
 from liqfield.model.durations import HOUR_NS, MS
 from liqfield.model.errors import SettingError
+from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.events import (
     Candle,
     FloatArray,
@@ -191,22 +192,57 @@ class _Field:
         return np.array([mass[0, below].sum(), mass[1, above].sum()])
 
 
+class Played(msgspec.Struct, frozen=True, eq=False):
+    """The stretch, hour by hour. plain: marks of 5 minutes as the path; wide: widened by the
+    candle's extremes, with baseline maps; fit: rows before SPLIT_MS; low, high: float64[n, 2] USD,
+    80 % intervals of wide; volume: float64[n] base coins traded in the hour; estimator: at the end.
+    """
+
+    plain: HourTable
+    wide: HourTable
+    fit: int
+    low: FloatArray
+    high: FloatArray
+    volume: FloatArray
+    estimator: DensityEstimator
+
+
 def study_history(folder: Path, settings: DensitySettings = SETTINGS) -> HistoryReport:
     """Play the whole stretch, score the hours after SPLIT_MS; deterministic."""
+    played = play_history(folder, settings)
+    fit, wide = played.fit, played.wide
+    inside = [
+        metrics.coverage(wide.realised[fit:, side], played.low[fit:, side], played.high[fit:, side])
+        for side in range(2)
+    ]
+    share = played.estimator.forced_shares()
+    return HistoryReport(
+        strict=score_hours(played.plain, fit),
+        wicks=score_hours(wide, fit),
+        thousand=score_hours(wide, fit, floor_usd=1e3),
+        coverage=(inside[0], inside[1]),
+        level=(float(share[0]), float(share[1])),
+        kappa=played.estimator.kappa,
+    )
+
+
+def play_history(
+    folder: Path,
+    settings: DensitySettings = SETTINGS,
+    at_hour: Callable[[DensityEstimator, float, float], None] | None = None,
+) -> Played:
+    """What every hour's map said of the hour. at_hour: called before each scored hour with the
+    estimator and the mark's path, widened."""
     files = read_files(folder)
     hours = _hours(files)
     item = instrument("binance", "BTC")
     estimator = DensityEstimator(item, settings, tiers("binance", "BTC"))
-    field = _Field(float(files.mark[0]))
+    beside = _Beside(files)
     narrow, wide_level = HourLevel(), HourLevel()
     rows: list[_Hour] = []
     ours: list[FloatArray] = []
     wicks: list[FloatArray] = []
     bounds: list[tuple[FloatArray, FloatArray]] = []
-    names = ("standing only", "openings only", "shifted profile", "ladder", "mirrored")
-    others: dict[str, list[FloatArray]] = {name: [] for name in names}
-    yesterday: list[FloatArray] = []
-    kept: list[tuple[FloatArray, float]] = []
     for k, events in _facts(files, item.id):
         for event in events:
             estimator.update(event)
@@ -219,52 +255,60 @@ def study_history(folder: Path, settings: DensitySettings = SETTINGS) -> History
         ours.append(usd * narrow.factor())
         narrow.update(usd, hour.realised)
         path = hour.low_wick, hour.high_wick
+        if at_hour is not None:
+            at_hour(estimator, *path)
         usd, p10, p90 = estimator.predicted(*path, 1.0)
         scale = wide_level.factor()
         bounds.append(wide_level.interval(usd) or (p10 * scale, p90 * scale))
         wide_level.update(usd, hour.realised)
         wicks.append(usd * scale)
-        others["standing only"].append(estimator.predicted(*path)[0] * scale)
-        others["openings only"].append(estimator.would_open(*path, 1.0))
+        beside.add("standing only", estimator.predicted(*path)[0] * scale)
+        beside.add("openings only", estimator.would_open(*path, 1.0))
+        beside.draw(hour, density)
+    maps = {name: np.array(values) for name, values in beside.told.items()}
+    return Played(
+        plain=_table(rows, files, {"map": np.array(ours)}, wick=False),
+        wide=_table(rows, files, {"map": np.array(wicks), **maps}, wick=True),
+        fit=sum(hour.at_ms < SPLIT_MS for hour in rows),
+        low=np.array([low for low, _ in bounds]),
+        high=np.array([high for _, high in bounds]),
+        volume=np.array([files.candle[hour.candle, 4] for hour in rows]),
+        estimator=estimator,
+    )
+
+
+class _Beside:
+    """What other maps say of the same hours, USD [2] each, by name."""
+
+    def __init__(self, files: Files) -> None:
+        self.told: dict[str, list[FloatArray]] = {}
+        self._files = files
+        self._field = _Field(float(files.mark[0]))
+        self._kept: list[tuple[FloatArray, float]] = []
+
+    def add(self, name: str, usd: FloatArray) -> None:
+        self.told.setdefault(name, []).append(usd)
+
+    def draw(self, hour: _Hour, density: LiquidationDensity) -> None:
+        """The baselines: profile and ladder of what was known, ours where it should not be."""
+        files, field, k = self._files, self._field, hour.row
         mark = float(files.mark[k])
         x = float(np.log(mark))
         mass = _on_lattice(density.notional_usd.sum(axis=1), density.grid.first_bin, field)
         known = files.candle_ms + HOUR_MS <= hour.at_ms
         entry = np.log(files.candle[known, 3])
         volume = files.candle[known, 4] * mark
-        profile = baselines.shifted_profile(field.centres, x, entry, volume)
         change = np.diff(files.oi[: k + 1 : 12], prepend=files.oi[0])
         opened = np.log(files.mark[: k + 1 : 12])
-        ladder = baselines.naive_ladder(field.centres, x, opened, change) * mark
-        mirror = baselines.mirrored(mass, field.centres, x)
-        span = (mark, hour.low_wick, hour.high_wick)
-        for name, map_ in (("shifted profile", profile), ("ladder", ladder), ("mirrored", mirror)):
-            others[name].append(field.between(map_, *span))
-        kept.append((mass, x))
-        old, old_x = kept[max(len(kept) - 25, 0)]
-        yesterday.append(field.between(baselines.moved(old, field.centres, old_x, x), *span))
-    others["map of 24 h earlier"] = yesterday
-    beside = {name: np.array(values) for name, values in others.items()}
-    plain = _table(rows, files, {"map": np.array(ours)}, wick=False)
-    wide = _table(rows, files, {"map": np.array(wicks), **beside}, wick=True)
-    fit = sum(hour.at_ms < SPLIT_MS for hour in rows)
-    inside = [
-        metrics.coverage(
-            wide.realised[fit:, side],
-            np.array([low[side] for low, _ in bounds[fit:]]),
-            np.array([high[side] for _, high in bounds[fit:]]),
-        )
-        for side in range(2)
-    ]
-    share = estimator.forced_shares()
-    return HistoryReport(
-        strict=score_hours(plain, fit),
-        wicks=score_hours(wide, fit),
-        thousand=score_hours(wide, fit, floor_usd=1e3),
-        coverage=(inside[0], inside[1]),
-        level=(float(share[0]), float(share[1])),
-        kappa=estimator.kappa,
-    )
+        self._kept.append((mass, x))
+        old, old_x = self._kept[max(len(self._kept) - 25, 0)]
+        for name, map_ in (
+            ("shifted profile", baselines.shifted_profile(field.centres, x, entry, volume)),
+            ("ladder", baselines.naive_ladder(field.centres, x, opened, change) * mark),
+            ("mirrored", baselines.mirrored(mass, field.centres, x)),
+            ("map of 24 h earlier", baselines.moved(old, field.centres, old_x, x)),
+        ):
+            self.add(name, field.between(map_, mark, hour.low_wick, hour.high_wick))
 
 
 def _on_lattice(mass: FloatArray, first_bin: int, field: _Field) -> FloatArray:
