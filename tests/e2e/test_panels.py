@@ -525,7 +525,9 @@ def test_a_silent_server_dims_the_screen_and_says_how_old_it_is(browser: Browser
         page = open_page(browser, short.url)
         wait_for_map(page)
         # The picture came with the page: only with a socket is there a voice to miss.
-        expect(page.get_by_label("feed health: gap")).to_be_visible()
+        page.get_by_label("feed health: gap").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
         short.stop()
         expect(page.get_by_text("The server has been silent for")).to_be_visible()
         for _ in range(30):  # over several tries to reconnect: not one of them undims the page
