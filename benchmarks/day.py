@@ -64,6 +64,11 @@ def written(price: int) -> str:
     return f"{price // 100}.{price % 100:02d}"
 
 
+def _written(levels: Sequence[tuple[int, str]]) -> list[tuple[str, str]]:
+    """A price that fell all day passes the lowest bids: they are no prices any more."""
+    return [(written(price), coins) for price, coins in levels if price > 0]
+
+
 def read(records: Sequence[object]) -> Told:
     """From the first diff that continues the snapshot on."""
     frames = [record for record in records if isinstance(record, Frame)]
@@ -129,7 +134,7 @@ class Teller:
             old = {price + before for price in self.told.end[side]}
             new = {price + self.shift: coins for price, coins in self.told.start[side].items()}
             changes = dict.fromkeys(old - new.keys(), "0.000") | new
-            message["data"][name] = [(written(p), coins) for p, coins in sorted(changes.items())]
+            message["data"][name] = _written(sorted(changes.items()))
         return self._diff(like, message, now_ns)
 
     def tell(self, frame: Frame, now_ns: int) -> Frame:
@@ -144,7 +149,7 @@ class Teller:
             return Frame(frame.venue, frame.source, now_ns, msgspec.json.encode(message))
         if self.shift:
             for name in ("b", "a"):
-                data[name] = [(written(cents(p) + self.shift), coins) for p, coins in data[name]]
+                data[name] = _written([(cents(p) + self.shift, coins) for p, coins in data[name]])
         return self._diff(frame, message, now_ns)
 
     def _diff(self, frame: Frame, message: dict[str, dict[str, object]], now_ns: int) -> Frame:
