@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from liqfield.density.clusters import ClusterSettings, clusters_of, find_clusters
+from liqfield.density.clusters import LEAST_SHARE, ClusterSettings, clusters_of, find_clusters
 from liqfield.model.analytics import PathView
 from liqfield.model.estimates import Cluster, DensityColumn, LiquidationDensity
 from liqfield.server import encode
@@ -15,10 +15,7 @@ from liqfield.store.map_history import MapHistory
 
 GROWTH_NS = 600_000_000_000  # clusters are compared with those of ten minutes before
 KEPT_EVERY_NS = 60_000_000_000
-# Where the user sets no threshold: this share of open interest, as for a cascade's fuel, at most
-# so much.
-SHARE = 0.002
-MOST_USD = 50e6
+MOST_USD = 50e6  # of the threshold by the size of the market, where the user sets none
 
 
 class ClusterFinder:
@@ -83,7 +80,7 @@ class ClusterFinder:
         """The threshold that the user set; 0 = by the size of the market, to two digits."""
         if self._settings.min_usd > 0.0:
             return self._settings
-        least = float(f"{min(SHARE * open_interest_usd, MOST_USD):.2g}")
+        least = float(f"{min(LEAST_SHARE * open_interest_usd, MOST_USD):.2g}")
         return msgspec.structs.replace(self._settings, min_usd=least)
 
     def _stored(

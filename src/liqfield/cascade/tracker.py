@@ -228,10 +228,6 @@ class CascadeTracker:
         """Event time of the newest print of a side, 0 = none yet."""
         return self._bursts[side].last_ns
 
-    def extreme_age_s(self, now_ns: int) -> float:
-        """Seconds since the price last made a new extreme of the cascade."""
-        return (now_ns - self._extreme_ns) / 1e9
-
     def move(self, seconds: int) -> float:
         """Log price now against `seconds` (at most five minutes) ago."""
         recent = self._recent

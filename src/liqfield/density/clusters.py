@@ -23,6 +23,8 @@ SMOOTH_BINS = 9  # about 45 bp: narrower dips do not split a cluster
 BACKGROUND_BINS = 201
 MAX_WIDTH_BINS = 80
 STACKED_SHARE = 0.15  # a venue or band counts as present from this share on
+# Of open interest: a smaller cluster is no fuel, and none to show where the user sets no threshold.
+LEAST_SHARE = 0.002
 
 
 class ClusterSettings(msgspec.Struct, frozen=True):

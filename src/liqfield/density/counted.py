@@ -24,7 +24,6 @@ from liqfield.model.events import FloatArray, IntArray
 
 NEAR_CAP = 1.1  # a point of the menu within this factor of the cap stands for it
 ROUNDS, STEP_MAX, DONE = 60, 1.0, 1e-7
-SHUT = 1e-9  # the prior's share of a class that the venue's tiers do not open
 
 
 class Spread(NamedTuple):

@@ -16,7 +16,7 @@ import msgspec
 from liqfield.book.ladder import Ladder
 from liqfield.cascade.push import PushDetector
 from liqfield.cascade.tracker import CascadeSettings, CascadeTracker, Fuel, Surroundings
-from liqfield.density.clusters import ClusterSettings, clusters_of
+from liqfield.density.clusters import LEAST_SHARE, ClusterSettings, clusters_of
 from liqfield.density.combine import combine_columns
 from liqfield.engine.venue_flow import InstrumentFlow
 from liqfield.flow.absorption import AbsorptionSettings
@@ -47,7 +47,6 @@ WINDOW_S = 10  # of the impact fits
 BAR_NS = 300 * S
 EVENTS = 500
 MAP_NS = 30 * S
-CLUSTER_SHARE = 0.002  # of open interest: a smaller one is no fuel
 DIVERGENCE_BUCKETS = 60
 
 
@@ -152,7 +151,7 @@ class FlowReadings:
         self._mapped_ns = self.clock_ns
         pooled = combine_columns(columns)
         assert pooled is not None  # a column is due of some map
-        least = CLUSTER_SHARE * pooled.open_interest_usd
+        least = LEAST_SHARE * pooled.open_interest_usd
         chosen = ClusterSettings(min_usd=least, reach=self.settings.cluster_reach)
         self.clusters = clusters_of(pooled, columns, chosen)
 

@@ -72,11 +72,10 @@ class TradeTape:
 
 
 @inner_kernel
-def tape_columns(words: IntArray) -> tuple[IntArray, FloatArray, FloatArray, IntArray, int]:
-    """at_ns, price, signed, number, and the mask that makes an index of a count."""
+def _columns(words: IntArray, clock: int) -> tuple[IntArray, FloatArray, FloatArray, IntArray, int]:
     size = words[_SIZE]
     return (
-        ints_at(words[_AT], size),
+        ints_at(words[clock], size),
         floats_at(words[_PRICE], size),
         floats_at(words[_SIGNED], size),
         ints_at(words[_NUMBER], size),
@@ -85,16 +84,15 @@ def tape_columns(words: IntArray) -> tuple[IntArray, FloatArray, FloatArray, Int
 
 
 @inner_kernel
+def tape_columns(words: IntArray) -> tuple[IntArray, FloatArray, FloatArray, IntArray, int]:
+    """at_ns, price, signed, number, and the mask that makes an index of a count."""
+    return _columns(words, _AT)
+
+
+@inner_kernel
 def told_columns(words: IntArray) -> tuple[IntArray, FloatArray, FloatArray, IntArray, int]:
     """As `tape_columns`, with told_ns in place of at_ns."""
-    size = words[_SIZE]
-    return (
-        ints_at(words[_TOLD], size),
-        floats_at(words[_PRICE], size),
-        floats_at(words[_SIGNED], size),
-        ints_at(words[_NUMBER], size),
-        size - 1,
-    )
+    return _columns(words, _TOLD)
 
 
 @inner_kernel

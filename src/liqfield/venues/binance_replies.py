@@ -15,7 +15,7 @@ from liqfield.model.events import (
 from liqfield.model.instrument import Instrument, tick_parts
 from liqfield.model.margin import MarginTier
 from liqfield.model.sides import CandleOf, ContractKind
-from liqfield.venues.binance_streams import Pair, candle, mark, tier_table, trade
+from liqfield.venues.binance_streams import Aggregate, Pair, binance_candle, mark, tier_table, trade
 from liqfield.venues.decoding import (
     base_and_factor,
     finite,
@@ -112,14 +112,6 @@ class _Ratio(msgspec.Struct):
     shortAccount: float = -1.0  # noqa: N815
     buyVol: float = -1.0  # noqa: N815
     sellVol: float = -1.0  # noqa: N815
-
-
-class _Aggregate(msgspec.Struct):
-    a: int
-    p: float
-    q: float
-    T: int
-    m: bool
 
 
 class _Trade(msgspec.Struct):
@@ -289,9 +281,8 @@ def _klines(m: Message) -> None:
         first_ms, last_ms = int(row[0]), int(row[6])
         all_at, taker_at = (7, 10) if of.kind is ContractKind.INVERSE else (5, 9)
         volume = (row[all_at], row[taker_at] if kind is CandleOf.LAST else -1.0)
-        is_closed = (last_ms + 1) * MS <= m.got_ns
-        span = (first_ms, last_ms)
-        m.add(candle(of, m, kind, span, row[1:5], volume, is_closed=is_closed, is_history=True))
+        span, ohlc = (first_ms, last_ms), (row[1], row[2], row[3], row[4])
+        m.add(binance_candle(of, m, kind, span, ohlc, volume, is_history=True))
 
 
 def _ratios(m: Message) -> None:
@@ -309,7 +300,7 @@ def _ratios(m: Message) -> None:
 
 
 def _aggregates(m: Message) -> None:
-    for of, r in m.of_subject(m.rows(_Aggregate)):
+    for of, r in m.of_subject(m.rows(Aggregate)):
         m.add(trade(of, m, r.T, (r.p, r.q), str(r.a), is_buyer_maker=r.m))
 
 

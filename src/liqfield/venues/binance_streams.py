@@ -6,7 +6,7 @@ One letter names a field in the streams; `o` of a forced order is a message with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -33,6 +33,7 @@ from liqfield.model.sides import (
     TradeKind,
 )
 from liqfield.venues.decoding import (
+    candle,
     coins,
     finite,
     levels,
@@ -45,19 +46,25 @@ from liqfield.venues.decoding import (
 from liqfield.venues.routing import Builder, Message
 
 Pair = tuple[float, float]
+Ohlc = tuple[float, float, float, float]
 _KINDS = {"ADL": TradeKind.ADL, "INSURANCE_FUND": TradeKind.INSURANCE}
 _PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
 # The side of the order closes the other side's position.
 _CLOSED = {"SELL": PositionSide.LONG, "BUY": PositionSide.SHORT}
 
 
-class _AggTrade(msgspec.Struct):
-    symbol: str = msgspec.field(name="s")
+class Aggregate(msgspec.Struct):
+    """As requested: which contract it is of stands in the request."""
+
     a: int
     p: float
     q: float
     T: int
     m: bool
+
+
+class _AggTrade(Aggregate):
+    symbol: str = msgspec.field(name="s")
 
 
 class _Trade(msgspec.Struct):
@@ -268,40 +275,29 @@ def _klines(m: Message) -> None:
         # COIN-M states volume in contracts and, in q and Q, the coins that they were.
         volume = (k.q, k.Q) if of.kind is ContractKind.INVERSE else (k.v, k.V)
         span = (k.t, k.T)
-        m.add(candle(of, m, CandleOf.LAST, span, (k.o, k.h, k.l, k.c), volume, is_closed=k.x))
+        ohlc = (k.o, k.h, k.l, k.c)
+        m.add(binance_candle(of, m, CandleOf.LAST, span, ohlc, volume, is_closed=k.x))
 
 
-def candle(
+def binance_candle(
     of: Instrument,
     m: Message,
     kind: CandleOf,
-    span: tuple[int, int],
-    ohlc: Sequence[float],
+    span_ms: tuple[int, int],
+    ohlc: Ohlc,
     volume: Pair,
     *,
-    is_closed: bool,
+    is_closed: bool | None = None,
     is_history: bool = False,
 ) -> Candle:
-    """span: first and last ms; volume: of all and of buying takers (below 0: not told), of inverse
+    """span_ms: first and last; volume: of all and of buying takers (below 0: not told), of inverse
     contracts from the columns that count coins."""
     q = 1.0 if of.kind is ContractKind.INVERSE else of.quantity_factor
-    first_ms, last_ms = span
-    opened, high, low, closed = (usd(of, price) for price in ohlc)
-    return Candle(
-        of.id,
-        (last_ms + 1) * MS,
-        m.got_ns,
-        kind,
-        (last_ms + 1 - first_ms) * MS,
-        opened,
-        high,
-        low,
-        closed,
-        not_negative(volume[0]) * q,
-        finite(volume[1]) * q if volume[1] >= 0.0 else -1.0,
-        is_closed,
-        is_history,
-    )
+    first_ms, last_ms = span_ms
+    span = (last_ms + 1) * MS, (last_ms + 1 - first_ms) * MS
+    whole = not_negative(volume[0]) * q
+    taker = finite(volume[1]) * q if volume[1] >= 0.0 else -1.0
+    return candle(of, m.frame, kind, span, ohlc, whole, is_closed, is_history, taker)
 
 
 def _contracts(m: Message) -> None:

@@ -192,8 +192,10 @@ def candle(
     volume: float,
     is_closed: bool | None = None,
     is_history: bool = True,
+    taker: float = -1.0,
 ) -> Candle:
-    """span = (end ns, length ns), volume in base coins; is_closed None = once its end is past."""
+    """span = (end ns, length ns), volume in base coins, taker = what of it takers bought (below 0:
+    not told); is_closed None = once its end is past."""
     end_ns, interval_ns = span
     for price in ohlc:
         positive(price)
@@ -209,7 +211,7 @@ def candle(
         ohlc[2] * p,
         ohlc[3] * p,
         not_negative(volume),
-        -1.0,
+        taker,
         end_ns <= frame.received_ns if is_closed is None else is_closed,
         is_history,
     )
