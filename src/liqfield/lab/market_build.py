@@ -95,6 +95,7 @@ def build_state(
     state.xi[:, ms.NOW] = start_ns
     b = state.base
     b[ms.B_INDEX] = b[ms.B_LAST] = math.log(base.price)
+    b[ms.B_FOLLOW_S] = base.follow_s
     b[ms.B_SIGMA] = 0.85 * base.daily_volatility  # order flow and shocks add the rest
     b[ms.B_VAR] = b[ms.B_SIGMA] ** 2 / 86_400.0
     b[ms.B_BETA], b[ms.B_JUMPS_PER_DAY] = 0.7, base.jumps_per_day

@@ -92,7 +92,8 @@ FINE_INTS = BOOK + 4 * MAX_WINDOW
 # --- the base: index and what drives it -------------------------------------------------------
 B_INDEX, B_LOGVOL, B_VAR, B_TREND, B_SIGMA, B_SHOCK, B_SHOCK_LEFT, B_BETA = range(8)
 B_JUMPS_PER_DAY, B_JUMP_SD, B_VOLVOL, B_LAST, B_STRESS = range(8, 13)
-BASE_FLOATS = 13
+B_FOLLOW_S = 13  # time constant with which the spot market follows the perpetuals
+BASE_FLOATS = 14
 
 
 class State(NamedTuple):

@@ -36,7 +36,6 @@ from liqfield.model.events import FloatArray, IntArray
 from liqfield.model.jit import inner_kernel, long_kernel
 
 QUOTE_TAU_S = 3.0  # makers return to the index
-INDEX_TAU_S = 6.0  # the spot market follows the perpetuals
 REFILL_TAU_S = 5.0  # consumed depth comes back (coarse mode)
 ROTATION_S = 180.0  # every position is looked at that often
 PATIENCE_NS = 45_000_000_000  # then a passive order crosses the spread
@@ -75,7 +74,7 @@ def settle_index(b: FloatArray, premium: float, seconds: float) -> None:
 
     premium: mean log distance of the venues' mids from where the index and basis put them.
     """
-    b[ms.B_INDEX] += premium * (1.0 - math.exp(-seconds / INDEX_TAU_S))
+    b[ms.B_INDEX] += premium * (1.0 - math.exp(-seconds / b[ms.B_FOLLOW_S]))
     move = b[ms.B_INDEX] - b[ms.B_LAST]
     keep = math.exp(-seconds / VARIANCE_TAU_S)
     b[ms.B_VAR] = b[ms.B_VAR] * keep + (1.0 - keep) * move * move / seconds

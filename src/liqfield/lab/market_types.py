@@ -51,7 +51,9 @@ POSITION_DTYPE = np.dtype(
 class BaseSpec(msgspec.Struct, frozen=True):
     """One asset: price in USD, daily volatility as a fraction, open interest of all venues in USD,
     depth in USD within 10 bp of the mid on the deepest venue, ordinary volume a day over open
-    interest (position changes come on top), sudden moves a day."""
+    interest (position changes come on top), sudden moves a day. follow_s: time constant with
+    which the spot market follows the perpetuals: at 6 s an order moves the price for good by most
+    of what it moves it at all, at 30 s by a sixth."""
 
     base: str
     price: float
@@ -60,6 +62,7 @@ class BaseSpec(msgspec.Struct, frozen=True):
     depth_10bp_usd: float = 5e6
     turnover_per_day: float = 3.0
     jumps_per_day: float = 4.0
+    follow_s: float = 6.0
 
 
 class LeverageLaw(msgspec.Struct, frozen=True):
