@@ -505,7 +505,7 @@ class DensityEstimator:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
         state = self.state
         assert state is not None
-        ratio, fit = self.law.refit(self.level.evidence)
+        ratio, fit = self.law.refit(self.level.evidence, is_sampled=self.level.is_sampled)
         if ratio is None:
             return
         self.law.prepare(self.mark)

@@ -96,14 +96,19 @@ def other_prior(
     return out
 
 
-def prior_covariance(forced_log_sd: float, law: FloatArray | None = None) -> FloatArray:
+def prior_covariance(
+    forced_log_sd: float, law: FloatArray | None = None, shown_log_sd: float = 0.0
+) -> FloatArray:
     """float64[43, 43] of ln shares [40], ln forced [2], ln kappa; law: float64[40, 40] of the
-    shares where something is known of them, else PRINTS."""
+    shares where something is known of them, else PRINTS; shown_log_sd: of the share that a feed
+    shows, which is one for both sides and not told from what is forced."""
     out = np.zeros((_SIZE, _SIZE))
     out[:CLASSES, :CLASSES] = PRINTS.covariance() if law is None else law
     side = np.arange(CLASSES, CLASSES + 2)
     # The two sides differ less from each other than both from the prior.
-    out[np.ix_(side, side)] = forced_log_sd**2 * np.array([[1.0, 0.5], [0.5, 1.0]])
+    out[np.ix_(side, side)] = (
+        forced_log_sd**2 * np.array([[1.0, 0.5], [0.5, 1.0]]) + shown_log_sd**2
+    )
     out[-1, -1] = KAPPA_SD**2
     return out
 
@@ -116,19 +121,20 @@ def fit_law(
     start: FloatArray | None = None,
     worth: float = 1.0,
     covariance: FloatArray | None = None,
+    shown_log_sd: float = 0.0,
 ) -> LawFit | None:
     """The shares, forced shares and churn that explain the evidence, or None with too little of it.
 
     prior: float64[40] shares of the prior law; start: `theta` of an earlier fit; worth: what share
     of an independent observation an interval is; covariance: float64[40, 40] of the prior's ln
-    shares, see `prior_covariance`.
+    shares, and shown_log_sd: see `prior_covariance`.
     """
     if len(evidence) < MIN_EVIDENCE or sum(e.seen != 0.0 for e in evidence) < MIN_SEEN:
         return None
     centre = np.concatenate(
         (np.log(np.maximum(prior, 1e-12)), np.full(2, math.log(forced_prior)), [0.0])
     )
-    precision = _inverse(prior_covariance(forced_log_sd, covariance))
+    precision = _inverse(prior_covariance(forced_log_sd, covariance, shown_log_sd))
     posterior = _Posterior(evidence, centre, precision, worth)
     theta, dispersion, curvature = _search(posterior, centre.copy() if start is None else start)
     mean, slope = posterior.means(theta)

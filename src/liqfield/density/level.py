@@ -70,6 +70,7 @@ class Level:
         self.prints = 0
         self._last_second = 0
         self._follow = 0.1  # share of printed seconds that are followed by another
+        self.is_sampled = False  # the feed shows a share that nobody knows
         self.size_1 = self.size_2 = 0.0  # forgetting sums of USD and USD squared
         # USD [2, classes] swept in the open interval, and USD x birth hour, to be added to; who
         # does so tells the sums to `swept_usd`
@@ -108,7 +109,8 @@ class Level:
         """
         if event.coverage is Coverage.COMPLETE:
             return 1.0
-        if event.coverage is Coverage.SAMPLED:
+        self.is_sampled = event.coverage is Coverage.SAMPLED
+        if self.is_sampled:
             return self._sampled_share
         of = self._latest if event.coverage is Coverage.LATEST_PER_SECOND else self._largest
         second = event.event_ns // 1_000_000_000
@@ -205,7 +207,7 @@ class Level:
             "swept": self.swept,
             "prints": self.prints,
             "sizes": [self.size_1, self.size_2],
-            "pace": [self._last_second, self._follow],
+            "pace": [self._last_second, self._follow, self.is_sampled],
             "open_swept": self.open_swept.tobytes(),
             "open_born": self.open_born.tobytes(),
             "open_seen": self._open_seen.tolist(),
@@ -229,7 +231,7 @@ class Level:
         self.seen[:], self.shown[:], self.swept[:] = data["seen"], data["shown"], data["swept"]  # type: ignore[call-overload]
         self.prints = int(data["prints"])  # type: ignore[call-overload]
         self.size_1, self.size_2 = data["sizes"]  # type: ignore[misc]
-        self._last_second, self._follow = data["pace"]  # type: ignore[misc]
+        self._last_second, self._follow, self.is_sampled = data["pace"]  # type: ignore[misc]
         self.open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self.open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])

@@ -117,6 +117,7 @@ class OpeningLaw:
         self.heavier: FloatArray = np.zeros(3)
         self.near_heavier = 0.0
         self._theta: FloatArray | None = None
+        self._shown_sd = 0.0  # of the share that prints are, ln
         self._covariance: FloatArray | None = None  # of the last fit in this run
         self.counted: CountedOpenings | None = None  # of public accounts
         self.is_lent = False  # they are another venue's
@@ -220,11 +221,14 @@ class OpeningLaw:
         self.rates = laws.exit_rates(msgspec.structs.replace(law, exit_exponent=power))
         return is_first
 
-    def refit(self, evidence: Sequence[Evidence]) -> tuple[FloatArray | None, LawFit | None]:
+    def refit(
+        self, evidence: Sequence[Evidence], *, is_sampled: bool = False
+    ) -> tuple[FloatArray | None, LawFit | None]:
         """Ask the prints for law, level and churn: (new over old shares or None, the fit or None).
 
         What stands is to be multiplied by the ratio. Without enough prints only a counted prior
-        changes the shares. Nothing to learn for a law that was told.
+        changes the shares. Nothing to learn for a law that was told. is_sampled: of what was
+        forced the prints are a share that nobody knows.
         """
         if self._weights is not None or not self._settings.fit_law:
             return None, None
@@ -232,7 +236,8 @@ class OpeningLaw:
         prior, covariance = self._prior(s.law)
         worth = min(s.score_s / (3600.0 * s.independent_h), 1.0)
         level = s.forced_share, s.forced_log_sd
-        fit = fit_law(evidence, prior, *level, self._theta, worth, covariance)
+        self._shown_sd = s.sampled_log_sd if is_sampled else 0.0
+        fit = fit_law(evidence, prior, *level, self._theta, worth, covariance, self._shown_sd)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
         elif self.counted is None:
@@ -251,7 +256,7 @@ class OpeningLaw:
             return
         law = self._settings.law
         ours, known = self._prior(law)
-        assumed = prior_covariance(self._settings.forced_log_sd, known)
+        assumed = prior_covariance(self._settings.forced_log_sd, known, self._shown_sd)
         if fit is not None:
             self._covariance = fit.covariance
         free = assumed if self._covariance is None else self._covariance

@@ -139,6 +139,24 @@ def test_the_level_is_not_bought_with_mass_that_nobody_swept() -> None:
     assert all(0.3 < forced < 1.0 for forced in fit.forced), "and the forced share stays a share"
 
 
+def test_of_a_sampled_feed_half_the_prints_do_not_halve_the_map() -> None:
+    """A feed that shows less than was assumed: the doubt about its share takes most of it."""
+    random = np.random.default_rng(8)
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    rows = evidence(prior, 0.5 * 0.75, 1.0, random)
+    held = []
+    for shown_log_sd in (0.0, 0.4):
+        fit = fit_law(rows, prior, 0.75, 0.1, worth=1.0 / 18.0, shown_log_sd=shown_log_sd)
+        assert fit is not None
+        stands = LIVES * fit.shares / (LIVES @ fit.shares)
+        held.append(float(stands[8:20].sum()))
+        gap = abs(math.log(fit.forced[0] / fit.forced[1]))
+        assert gap < 0.2, "one share of one feed: both sides' move together"
+    whole = float((LIVES * prior / (LIVES @ prior))[8:20].sum())
+    assert held[0] < 0.8 * whole
+    assert abs(math.log(held[1] / whole)) < 0.6 * abs(math.log(held[0] / whole))
+
+
 def test_what_was_never_swept_keeps_to_its_neighbours() -> None:
     random = np.random.default_rng(5)
     prior = laws.class_shares(LeverageLaw(), 125.0)
