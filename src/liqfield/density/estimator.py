@@ -29,7 +29,12 @@ from liqfield.density.triggers import fee_rate, trigger_of
 from liqfield.density.trust import SILENCE_NS, Trust
 from liqfield.model.durations import HOUR_NS
 from liqfield.model.errors import StoreError
-from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
+from liqfield.model.estimates import (
+    Confidence,
+    DensityColumn,
+    IntervalLaw,
+    LiquidationDensity,
+)
 from liqfield.model.events import (
     Candle,
     FloatArray,
@@ -552,10 +557,8 @@ class DensityEstimator:
         relative = math.sqrt(s.spread**2 + widen**2)
         lump_usd = self.level.lump_usd(s.lump_usd)
         # In every bin: its own error, and the law's, which all venues and bins share in part.
-        p10, p90 = price_map(
-            mass, born, state.span, unit, self._hours(), relative, self.law.bands,
-            self.law.heavier, lump_usd,
-        )  # fmt: skip
+        errs = IntervalLaw(relative**2, self.law.bands, self.law.heavier, lump_usd)
+        p10, p90 = price_map(mass, born, state.span, unit, self._hours(), errs)
         share = self.forced_shares()
         printed = share * self.level.visible()
         return LiquidationDensity(
@@ -571,6 +574,7 @@ class DensityEstimator:
             confidence=confidence,
             forced_share=float(share.mean()),
             age_s=born,
+            errs=errs,
             printed_share=(float(printed[0]), float(printed[1])),
             printed_sd=relative,
             printed_lump_usd=lump_usd,

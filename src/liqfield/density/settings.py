@@ -83,7 +83,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     size_sigma: float = 1.8
     entry_spread: float = 0.03
     lump_usd: float = 60e3
-    spread: float = 0.6
+    spread: float = 0.45
     fit_law: bool = True
     refit_h: float = 12.0
     score_s: float = 300.0
