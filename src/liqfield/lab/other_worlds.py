@@ -212,7 +212,10 @@ def _interest(spec: OtherWorld, minutes: int, rng: np.random.Generator) -> Float
 
 
 def opened_leverage(
-    spec: OtherWorld, notional: FloatArray, is_taker: npt.NDArray[np.bool_], rng: np.random.Generator
+    spec: OtherWorld,
+    notional: FloatArray,
+    is_taker: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
 ) -> FloatArray:
     """A leverage for each new position of `notional` USD, no more than its tier allows."""
     n = len(notional)

@@ -23,7 +23,6 @@ from liqfield.app.study.worlds import on_window
 from liqfield.density import law as laws
 from liqfield.density.estimator import DensityEstimator
 from liqfield.density.openings import Told
-from liqfield.density.settings import DensitySettings
 from liqfield.lab.other_worlds import (
     BEGIN_NS,
     TICKS,
@@ -47,7 +46,6 @@ TICK_NS = MINUTE_NS // TICKS
 SECOND_NS = 1_000_000_000
 MS_NS, US_NS = 1_000_000, 1_000
 SYMBOL = "BTCUSDT"
-EVEN = (0.4, 0.6, 0.2, 1.0, 2.0, 1.5, 1.5, 0.5)
 
 OTHERS: tuple[OtherWorld, ...] = (
     OtherWorld(name="base"),
@@ -267,13 +265,14 @@ def true_law(spec: OtherWorld) -> FloatArray:
 
 
 def told(spec: OtherWorld, truth: OtherTruth) -> Told:
-    """What the ceiling is told: law, exits, coins opened."""
+    """What the ceiling is told: law, exits, coins opened (evenly within their minute)."""
+    opened = np.cumsum(np.repeat(truth.opened / TICKS, TICKS))
     return Told(
         weights=true_law(spec),
         rates=laws.CLASS_LEVERAGE**spec.exit_power,
         begin_ns=BEGIN_NS,
-        every_ns=MINUTE_NS,
-        opened=np.concatenate(([0.0], np.cumsum(truth.opened))),
+        every_ns=TICK_NS,
+        opened=np.concatenate(([0.0], opened)),
     )
 
 
@@ -300,11 +299,11 @@ def scored(
 
 
 def study_other(
-    spec: OtherWorld, seed: int, folder: Path, settings: DensitySettings | None = None
+    spec: OtherWorld, seed: int, folder: Path, burn_days: float = BURN_DAYS
 ) -> OtherReport:
-    """One world: simulate, write, map, score."""
+    """One world: simulate, write, map, score the maps after the first days."""
     truth = simulate(spec, seed)
-    shots = [s for s in truth.shots if s.at_ns >= BEGIN_NS + BURN_DAYS * DAY_NS]
+    shots = [s for s in truth.shots if s.at_ns >= BEGIN_NS + burn_days * DAY_NS]
     ladders, profiles = [], []
     for shot in shots:
         grid = field_window(shot.mark)
@@ -313,7 +312,7 @@ def study_other(
         profiles.append(score_field(profile, truth_on(shot, grid)))
     source, instrument_id = write_public(spec, truth, folder / f"{spec.name}-{seed}")
     of = open_source(source).instrument(instrument_id)
-    mine = DensityEstimator(of, settings)
+    mine = DensityEstimator(of)
     ours = scored(source, instrument_id, shots, mine)
     best = scored(source, instrument_id, shots, DensityEstimator(of, told=told(spec, truth)))
     naive = mean_score(ladders)
