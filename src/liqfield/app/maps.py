@@ -84,11 +84,16 @@ class MapRun(msgspec.Struct):
 
 
 def maps_of(
-    source: Source, instrument_id: str, times: MapTimes, run: MapRun | None = None
+    source: Source,
+    instrument_id: str,
+    times: MapTimes,
+    run: MapRun | None = None,
+    estimator: DensityEstimator | None = None,
 ) -> Iterator[tuple[int, LiquidationDensity]]:
-    """(time, map) in order. Raises SettingError when a time lies past the end of the source."""
+    """(time, map) in order; estimator: another than the instrument's own, for studies. Raises
+    SettingError when a time lies past the end of the source."""
     run = run or MapRun(instrument_id)
-    estimator = DensityEstimator(source.instrument(instrument_id))
+    estimator = estimator or DensityEstimator(source.instrument(instrument_id))
     wanted = iter(times.at_ns)
     due = next(wanted, 0)
     for fact in source.events(instrument_id):

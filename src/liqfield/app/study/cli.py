@@ -17,6 +17,7 @@ from liqfield.app.study.ceilings import study_ceilings
 from liqfield.app.study.constants import study_constants
 from liqfield.app.study.coverage import study_coverage
 from liqfield.app.study.history import study_history
+from liqfield.app.study.other_worlds import study_others
 from liqfield.app.study.positions import study_positions
 from liqfield.app.study.worlds import pick_worlds, study_worlds
 
@@ -47,6 +48,19 @@ def worlds(
     _write(
         study_worlds(seed, folder, names, days=days, small=small, accounts=accounts, apart=apart)
     )
+
+
+@study.command
+def others(
+    *names: str,
+    seed: int = 2026,
+    folder: Annotated[Path, Parameter(help="where the worlds' public files are written")] = Path(
+        "build/other-worlds"
+    ),
+) -> None:
+    """Known truth of another make: worlds of a simulator that shares nothing with the filter,
+    written as vendors' files and mapped by `liqfield map`'s code; a minute each."""
+    _write(study_others(names, seed, folder))
 
 
 @study.command
