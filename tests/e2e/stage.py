@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -55,6 +56,7 @@ from tests.unit.server.support import SECOND, T0, Running, running
 
 HOUR = 3600
 MARK = 85_000.0
+ETH = 3_141.0
 HOURS = 24
 LEAST_THEN_USD = 200e6  # what counts in the past: of the ridges only the one above
 OUTLOOK = CascadeOutlook(83_620.0, 84_480.0, 82_190.0, (9e6, 41e6, 120e6), 12)
@@ -188,11 +190,11 @@ def truth_rows(n: int) -> list[TruthRow]:
     return rows
 
 
-def fill(server: Running) -> float:
-    """The past: a day of map and candles. Returns the time of now, s."""
+def fill(server: Running, later_s: int = 0) -> float:
+    """The past: a day of map, and candles up to `later_s` after it. Returns the time of now, s."""
     random = np.random.default_rng(1)
-    now_s = float(T0 + HOURS * HOUR)
-    close = MARK * np.exp(np.cumsum(random.normal(0, 4e-4, HOURS * 60)))
+    now_s = float(T0 + HOURS * HOUR + later_s)
+    close = MARK * np.exp(np.cumsum(random.normal(0, 4e-4, HOURS * 60 + later_s // 60)))
     close *= MARK / close[-1]
     for minute, price in enumerate(close):
         end = int((T0 + 60 * (minute + 1)) * SECOND)
@@ -244,6 +246,10 @@ def beat(server: Running, at_s: float, number: int) -> None:
         Market("BTC", at_s * 1e3, MARK + number % 7, MARK, 0.0132, 14e9, 1.1e-4, "gap",
                "no book of bybit", "running", "long", encode_flow.outlook_row(OUTLOOK)),
     )  # fmt: skip
+    server.hub.publish(
+        "market:ETH",
+        Market("ETH", at_s * 1e3, ETH, ETH, 0.002, 4e9, 1e-4, "live", "", "calm", None, None),
+    )
     clusters(server, at_s)
     ladder(server, at_s, number)
     if number % 10 == 0:
@@ -274,11 +280,21 @@ def beat(server: Running, at_s: float, number: int) -> None:
 
 
 class Stage:
-    """The address of the server, and a switch that ends it."""
+    """The address of the server, and a switch that ends it.
 
-    def __init__(self) -> None:
+    folder: of the map's history, so that another server is the same one come back; port: where that
+    one listens; later_s: what its clock is ahead; mute_s: so long it knows no market yet.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, port: int = 0, later_s: int = 0, mute_s: float = 0.0
+    ) -> None:
         self.url = ""
+        self.port = port
         self.now_s = 0.0
+        self._folder = folder
+        self._later_s = later_s
+        self._mute_s = mute_s
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -293,9 +309,14 @@ class Stage:
         self._thread.join(15)
 
     async def _run(self) -> None:
-        async with running(static=STATIC) as server:
-            self.url = server.address.url
-            self.now_s = fill(server)
+        async with running(self._folder, STATIC, port=self.port) as server:
+            self.url, self.port = server.address.url, server.address.port
+            if self._mute_s:
+                listed, server.sources.listed = server.sources.listed, []
+                self._ready.set()
+                await asyncio.sleep(self._mute_s)
+                server.sources.listed = listed
+            self.now_s = fill(server, self._later_s)
             number = 0
             while not self._stop.is_set():
                 beat(server, self.now_s + number * 0.2, number)
@@ -305,8 +326,10 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
-    made = Stage()
+def stage(
+    folder: Path | None = None, port: int = 0, later_s: int = 0, mute_s: float = 0.0
+) -> Iterator[Stage]:
+    made = Stage(folder, port, later_s, mute_s)
     made.start()
     try:
         yield made

@@ -114,10 +114,13 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path | None = None, static: Path = Path("/nonexistent"), origins: tuple[str, ...] = ()
+    folder: Path | None = None,
+    static: Path = Path("/nonexistent"),
+    origins: tuple[str, ...] = (),
+    port: int = 0,
 ) -> AsyncIterator[Running]:
     server = Running(folder, static, origins)
-    async with serving(server.app, "127.0.0.1", 0) as address:
+    async with serving(server.app, "127.0.0.1", port) as address:
         server.address = address
         yield server
     server.maps.close()

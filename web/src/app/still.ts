@@ -60,5 +60,32 @@ async function draw(): Promise<void> {
   performance.mark("map");
 }
 
+/** The app may never come, the server being gone: the picture says so, and the page is loaded anew when somebody answers. */
+function watch(): void {
+  const anew = performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined;
+  let lost = false;
+  const tell = (why: string): void => {
+    const boot = document.querySelector(".boot");
+    if (!boot) return;
+    const button = Object.assign(document.createElement("button"), { textContent: "load anew", onclick: () => location.reload() });
+    const said = Object.assign(document.createElement("p"), { className: "lost", role: "alert", textContent: `${why} What you see is as old as the page.` });
+    said.append(button);
+    boot.querySelector(".lost")?.remove();
+    boot.append(said);
+  };
+  addEventListener("error", (e) => {
+    if (!(e.target instanceof HTMLScriptElement) || lost) return;
+    lost = true;
+    tell("The app did not come: the server does not answer. Trying again.");
+    // A script that fails even after that is no matter of a moment.
+    setInterval(async () => {
+      const reply = await fetch(location.href, { method: "HEAD", cache: "no-store" }).catch(() => null);
+      if (reply?.ok && document.querySelector(".boot")) location.reload();
+    }, anew?.type === "reload" ? 15_000 : 2_000);
+  }, true);
+  setTimeout(() => { if (!lost) tell("The app has not come yet."); }, 30_000);
+}
+
+watch();
 /** The app waits for it: a picture that is nearly there is not thrown away for one that comes later. */
 export const drawn = draw().catch(() => undefined);

@@ -49,7 +49,10 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
   if (message.k === "open") {
     origin = message.origin;
     socket = new LiveSocket(message.url, {
-      status: (state, retryMs) => post({ k: "status", state, retryMs }),
+      status: (state, retryMs) => {
+        post({ k: "status", state, retryMs });
+        if (state === "open") tiles.refresh(); // what a silent server did not answer
+      },
       message: conflate,
       binary: (data) => void live(data),
     });
