@@ -49,6 +49,7 @@ from liqfield.model.sides import CandleOf, PositionSide
 from liqfield.model.tiles import BIN_WIDTH
 from liqfield.server import encode, encode_flow
 from liqfield.server.assets import STATIC
+from liqfield.server.hub import ClusterWant
 from liqfield.server.tiles import live_tile
 from liqfield.server.wire import Flow, Health, Market, TapeRow, ThinWindow
 from liqfield.verify.truth import truth_report
@@ -58,6 +59,7 @@ HOUR = 3600
 MARK = 85_000.0
 ETH = 3_141.0
 HOURS = 24
+USUAL_USD = 28e6  # 0.2 % of the open interest
 LEAST_THEN_USD = 200e6  # what counts in the past: of the ridges only the one above
 OUTLOOK = CascadeOutlook(83_620.0, 84_480.0, 82_190.0, (9e6, 41e6, 120e6), 12)
 
@@ -102,15 +104,24 @@ def clusters(server: Running, at_s: float) -> None:
             (PositionSide.LONG, 82_940.0, 83_500.0, 84e6, -0.018, 0.06),
             (PositionSide.LONG, 81_800.0, 82_200.0, 61e6, -0.033, 0.0),
             (PositionSide.SHORT, 86_290.0, 86_930.0, 112e6, 0.015, -0.02),
+            (PositionSide.SHORT, 89_100.0, 89_300.0, 7e6, 0.048, 0.0),
         )
     ]  # fmt: skip
     ways = [
         path(PathClass.HOLLOW, 0.4),
         path(PathClass.NEUTRAL, 1.1),
         path(PathClass.DEFENDED, 2.6),
+        path(PathClass.NEUTRAL, 0.9),
     ]
-    message = encode.clusters("BTC", int(at_s * SECOND), MARK, made, ways)
-    server.hub.publish("clusters:BTC", message)
+    told = list(zip(made, ways, strict=True))
+    for want in (ClusterWant("clusters:BTC", 0.0), *server.hub.cluster_wants("BTC")):
+        least = want.min_usd or USUAL_USD
+        kept = [(cluster, way) for cluster, way in told if cluster.notional_usd >= least]
+        message = encode.clusters(
+            "BTC", int(at_s * SECOND), MARK, [k for k, _ in kept], [way for _, way in kept],
+            min_usd=least, reach=0.15, default_usd=USUAL_USD, default_why="share",
+        )  # fmt: skip
+        server.hub.publish(want.topic, message)
 
 
 def ladder(server: Running, at_s: float, beat: int) -> None:
@@ -212,7 +223,7 @@ def fill(server: Running, later_s: int = 0) -> float:
         server.maps.append("BTC", "all", map_.at_ns, map_, 300)
     server.sources.maps[("BTC", "all")] = density(now_s)
     finder = ClusterFinder(server.maps, ClusterSettings(min_usd=LEAST_THEN_USD))
-    server.sources.past = lambda base, at_ns: finder.known_at(base, (), at_ns)
+    server.sources.past = lambda base, at_ns, least: finder.known_at(base, (), at_ns, least)
     tape = [
         TapeRow((now_s - 60 * i) * 1e3, "okx", "long" if i % 3 else "short",
                 float(close[-1 - i]), 4e5 * (1 + i % 7), "trigger", "sampled")

@@ -1,7 +1,8 @@
 /** What the page knows: the newest message of each topic, and the worker behind it. */
 import { CandleStore } from "../state/candles";
+import { atLeast } from "../state/clusters";
 import type { Clusters, Context, Flow, Health, Hello, Ladder, Market, TapeRow, Truth } from "../wire/types";
-import type { Filters, FromWorker, LadderWish, PlacedTile, Reading, TileView, ToWorker } from "../worker/protocol";
+import type { Filters, FromWorker, LadderWish, PlacedTile, Reading, TileView, ToWorker, Wish } from "../worker/protocol";
 import { carried, unpack, type Picture } from "./first";
 import type { Panel } from "./kept";
 
@@ -66,6 +67,7 @@ export class Live {
   /** The default view that came with the page; null when none did. */
   picture: Promise<Picture | null> = Promise.resolve(null);
   private ladderWish: LadderWish = { step: 0, rows: 120, venue: "" };
+  private leastUsd = 0;
   private panels: readonly Panel[] = ["map"];
   private told = new Map<string, Told>();
   private stores = new Map<string, CandleStore>();
@@ -205,12 +207,25 @@ export class Live {
     return new Promise((resolve) => this.readings.set(id, resolve));
   }
 
+  /** The smallest cluster that counts for this user; 0 = by the size of the market. */
+  least(usd: number): void {
+    if (usd === this.leastUsd) return;
+    this.leastUsd = usd;
+    // Fewer are here already; more are on their way.
+    if (this.clusters) this.clusters = atLeast(this.clusters, usd);
+    this.subscribe();
+  }
+
+  private get wish(): Wish {
+    return { ladder: this.ladderWish, leastUsd: this.leastUsd };
+  }
+
   private subscribe(): void {
     const b = this.base;
     if (!b) return;
     const topics = [`market:${b}`, `map:${b}:${this.filters.venue}`, `clusters:${b}`, `tape:${b}`, `context:${b}`, "health"];
     for (const panel of this.panels) topics.push(...OF_PANEL[panel].map((kind) => `${kind}:${b}`));
-    this.say({ k: "topics", topics, ladder: this.ladderWish });
+    this.say({ k: "topics", topics, wish: this.wish });
   }
 
   /** The last ladder of the venue before may still be on its way. */
@@ -229,7 +244,7 @@ export class Live {
       this.status = m.state;
       if (m.state === "open") this.reopened();
       // Before any market is known, health says what the program is doing.
-      if (m.state === "open" && !this.base) this.say({ k: "topics", topics: ["health"], ladder: this.ladderWish });
+      if (m.state === "open" && !this.base) this.say({ k: "topics", topics: ["health"], wish: this.wish });
     }
     else if (m.k === "tile") this.onTile(m.tile);
     else if (m.k === "forget") this.onForget();
@@ -269,7 +284,7 @@ export class Live {
     else if (m.t === "problem") this.failed = m.message;
     else if ("base" in m && m.base === this.base) {
       if (m.t === "market") { this.market = m; this.marketHeardMs = Date.now(); }
-      else if (m.t === "clusters") this.clusters = m;
+      else if (m.t === "clusters") this.clusters = atLeast(m, this.leastUsd);
       else if (m.t === "ladder") { if (this.ofWish(m)) this.ladder = m; }
       else if (m.t === "flow") this.flow = m;
       else if (m.t === "context") this.context = m;

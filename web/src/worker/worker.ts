@@ -56,7 +56,7 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
       message: conflate,
       binary: (data) => void live(data),
     });
-  } else if (message.k === "topics") socket?.subscribe(message.topics, message.ladder);
+  } else if (message.k === "topics") socket?.subscribe(message.topics, message.wish);
   else if (message.k === "view") tiles.show((view = message.view), message.blank);
   else if (message.k === "expect") tiles.expect(message.names);
   else if (message.k === "seed") tiles.seed(message.name, message.bytes, message.etag);
