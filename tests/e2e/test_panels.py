@@ -169,6 +169,44 @@ def test_clusters_carry_their_path_and_reasons(phone: Page) -> None:
     rows.get_by_role("button", name="84.0M").click()
 
 
+def test_the_smallest_cluster_is_shown_with_its_reason_and_changed_in_two_taps(
+    browser: Browser, market: Stage
+) -> None:
+    page = open_page(browser, market.url)
+    wait_for_map(page)
+    rows = page.get_by_test_id("clusters")
+    least = rows.get_by_label("smallest cluster")
+    expect(least.locator("option:checked")).to_have_text("≥ $28M")
+    expect(rows.locator(".row")).to_have_count(3)
+    reason = "0.2 % of $14.0B open interest"
+    assert reason in str(least.locator("optgroup").first.get_attribute("label"))
+    rows.get_by_role("button", name="Clusters").click()
+    expect(rows.get_by_test_id("threshold")).to_contain_text(reason)
+    rows.get_by_role("button", name="Clusters").click()
+    # The first tap opens the list, the second chooses: smaller ones come from the server.
+    least.select_option("≥ $5M")
+    expect(rows.locator(".row")).to_have_count(4)
+    expect(rows).to_contain_text("$7.00M")
+    expect(rows.get_by_test_id("threshold")).to_contain_text("≥ $5M is your choice; ≥ $28M counts")
+    least.select_option("≥ $100M")
+    expect(rows.locator(".row")).to_have_count(1)
+    expect(rows).to_contain_text("no cluster ≥ $100M")
+    # It is this market's, it outlives the page, and the ladder and the settings say the same.
+    page.reload()
+    wait_for_map(page)
+    expect(rows.locator(".row")).to_have_count(1)
+    go(page, "Ladder")
+    expect(page.get_by_text("no cluster ≥ $100M")).to_be_visible()
+    page.get_by_label("settings and help").click()
+    sheet = page.get_by_role("dialog")
+    expect(sheet).to_contain_text(reason)
+    sheet.get_by_label("smallest cluster").select_option("≥ $28M")
+    page.keyboard.press("Escape")
+    go(page, "Map")
+    expect(rows.locator(".row")).to_have_count(3)
+    page.context.close()
+
+
 def test_the_map_as_of_another_moment_is_the_one_that_the_server_knew(
     phone: Page, market: Stage
 ) -> None:
