@@ -510,6 +510,9 @@ class DensityEstimator:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
         state = self.state
         assert state is not None
+        s = self.settings
+        self.law.take_sizes(*self.level.size_law(s.size_median_usd, s.size_sigma))
+        self.law.prepare(self.mark)
         ratio, fit = self.law.refit(self.level.evidence, is_sampled=self.level.is_sampled)
         if ratio is None:
             return

@@ -32,6 +32,7 @@ from liqfield.model.events import FloatArray
 from liqfield.model.margin import MarginTier
 from liqfield.model.sides import ContractKind
 
+SIZES_MOVED = 0.1  # in ln median and sigma: less is not worth another table
 RATIO_BOUND = 100.0  # what one fit may do to a class
 # How far a path still goes against a position that is opened at a random time on it, as a share of
 # the path's whole range: quantiles 0.05, 0.15, ... of a random walk's (the tests draw it again).
@@ -96,6 +97,8 @@ class OpeningLaw:
         self._told_prior = None if told is None else told.prior
         self.tiers = tiers
         self._table_for: tuple[MarginTier, ...] = ()
+        # (median USD, sigma) of a log-normal law of position sizes, weighted by notional
+        self.sizes = settings.size_median_usd, settings.size_sigma
         # float64[40], shares of openings by class; float64[2, 40] of takers and of makers
         self.shares: FloatArray = laws.class_shares(settings.law, laws.top_leverage(tiers))
         self.weights: FloatArray = np.empty(0)
@@ -141,6 +144,12 @@ class OpeningLaw:
         ):
             self.shares = laws.class_shares(self._settings.law, after)
 
+    def take_sizes(self, median_usd: float, sigma: float) -> None:
+        """Another law of position sizes, where it differs: it decides what tiers they stand in."""
+        if abs(math.log(median_usd / self.sizes[0])) + abs(sigma - self.sizes[1]) > SIZES_MOVED:
+            self.sizes = median_usd, sigma
+            self._table_for = ()
+
     def prepare(self, price: float) -> None:
         """Make the tables for the shares and tiers in force; price: USD a coin."""
         if self._table_for != self.tiers:
@@ -155,9 +164,7 @@ class OpeningLaw:
 
     def _make_table(self, price: float) -> None:
         s = self._settings
-        rates = laws.maintenance_rates(
-            self.tiers, price, s.size_median_usd, s.size_sigma, self._fee_rate, self._kind
-        )
+        rates = laws.maintenance_rates(self.tiers, price, *self.sizes, self._fee_rate, self._kind)
         self.table = laws.distance_table(self._kind, rates)
         finite = np.where(np.isfinite(self.table), np.abs(self.table), 3.0)
         self.distance = finite.mean(axis=(0, 2))
@@ -305,6 +312,7 @@ class OpeningLaw:
             "theta": b"" if self._theta is None else self._theta.tobytes(),
             "counted": None if self.counted is None else self.counted.dump(),
             "is_lent": self.is_lent,
+            "sizes": self.sizes,
             "tiers": msgspec.to_builtins(self.tiers),
         }
 
@@ -336,6 +344,8 @@ class OpeningLaw:
         if kept.counted is not None:
             self.learn_openings(CountedOpenings.load(kept.counted), is_lent=kept.is_lent)
         self.tiers = kept.tiers
+        if kept.sizes is not None:
+            self.take_sizes(*kept.sizes)
 
 
 class _Kept(msgspec.Struct):
@@ -350,3 +360,4 @@ class _Kept(msgspec.Struct):
     heavier: tuple[tuple[float, float, float], float] = ((0.0, 0.0, 0.0), 0.0)
     counted: tuple[bytes, float, float, str, list[float]] | None = None
     is_lent: bool = False
+    sizes: tuple[float, float] | None = None
