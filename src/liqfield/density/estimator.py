@@ -596,7 +596,8 @@ class DensityEstimator:
         return density
 
     def column(self, at_ns: int | None = None) -> DensityColumn | None:
-        """What a history keeps of `get`: its amounts to the last bit, at a third of the cost."""
+        """What a history keeps of `get`: its amounts to the last bit and its confidence without the
+        words, at a third of the cost."""
         if self.state is None or not self._oi_known:
             return None
         state, unit = self.state, self.unit_usd
@@ -610,16 +611,17 @@ class DensityEstimator:
             notional_usd=mass,
             outside_usd=state.outside() * unit,
             open_interest_usd=self.open_interest * unit,
-            confidence=self._judge(at_ns)[0],
+            confidence=self._judge(at_ns, in_words=False)[0],
             forced_share=0.5 * (forced_longs + forced_shorts),
         )
 
-    def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
+    def _judge(self, at_ns: int | None, *, in_words: bool = True) -> tuple[Confidence, float]:
         now_ns = max(at_ns or 0, self.clock_ns)
         law = self.law
         return self.trust.judge(
-            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier, law.source
-        )
+            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier, law.source,
+            in_words=in_words,
+        )  # fmt: skip
 
     def forced_shares(self) -> FloatArray:
         """Forced share of longs and shorts, float64[2]."""

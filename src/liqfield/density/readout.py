@@ -37,11 +37,19 @@ def read_out(
     born of no bins ([2, 0]) is left out. Each class is looked at where it may hold something, in
     blocks whose sums stay in the nearest cache, so the state is what comes from memory.
     """
-    classes, bins = raw.shape[1], raw.shape[2]
+    classes = raw.shape[1]
     is_aged = born.shape[1] > 0
     for side in range(2):
-        for start in range(0, bins, BLOCK):
-            stop = min(start + BLOCK, bins)
+        first, end = span[side, :, 0].min(), span[side, :, 1].max()
+        end = max(first, end)
+        for band in range(3):
+            mass[side, band, :first] = 0.0
+            mass[side, band, end:] = 0.0
+        if is_aged:
+            born[side, :first] = 0.0
+            born[side, end:] = 0.0
+        for start in range(first, end, BLOCK):
+            stop = min(start + BLOCK, end)
             mass[side, :, start:stop] = 0.0
             if is_aged:
                 born[side, start:stop] = 0.0
@@ -58,6 +66,15 @@ def read_out(
             if unit != 1.0:
                 for band in range(3):
                     _multiply(mass[side, band, start:stop], unit)
+
+
+@kernel
+def outside(scale: FloatArray, out: FloatArray, pending: FloatArray, coins: FloatArray) -> None:
+    """coins[2] = what has no level in the grid: `out` of all classes and what is pending."""
+    for side in range(2):
+        coins[side] = pending[side]
+        for c in range(scale.shape[1]):
+            coins[side] += scale[side, c] * out[side, c]
 
 
 @inner_kernel
