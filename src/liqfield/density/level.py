@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -252,8 +252,9 @@ class Level:
         sizes = data["sizes"]
         if len(sizes) == 4:  # type: ignore[arg-type]  # a level kept before had two
             self.size_1, self.size_2, self.size_ln, self.size_ln2 = sizes  # type: ignore[misc]
-        self._last_second, self._follow, *shown = data["pace"]  # type: ignore[misc]
-        self.is_sampled = bool(shown and shown[0])
+        pace: list[Any] = list(data["pace"])  # type: ignore[call-overload]
+        self._last_second, self._follow = pace[:2]
+        self.is_sampled = pace[2:] == [True]
         self.open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self.open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])
