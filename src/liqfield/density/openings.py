@@ -163,9 +163,7 @@ class OpeningLaw:
 
     def _make_table(self, price: float) -> None:
         s = self._settings
-        rates = laws.maintenance_rates(
-            self.tiers, price, *self.sizes, self._fee_rate, self._kind
-        )
+        rates = laws.maintenance_rates(self.tiers, price, *self.sizes, self._fee_rate, self._kind)
         self.table = laws.distance_table(self._kind, rates)
         finite = np.where(np.isfinite(self.table), np.abs(self.table), 3.0)
         self.distance = finite.mean(axis=(0, 2))
