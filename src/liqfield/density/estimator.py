@@ -511,7 +511,7 @@ class DensityEstimator:
         state = self.state
         assert state is not None
         s = self.settings
-        self.law.take_sizes(*self.level.size_law(s.size_median_usd, s.size_sigma))
+        self.law.take_sizes(*self.level.size_law(s.size_median_usd, s.size_sigma, s.size_worth))
         self.law.prepare(self.mark)
         ratio, fit = self.law.refit(self.level.evidence, is_sampled=self.level.is_sampled)
         if ratio is None:

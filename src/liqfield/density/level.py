@@ -18,7 +18,6 @@ from liqfield.model.sides import Coverage, PositionSide
 
 KEEP = 1500
 SEEN = 1024
-SIZE_PRIOR = 30.0  # prints that the assumed law of sizes is worth
 
 
 class Shown(NamedTuple):
@@ -203,15 +202,15 @@ class Level:
         value = (strength * prior_usd + self.size_2) / (strength + self.size_1)
         return min(max(value, 0.05 * prior_usd), 50.0 * prior_usd)
 
-    def size_law(self, median_usd: float, sigma: float) -> tuple[float, float]:
+    def size_law(self, median_usd: float, sigma: float, worth: float) -> tuple[float, float]:
         """(median USD, sigma) of the log-normal law of size, weighted by notional: of prints and
-        the assumed law together."""
+        the assumed law, which is worth so many prints, together."""
         if self.size_1 <= 0.0:
             return median_usd, sigma
         count = self.size_1**2 / self.size_2  # prints in effect
         mean = self.size_ln / self.size_1
         variance = max(self.size_ln2 / self.size_1 - mean * mean, 0.0)
-        prior, weight = math.log(median_usd), count / (count + SIZE_PRIOR)
+        prior, weight = math.log(median_usd), count / (count + worth)
         both = weight * mean + (1.0 - weight) * prior
         spread = weight * variance + (1.0 - weight) * sigma**2
         spread += weight * (1.0 - weight) * (mean - prior) ** 2

@@ -59,6 +59,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
                        in neighbouring intervals and the model is not the market; without this the
                        fit is four to five times too sure and follows its own errors
     size_median_usd, size_sigma   notional-weighted log-normal law of position size (tiers)
+    size_worth         prints that this law is worth; infinite where prints are sums of many orders
     entry_spread       log-price spread of entries assumed for open interest met at the start
     lump_usd           granularity: mean notional of one position, weighted by notional
     spread             relative standard deviation of the law's error per bin
@@ -81,6 +82,7 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     independent_h: float = 1.5
     size_median_usd: float = 150e3
     size_sigma: float = 1.8
+    size_worth: float = 30.0
     entry_spread: float = 0.03
     lump_usd: float = 60e3
     spread: float = 0.45
