@@ -6,9 +6,13 @@ the columns.
 
 from __future__ import annotations
 
+import heapq
+import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -16,17 +20,21 @@ import numpy as np
 
 from liqfield import __version__
 from liqfield.app.sources import Source, event_ns, open_source, summary
+from liqfield.density.combine import combine
 from liqfield.density.estimator import DensityEstimator
+from liqfield.density.intervals import bound_map
 from liqfield.engine.market import priced
 from liqfield.model.errors import ModelError, SettingError
 from liqfield.model.estimates import BANDS, LiquidationDensity
-from liqfield.model.events import Candle, MarkPrice, OpenInterest, Trade
+from liqfield.model.events import Candle, FloatArray, MarkPrice, OpenInterest, Trade
+from liqfield.model.grid import PriceGrid
 from liqfield.store.archives.rows import stamp_ns
 from liqfield.store.table import Columns, Table
 
 SIDE_NAMES = ("long", "short")
 OUTSIDE = "outside"
 SCHEMA_VERSION = 1
+WIDE = 2  # bins of the lattice, 0.05 %, whose interval is stated as one: 0.1 %
 PAST_END_NS = 600_000_000_000
 _EVERY = re.compile(r"(\d+)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -135,22 +143,66 @@ def _drawn(
     yield at_ns, density
 
 
-def map_table(at_ns: int, density: LiquidationDensity, venue: str) -> Columns:
+def maps_together(
+    source: Source, runs: Sequence[MapRun], times: MapTimes
+) -> Iterator[tuple[int, list[tuple[str, LiquidationDensity]], LiquidationDensity]]:
+    """(time, (venue, map) of each contract of one base asset, their sum), in order of time.
+
+    Memory holds one map of each instrument."""
+
+    def one(run: MapRun) -> Iterator[tuple[int, MapRun, LiquidationDensity]]:
+        return (
+            (at, run, density) for at, density in maps_of(source, run.instrument_id, times, run)
+        )
+
+    merged = heapq.merge(*map(one, runs), key=itemgetter(0))
+    for at_ns, found in groupby(merged, key=itemgetter(0)):
+        by_base: dict[str, list[tuple[str, LiquidationDensity]]] = {}
+        for _, run, density in found:
+            venue = run.instrument_id.partition(":")[0]
+            base = source.instrument(run.instrument_id).base
+            by_base.setdefault(base, []).append((venue, density))
+        for parts in by_base.values():
+            whole = combine([density for _, density in parts])
+            assert whole is not None
+            yield at_ns, parts, whole
+
+
+def relative_bounds(whole: LiquidationDensity, grid: PriceGrid) -> FloatArray:
+    """(p10, p90) over notional, float64[2, 2, bins], of the wide bin that each bin of `grid` lies
+    in: WIDE bins of the lattice, 0.1 %. nan where the map holds nothing."""
+    inside = (whole.grid.first_bin + np.arange(whole.grid.count)) // WIDE
+    first = int(inside[0])
+    mass = np.add.reduceat(
+        whole.notional_usd, np.flatnonzero(np.diff(inside, prepend=first - 1)), axis=2
+    )
+    count = mass.shape[2]
+    usd = mass.sum(axis=1)
+    p10, p90 = bound_map(mass, np.zeros((2, count)), whole.errs)
+    # Where a bin is mostly empty and seldom full, its mean lies beyond the 90th percentile: the
+    # interval is widened to hold the figure that it belongs to.
+    with np.errstate(invalid="ignore"):
+        relative = np.stack((np.minimum(p10, usd) / usd, np.maximum(p90, usd) / usd))
+    at = (grid.first_bin + np.arange(grid.count)) // WIDE - first
+    out: FloatArray = relative[:, :, np.clip(at, 0, count - 1)]
+    out[:, :, (at < 0) | (at >= count)] = math.nan
+    return out
+
+
+def map_table(
+    at_ns: int, density: LiquidationDensity, venue: str, whole: LiquidationDensity
+) -> Columns:
     """Rows of one map: a row a bin, side and band that holds anything; then one a side for the
     mass outside the grid, whose prices are NaN. Per side the notionals sum to open interest.
 
-    The interval is the bin's, shared out by the bands' parts: add it up per bin before use.
+    The interval is that of 0.1 % of price in `whole`, the sum of all venues, shared out by
+    notional: it adds up over bands, bins of one such range, and venues.
     """
     usd = density.notional_usd
-    total = usd.sum(axis=1)
-    part = np.divide(usd, total[:, None, :], out=np.zeros_like(usd), where=total[:, None, :] > 0.0)
-    # A bin without expected mass still has an upper bound: it goes with the last band.
-    part[:, -1, :] += total <= 0.0
-    # Where a bin is mostly empty and seldom full, its mean lies beyond the 90th percentile: the
-    # interval is widened to hold the figure that it belongs to.
-    p10 = part * np.minimum(density.p10, total)[:, None, :]
-    p90 = part * np.maximum(density.p90, total)[:, None, :]
-    side, band, i = np.nonzero((usd > 0.0) | (p90 > 0.0))
+    relative = relative_bounds(whole, density.grid)
+    # Beyond the sum's window there is nothing to share: the figure itself.
+    p10, p90 = usd * np.nan_to_num(relative, nan=1.0)[:, :, None, :]
+    side, band, i = np.nonzero(usd > 0.0)
     edges = density.grid.edges()
     n, nan = len(i) + 2, np.full(2, np.nan)
     sides = np.array(SIDE_NAMES, dtype=object)
@@ -175,9 +227,9 @@ def map_columns(
     """All maps of a source in memory."""
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
     tables = [
-        map_table(at_ns, density, run.instrument_id.partition(":")[0])
-        for run in runs
-        for at_ns, density in maps_of(source, run.instrument_id, times, run)
+        map_table(at_ns, density, venue, whole)
+        for at_ns, parts, whole in maps_together(source, runs, times)
+        for venue, density in parts
     ]
     if not tables:
         raise ModelError(_nothing(runs, times, source))
@@ -220,7 +272,8 @@ def write_maps(
     out: Path,
     contract_value: float | None = None,
 ) -> dict[str, object]:
-    """Write the table as Parquet (or CSV by the name) and return a summary. Memory holds one map.
+    """Write the table as Parquet (or CSV by the name) and return a summary. Memory holds one map
+    of each instrument.
 
     Raises StoreError when it cannot be written, ModelError when there is nothing to write.
     """
@@ -229,10 +282,9 @@ def write_maps(
     source = open_source(source_text, contract_value)
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
     with Table(out) as table:
-        for run in runs:
-            venue = run.instrument_id.partition(":")[0]
-            for at_ns, density in maps_of(source, run.instrument_id, times, run):
-                table.add(map_table(at_ns, density, venue))
+        for at_ns, parts, whole in maps_together(source, runs, times):
+            for venue, density in parts:
+                table.add(map_table(at_ns, density, venue, whole))
         if not table.rows:
             raise ModelError(_nothing(runs, times, source))
         table.write(_ROWS, _meta(source_text, runs))
