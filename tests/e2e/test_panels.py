@@ -24,7 +24,7 @@ LIT = """() => { const c = document.querySelector('[data-testid=heat]');
  return lit / (d.length / 4); }"""
 SMALL = """() => [...document.querySelectorAll('button, select, input, [role=tab], summary')]
  .map(e => [e.textContent.trim().slice(0, 20), e.getBoundingClientRect()])
- .filter(([, r]) => r.width > 0 && (r.height < 39.5 || r.width < 31.5))
+ .filter(([, r]) => r.width > 0 && (r.height < 43.5 || r.width < 43.5))
  .map(([name, r]) => `${name} ${r.width.toFixed(0)}x${r.height.toFixed(0)}`)"""
 # What stands in a toolbar that does not scroll by its looks and is cut off all the same, and text
 # that runs out of its card or sheet.

@@ -255,8 +255,9 @@ export class Live {
   }
 
   private reopened(): void {
+    // What came with the page is as fresh as the first line: only a line that was cut leaves something behind.
+    if (this.opened) this.openedMs = Date.now();
     this.opened = true;
-    this.openedMs = Date.now();
     this.opens++;
     for (const store of this.stores.values()) store.doubt();
   }
