@@ -7,7 +7,6 @@ the columns.
 from __future__ import annotations
 
 import heapq
-import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -20,14 +19,13 @@ import numpy as np
 
 from liqfield import __version__
 from liqfield.app.sources import Source, event_ns, open_source, summary
-from liqfield.density.combine import combine
+from liqfield.density.combine import COMMON
 from liqfield.density.estimator import DensityEstimator
-from liqfield.density.intervals import bound_map
+from liqfield.density.intervals import bound_map, pooled_law
 from liqfield.engine.market import priced
 from liqfield.model.errors import ModelError, SettingError
-from liqfield.model.estimates import BANDS, LiquidationDensity
+from liqfield.model.estimates import BANDS, IntervalLaw, LiquidationDensity
 from liqfield.model.events import Candle, FloatArray, MarkPrice, OpenInterest, Trade
-from liqfield.model.grid import PriceGrid
 from liqfield.store.archives.rows import stamp_ns
 from liqfield.store.table import Columns, Table
 
@@ -145,10 +143,9 @@ def _drawn(
 
 def maps_together(
     source: Source, runs: Sequence[MapRun], times: MapTimes
-) -> Iterator[tuple[int, list[tuple[str, LiquidationDensity]], LiquidationDensity]]:
-    """(time, (venue, map) of each contract of one base asset, their sum), in order of time.
-
-    Memory holds one map of each instrument."""
+) -> Iterator[tuple[int, list[tuple[str, LiquidationDensity]]]]:
+    """(time, (venue, map) of each contract of one base asset) in order of time. Memory holds one
+    map of each instrument."""
 
     def one(run: MapRun) -> Iterator[tuple[int, MapRun, LiquidationDensity]]:
         return (
@@ -163,45 +160,56 @@ def maps_together(
             base = source.instrument(run.instrument_id).base
             by_base.setdefault(base, []).append((venue, density))
         for parts in by_base.values():
-            whole = combine([density for _, density in parts])
-            assert whole is not None
-            yield at_ns, parts, whole
+            yield at_ns, parts
 
 
-def relative_bounds(whole: LiquidationDensity, grid: PriceGrid) -> FloatArray:
-    """(p10, p90) over notional, float64[2, 2, bins], of the wide bin that each bin of `grid` lies
-    in: WIDE bins of the lattice, 0.1 %. nan where the map holds nothing."""
-    inside = (whole.grid.first_bin + np.arange(whole.grid.count)) // WIDE
-    first = int(inside[0])
-    mass = np.add.reduceat(
-        whole.notional_usd, np.flatnonzero(np.diff(inside, prepend=first - 1)), axis=2
-    )
-    count = mass.shape[2]
-    usd = mass.sum(axis=1)
-    p10, p90 = bound_map(mass, np.zeros((2, count)), whole.errs)
-    # Where a bin is mostly empty and seldom full, its mean lies beyond the 90th percentile: the
-    # interval is widened to hold the figure that it belongs to.
-    with np.errstate(invalid="ignore"):
-        relative = np.stack((np.minimum(p10, usd) / usd, np.maximum(p90, usd) / usd))
-    at = (grid.first_bin + np.arange(grid.count)) // WIDE - first
-    out: FloatArray = relative[:, :, np.clip(at, 0, count - 1)]
-    out[:, :, (at < 0) | (at >= count)] = math.nan
+def relative_bounds(parts: Sequence[LiquidationDensity]) -> list[FloatArray]:
+    """(p10, p90) of each map's bins over their notional, float64[2, 2, bins]: such that they add up
+    over bands, over the bins of WIDE bins of the lattice (0.1 %), and over the maps.
+
+    The sum's distances from the mean are shared out by the maps' own, and theirs by notional.
+    """
+    ends = [(d.grid.first_bin, d.grid.first_bin + d.grid.count) for d in parts]
+    first = min(low for low, _ in ends) // WIDE
+    count = -(-max(high for _, high in ends) // WIDE) - first
+    whole, own = np.zeros((2, len(BANDS), count)), []
+    summed = np.zeros((2, 2, count))
+    places = [(low + np.arange(high - low)) // WIDE - first for low, high in ends]
+    for density, at in zip(parts, places, strict=True):
+        mass = np.zeros_like(whole)
+        starts = np.flatnonzero(np.diff(at, prepend=-1))
+        mass[:, :, at[starts]] = np.add.reduceat(density.notional_usd, starts, axis=2)
+        whole += mass
+        own.append((mass.sum(axis=1), _distances(mass, density.errs)))
+        summed += own[-1][1]
+    weighed = [(density.open_interest_usd, density.errs) for density in parts]
+    share = _distances(whole, pooled_law(weighed, COMMON)) / np.maximum(summed, 1e-300)
+    out = []
+    for (usd, distances), at in zip(own, places, strict=True):
+        relative = share * distances / np.maximum(usd, 1e-300)
+        bounds = np.stack((np.maximum(1.0 - relative[0], 0.0), 1.0 + relative[1]))
+        out.append(bounds[:, :, at])
     return out
 
 
-def map_table(
-    at_ns: int, density: LiquidationDensity, venue: str, whole: LiquidationDensity
-) -> Columns:
+def _distances(mass: FloatArray, errs: IntervalLaw) -> FloatArray:
+    """USD [2 below above, 2 sides, bins] from the mean to the interval's ends. A bin that is mostly
+    empty and seldom full has its mean beyond the 90th percentile: its interval is widened to hold
+    the figure that it belongs to."""
+    usd = mass.sum(axis=1)
+    p10, p90 = bound_map(mass, np.zeros_like(usd), errs)
+    out: FloatArray = np.maximum(np.stack((usd - p10, p90 - usd)), 0.0)
+    return out
+
+
+def map_table(at_ns: int, density: LiquidationDensity, venue: str, relative: FloatArray) -> Columns:
     """Rows of one map: a row a bin, side and band that holds anything; then one a side for the
     mass outside the grid, whose prices are NaN. Per side the notionals sum to open interest.
 
-    The interval is that of 0.1 % of price in `whole`, the sum of all venues, shared out by
-    notional: it adds up over bands, bins of one such range, and venues.
+    relative: its `relative_bounds`.
     """
     usd = density.notional_usd
-    relative = relative_bounds(whole, density.grid)
-    # Beyond the sum's window there is nothing to share: the figure itself.
-    p10, p90 = usd * np.nan_to_num(relative, nan=1.0)[:, :, None, :]
+    p10, p90 = usd * relative[:, :, None, :]
     side, band, i = np.nonzero(usd > 0.0)
     edges = density.grid.edges()
     n, nan = len(i) + 2, np.full(2, np.nan)
@@ -221,15 +229,21 @@ def map_table(
     }
 
 
+def _tables(at_ns: int, parts: Sequence[tuple[str, LiquidationDensity]]) -> Iterator[Columns]:
+    bounds = relative_bounds([density for _, density in parts])
+    for (venue, density), relative in zip(parts, bounds, strict=True):
+        yield map_table(at_ns, density, venue, relative)
+
+
 def map_columns(
     source: Source, instrument_ids: Sequence[str], times: MapTimes
 ) -> tuple[Columns, list[MapRun]]:
     """All maps of a source in memory."""
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
     tables = [
-        map_table(at_ns, density, venue, whole)
-        for at_ns, parts, whole in maps_together(source, runs, times)
-        for venue, density in parts
+        table
+        for at_ns, parts in maps_together(source, runs, times)
+        for table in _tables(at_ns, parts)
     ]
     if not tables:
         raise ModelError(_nothing(runs, times, source))
@@ -282,9 +296,9 @@ def write_maps(
     source = open_source(source_text, contract_value)
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
     with Table(out) as table:
-        for at_ns, parts, whole in maps_together(source, runs, times):
-            for venue, density in parts:
-                table.add(map_table(at_ns, density, venue, whole))
+        for at_ns, parts in maps_together(source, runs, times):
+            for drawn in _tables(at_ns, parts):
+                table.add(drawn)
         if not table.rows:
             raise ModelError(_nothing(runs, times, source))
         table.write(_ROWS, _meta(source_text, runs))

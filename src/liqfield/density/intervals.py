@@ -113,6 +113,6 @@ def pooled_law(parts: Sequence[tuple[float, IntervalLaw]], common: float) -> Int
         counts = share * (share + common * (1.0 - share))
         own += counts * law.own
         bands += counts * law.bands
-        heavier += share * law.heavier
+        heavier += counts * np.square(law.heavier)
         lump_usd += share * law.lump_usd
-    return IntervalLaw(own=own, bands=bands, heavier=heavier, lump_usd=lump_usd)
+    return IntervalLaw(own=own, bands=bands, heavier=np.sqrt(heavier), lump_usd=lump_usd)

@@ -13,7 +13,7 @@ import pytest
 from liqfield import api
 from liqfield.app import sources
 from liqfield.app.cli import app
-from liqfield.app.maps import MapRun, MapTimes, map_table, maps_of
+from liqfield.app.maps import MapRun, MapTimes, map_table, maps_of, relative_bounds
 from liqfield.app.sources import open_source
 from liqfield.density.combine import combine
 from liqfield.density.intervals import bound_map
@@ -122,7 +122,10 @@ def test_intervals_of_rows_add_up_over_bands_fine_bins_and_venues() -> None:
         )  # fmt: skip
     whole = combine(parts)
     assert whole is not None
-    tables = [map_table(1, d, d.instrument_id.partition(":")[0], whole) for d in parts]
+    tables = [
+        map_table(1, d, d.instrument_id.partition(":")[0], relative)
+        for d, relative in zip(parts, relative_bounds(parts), strict=True)
+    ]
     rows = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
     keep = rows["leverage_band"] != "outside"
     middle = np.log(rows["price_low"][keep] * rows["price_high"][keep]) / 2.0

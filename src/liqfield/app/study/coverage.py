@@ -191,7 +191,7 @@ def drawn_coverage(
     venues = len(parts[0])
     band_z = _correlated(random.normal(size=(1 + venues, draws, 3)))
     bin_z = _correlated(random.normal(size=(1 + venues, draws, last - first)))
-    heavy = np.maximum(random.normal(size=(draws, 1, 1)), 0.0) / Q90
+    heavy = np.maximum(_correlated(random.normal(size=(1 + venues, draws, 1, 1))), 0.0) / Q90
     inside = np.zeros(draws)
     for venue_maps, moment, low, high in zip(parts, moments, p10, p90, strict=True):
         at = moment.grid.first_bin - first
@@ -208,7 +208,7 @@ def drawn_coverage(
                     for b in range(3)
                 ]
             )
-            factors = law * (1.0 + heavy * errs.heavier[None, :, None])
+            factors = law * (1.0 + heavy[v] * errs.heavier[None, :, None])
             mean = (bands * factors).sum(axis=1) * own
             size = errs.lump_usd / POSITIONS_PER_LUMP
             number = random.poisson(mean / size)
