@@ -32,6 +32,17 @@ CUT = """() => [...document.querySelectorAll('.chips, .card, dialog, .beside')]
  .filter(e => e.getBoundingClientRect().width > 0 && getComputedStyle(e).maskImage === 'none')
  .filter(e => e.scrollWidth > e.clientWidth + 1)
  .map(e => `${e.className || e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
+TEXT = """size => { const s = new CSSStyleSheet();
+ const to = `text-size-adjust: ${size} !important;`;
+ s.replaceSync(`html { -webkit-${to} ${to} }`);
+ document.adoptedStyleSheets = [s]; }"""
+# What stands beside the screen and in nothing that scrolls, or is a figure and cut.
+OUT = """() => [...document.querySelectorAll(
+ 'header > *, .nav button, .row .at, .row .usd, .alarm b')]
+ .filter(e => e.getClientRects().length)
+ .filter(e => { const r = e.getBoundingClientRect();
+  return r.left < -1 || r.right > innerWidth + 1 || e.scrollWidth > e.clientWidth + 1; })
+ .map(e => e.className + ' ' + e.textContent.trim().slice(0, 30))"""
 # Remembers what had the focus, and says whether it shows.
 FOCUS = """() => { const e = document.activeElement;
  if (!e || e === document.body) return '';
@@ -478,6 +489,41 @@ def test_nothing_overflows_and_fingers_hit(
         look(label)
         page.keyboard.press("Escape")
     page.context.close()
+
+
+@pytest.mark.parametrize(("width", "text"), [(320, 100), (390, 200)])
+def test_with_large_text_or_little_room_everything_can_still_be_reached(
+    browser: Browser, market: Stage, width: int, text: int
+) -> None:
+    """Phones scale the text alone: no button leaves the screen, no price and no figure is lost."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 844},
+        has_touch=True,
+        is_mobile=True,
+        reduced_motion="reduce",
+        service_workers="block",
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(market.url)
+    wait_for_map(page)
+    page.evaluate(TEXT, f"{text}%")
+    size = page.locator("header .price b").evaluate("e => e.getBoundingClientRect().height")
+    assert (size > 36) == (text == 200), "the text was not scaled"
+    # An animation that ends at once is none.
+    motion = page.locator("main").evaluate("e => getComputedStyle(e).transitionDuration")
+    assert motion == "0s"
+    for name in TABS:
+        go(page, name)
+        page.wait_for_timeout(400)
+        assert page.evaluate(OUT) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    for label in ("feed health", "settings and help"):
+        page.get_by_role("button", name=label).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+    context.close()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

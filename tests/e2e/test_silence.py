@@ -96,7 +96,7 @@ def test_panels_and_sheets_that_did_not_come_are_asked_for_again(
     page.get_by_label("settings and help").click()
     expect(page.get_by_role("dialog")).to_contain_text("Settings and help did not come")
     page.keyboard.press("Escape")
-    expect(page.get_by_label("settings and help")).to_be_focused()
+    expect(page.get_by_role("button", name="settings and help")).to_be_focused()
     with stage(tmp_path, first.port):
         # Nothing is pressed: the panel that was asked for is there with the line.
         expect(page.get_by_test_id("cascade")).to_be_visible()
