@@ -118,6 +118,7 @@ class OpeningLaw:
         self.near_heavier = 0.0
         self._theta: FloatArray | None = None
         self._covariance: FloatArray | None = None  # of the last fit in this run
+        self._stretch = 1.0  # of its prior
         self.counted: CountedOpenings | None = None  # of public accounts
         self.is_lent = False  # they are another venue's
 
@@ -251,9 +252,9 @@ class OpeningLaw:
             return
         law = self._settings.law
         ours, known = self._prior(law)
-        assumed = prior_covariance(self._settings.forced_log_sd, known)
         if fit is not None:
-            self._covariance = fit.covariance
+            self._covariance, self._stretch = fit.covariance, fit.stretch
+        assumed = prior_covariance(self._settings.forced_log_sd, known, self._stretch)
         free = assumed if self._covariance is None else self._covariance
         covariance = mass_covariance(free, masses)
         self.bands = band_covariance(covariance, near)
