@@ -31,6 +31,9 @@ MIN_SEEN = 20
 ROUNDS = 8
 POWER = 1.5
 KAPPA_SD = 0.1
+# How wide the prior of the law really is (its variances over those stated), found from how far
+# prints pull the law away; held at 1 or more by a prior worth so many numbers that were told.
+STRETCH_PRIOR, STRETCH_ROUNDS = 10.0, 4
 # What prints may move of the law where nothing else is known of it.
 PRINTS = LawSpread(Spread(0.8, 0.4, 0.3), Spread(0.05, 0.35, 0.1))
 _SIZE = CLASSES + 3
@@ -40,7 +43,8 @@ class LawFit(msgspec.Struct, frozen=True, eq=False):
     """shares float64[40], sums to 1; forced [long, short]; kappa; how sure.
 
     log_sd: posterior standard deviation of ln(mean), averaged over the evidence; dispersion:
-    variance / mean^1.5 of the prints about the fit, USD^0.5; covariance: Laplace's, of theta.
+    variance / mean^1.5 of the prints about the fit, USD^0.5; covariance: Laplace's, of theta;
+    stretch: factor on the prior's variances of the law, 1 where prints do not ask for more.
     """
 
     shares: FloatArray
@@ -51,6 +55,7 @@ class LawFit(msgspec.Struct, frozen=True, eq=False):
     intervals: int
     theta: FloatArray  # float64[43]: where the next search starts
     covariance: FloatArray  # float64[43, 43]
+    stretch: float = 1.0
 
 
 def mass_covariance(theta_covariance: FloatArray, masses: FloatArray) -> FloatArray:
@@ -97,19 +102,24 @@ def other_prior(
 
 
 def prior_covariance(
-    forced_log_sd: float, law: FloatArray | None = None, shown_log_sd: float = 0.0
+    forced_log_sd: float,
+    law: FloatArray | None = None,
+    *,
+    stretch: float = 1.0,
+    shown_log_sd: float = 0.0,
 ) -> FloatArray:
     """float64[43, 43] of ln shares [40], ln forced [2], ln kappa; law: float64[40, 40] of the
-    shares where something is known of them, else PRINTS; shown_log_sd: of the share that a feed
-    shows, which is one for both sides and not told from what is forced."""
+    shares where something is known of them, else PRINTS; stretch: factor on it and on kappa's;
+    shown_log_sd: of the share that a feed shows, which is one for both sides and not told from what
+    is forced."""
     out = np.zeros((_SIZE, _SIZE))
-    out[:CLASSES, :CLASSES] = PRINTS.covariance() if law is None else law
+    out[:CLASSES, :CLASSES] = stretch * (PRINTS.covariance() if law is None else law)
     side = np.arange(CLASSES, CLASSES + 2)
     # The two sides differ less from each other than both from the prior.
     out[np.ix_(side, side)] = (
         forced_log_sd**2 * np.array([[1.0, 0.5], [0.5, 1.0]]) + shown_log_sd**2
     )
-    out[-1, -1] = KAPPA_SD**2
+    out[-1, -1] = stretch * KAPPA_SD**2
     return out
 
 
@@ -134,12 +144,21 @@ def fit_law(
     centre = np.concatenate(
         (np.log(np.maximum(prior, 1e-12)), np.full(2, math.log(forced_prior)), [0.0])
     )
-    precision = _inverse(prior_covariance(forced_log_sd, covariance, shown_log_sd))
-    posterior = _Posterior(evidence, centre, precision, worth)
-    theta, dispersion, curvature = _search(posterior, centre.copy() if start is None else start)
+    posterior = _Posterior(evidence, centre, worth)
+    theta, stretch = centre.copy() if start is None else start, 1.0
+    for _ in range(STRETCH_ROUNDS):
+        assumed = prior_covariance(
+            forced_log_sd, covariance, stretch=stretch, shown_log_sd=shown_log_sd
+        )
+        posterior.assume(_inverse(assumed))
+        theta, dispersion, curvature = _search(posterior, theta)
+        found = _inverse(curvature)
+        before, stretch = stretch, _stretch(theta - centre, assumed, found, stretch)
+        if abs(stretch / before - 1.0) < 0.05:
+            break
+    stretch = before
     mean, slope = posterior.means(theta)
     relative = slope / mean[:, None]
-    found = _inverse(curvature)
     spread = np.einsum("ti,ij,tj->t", relative, found, relative)
     shares = np.exp(theta[:CLASSES])
     shares /= shares.sum()
@@ -153,15 +172,28 @@ def fit_law(
         intervals=len(evidence),
         theta=theta,
         covariance=found,
+        stretch=stretch,
     )
+
+
+def _stretch(off: FloatArray, assumed: FloatArray, found: FloatArray, stretch: float) -> float:
+    """The prior's factor by its marginal likelihood (MacKay's evidence), at least 1.
+
+    off: the law's way from the prior's centre; assumed, found: covariances before and after.
+    Its length in the prior's own metric is the number of directions that prints have told, were
+    the prior as wide as stated.
+    """
+    law = np.append(np.arange(CLASSES), _SIZE - 1)
+    precision = _inverse(assumed[np.ix_(law, law)])
+    length = stretch * float(off[law] @ precision @ off[law])
+    told = len(law) - float(np.trace(precision @ found[np.ix_(law, law)]))
+    return max((STRETCH_PRIOR + length) / (STRETCH_PRIOR + max(told, 0.0)), 1.0)
 
 
 class _Posterior:
     """The evidence as arrays and the normal prior of theta: what a theta explains, how well."""
 
-    def __init__(
-        self, evidence: Sequence[Evidence], centre: FloatArray, precision: FloatArray, worth: float
-    ) -> None:
+    def __init__(self, evidence: Sequence[Evidence], centre: FloatArray, worth: float) -> None:
         self._side = np.array([e.side for e in evidence])
         self._swept = np.array([e.swept for e in evidence])
         self._standing = np.array([e.standing for e in evidence])
@@ -170,7 +202,12 @@ class _Posterior:
         seen = np.array([e.seen for e in evidence])
         self._floor = 0.02 * float(seen.mean())
         self._seen = seen + self._floor
-        self._centre, self._precision, self._worth = centre, precision, worth
+        self._centre, self._worth = centre, worth
+        self._precision = np.eye(_SIZE)
+
+    def assume(self, precision: FloatArray) -> None:
+        """The inverse of the prior's covariance."""
+        self._precision = precision
 
     def means(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected USD of every interval [T], and its derivative by theta [T, 43]."""

@@ -122,6 +122,7 @@ class OpeningLaw:
         self._theta: FloatArray | None = None
         self._shown_sd = 0.0  # of the share that prints are, ln
         self._covariance: FloatArray | None = None  # of the last fit in this run
+        self._stretch = 1.0  # of its prior
         self.counted: CountedOpenings | None = None  # of public accounts
         self.is_lent = False  # they are another venue's
 
@@ -263,9 +264,11 @@ class OpeningLaw:
             return
         law = self._settings.law
         ours, known = self._prior(law)
-        assumed = prior_covariance(self._settings.forced_log_sd, known, self._shown_sd)
         if fit is not None:
-            self._covariance = fit.covariance
+            self._covariance, self._stretch = fit.covariance, fit.stretch
+        assumed = prior_covariance(
+            self._settings.forced_log_sd, known, stretch=self._stretch, shown_log_sd=self._shown_sd
+        )
         free = assumed if self._covariance is None else self._covariance
         covariance = mass_covariance(free, masses)
         self.bands = band_covariance(covariance, near)
