@@ -348,7 +348,7 @@ class OpeningLaw:
             self.learn_openings(CountedOpenings.load(kept.counted), is_lent=kept.is_lent)
         self.tiers = kept.tiers
         if kept.sizes is not None:
-            self.take_sizes(*kept.sizes)
+            self.sizes, self._table_for = kept.sizes, ()
 
 
 class _Kept(msgspec.Struct):
