@@ -126,6 +126,28 @@ def test_intervals_that_are_not_independent_teach_less() -> None:
     assert (np.diag(unsure.covariance) >= np.diag(sure.covariance)).all()
 
 
+def test_a_law_far_from_the_prior_stretches_it_and_a_near_one_does_not() -> None:
+    """Prints worth a twelfth each of a law that the prior finds absurd are believed all the same;
+    of a law within the prior's reach the fit is what it was."""
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    near = evidence(prior, 0.75, 1.0, np.random.default_rng(8))
+    fit = fit_law(near, prior, 0.75, 0.1, worth=1.0 / 12.0)
+    assert fit is not None
+    assert fit.stretch == 1.0
+    absurd = laws.class_shares(LeverageLaw(isolated_share=0.9, isolated_median=12.0), 125.0)
+    far = evidence(absurd, 0.75, 1.0, np.random.default_rng(8))
+    fit = fit_law(far, prior, 0.75, 0.1, worth=1.0 / 12.0)
+    assert fit is not None
+    assert 1.5 < fit.stretch < 100.0
+    near_sd, far_sd = (
+        np.sqrt(np.diag(prior_covariance(0.1, None, stretch))[:40].max())
+        for stretch in (1.0, fit.stretch)
+    )
+    assert far_sd > near_sd
+    held = np.abs(np.log(prior[:20].sum() / absurd[:20].sum()))
+    assert np.abs(np.log(fit.shares[:20].sum() / absurd[:20].sum())) < 0.2 * held
+
+
 def test_the_level_is_not_bought_with_mass_that_nobody_swept() -> None:
     """The open interest is given: a law that moves mass to where no mark came thins the rest."""
     random = np.random.default_rng(7)

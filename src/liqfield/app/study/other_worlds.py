@@ -57,9 +57,20 @@ OTHERS: tuple[OtherWorld, ...] = (
     OtherWorld(name="light", isolated_share=0.15, median=3.0, turnover=10.0, stop_share=0.5),
     OtherWorld(name="busy", churn=0.1, turnover=10.0, exit_power=0.5, feed="complete"),
     OtherWorld(name="calm", volatility=0.015, turnover=1.0, feed="second", isolated_share=0.3),
+    OtherWorld(
+        name="growing",
+        feed="complete",
+        isolated_share=1.0,
+        menu=(1, 1, 1, 1, 1, 0, 1, 0),
+        begun=0.1,
+        hidden_days=0.0,
+        interest_days=4.0,
+        interest_sd=0.03,
+        turnover=1.0,
+    ),
     OtherWorld(name="young", begun=0.2, hidden_days=0.0, interest_days=3.0, feed="complete"),
 )
-"""Tuned on with seed 1 only."""
+"""Looked at while building with seed 1; `growing` was written after that and never tuned on."""
 
 
 class OtherReport(msgspec.Struct, frozen=True):
