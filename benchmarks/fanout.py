@@ -41,7 +41,7 @@ class _Sources:
     def density(self, base: str, venue: str) -> LiquidationDensity | None:  # noqa: ARG002
         return None
 
-    def clusters(self, base: str, at_ns: int) -> Clusters | None:  # noqa: ARG002
+    def clusters(self, base: str, at_ns: int, min_usd: float) -> Clusters | None:  # noqa: ARG002
         return None
 
     def flow(self, base: str, span_s: float) -> Flow | None:  # noqa: ARG002

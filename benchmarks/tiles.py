@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.rows import Row, median_ms, row
 from liqfield.model.estimates import Confidence, LiquidationDensity
 from liqfield.model.grid import PriceGrid
-from liqfield.model.tiles import BIN_WIDTH, COLUMN_S, TILE_COLUMNS
-from liqfield.store.map_history import DAY_S, KEEP_S, MapHistory
+from liqfield.model.tiles import BIN_WIDTH, COLUMN_S, DAY_S, KEEP_S, TILE_COLUMNS
+from liqfield.store.map_history import MapHistory
 from liqfield.store.slab import SlabKey, build_tile, stack, stored_column
 
 SECOND = 1_000_000_000

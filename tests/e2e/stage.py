@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -48,6 +49,7 @@ from liqfield.model.sides import CandleOf, PositionSide
 from liqfield.model.tiles import BIN_WIDTH
 from liqfield.server import encode, encode_flow
 from liqfield.server.assets import STATIC
+from liqfield.server.hub import ClusterWant
 from liqfield.server.tiles import live_tile
 from liqfield.server.wire import Flow, Health, Market, TapeRow, ThinWindow
 from liqfield.verify.truth import truth_report
@@ -55,7 +57,9 @@ from tests.unit.server.support import SECOND, T0, Running, running
 
 HOUR = 3600
 MARK = 85_000.0
+ETH = 3_141.0
 HOURS = 24
+USUAL_USD = 28e6  # 0.2 % of the open interest
 LEAST_THEN_USD = 200e6  # what counts in the past: of the ridges only the one above
 OUTLOOK = CascadeOutlook(83_620.0, 84_480.0, 82_190.0, (9e6, 41e6, 120e6), 12)
 
@@ -100,15 +104,24 @@ def clusters(server: Running, at_s: float) -> None:
             (PositionSide.LONG, 82_940.0, 83_500.0, 84e6, -0.018, 0.06),
             (PositionSide.LONG, 81_800.0, 82_200.0, 61e6, -0.033, 0.0),
             (PositionSide.SHORT, 86_290.0, 86_930.0, 112e6, 0.015, -0.02),
+            (PositionSide.SHORT, 89_100.0, 89_300.0, 7e6, 0.048, 0.0),
         )
     ]  # fmt: skip
     ways = [
         path(PathClass.HOLLOW, 0.4),
         path(PathClass.NEUTRAL, 1.1),
         path(PathClass.DEFENDED, 2.6),
+        path(PathClass.NEUTRAL, 0.9),
     ]
-    message = encode.clusters("BTC", int(at_s * SECOND), MARK, made, ways)
-    server.hub.publish("clusters:BTC", message)
+    told = list(zip(made, ways, strict=True))
+    for want in (ClusterWant("clusters:BTC", 0.0), *server.hub.cluster_wants("BTC")):
+        least = want.min_usd or USUAL_USD
+        kept = [(cluster, way) for cluster, way in told if cluster.notional_usd >= least]
+        message = encode.clusters(
+            "BTC", int(at_s * SECOND), MARK, [k for k, _ in kept], [way for _, way in kept],
+            min_usd=least, reach=0.15, default_usd=USUAL_USD, default_why="share",
+        )  # fmt: skip
+        server.hub.publish(want.topic, message)
 
 
 def ladder(server: Running, at_s: float, beat: int) -> None:
@@ -188,11 +201,11 @@ def truth_rows(n: int) -> list[TruthRow]:
     return rows
 
 
-def fill(server: Running) -> float:
-    """The past: a day of map and candles. Returns the time of now, s."""
+def fill(server: Running, later_s: int = 0) -> float:
+    """The past: a day of map, and candles up to `later_s` after it. Returns the time of now, s."""
     random = np.random.default_rng(1)
-    now_s = float(T0 + HOURS * HOUR)
-    close = MARK * np.exp(np.cumsum(random.normal(0, 4e-4, HOURS * 60)))
+    now_s = float(T0 + HOURS * HOUR + later_s)
+    close = MARK * np.exp(np.cumsum(random.normal(0, 4e-4, HOURS * 60 + later_s // 60)))
     close *= MARK / close[-1]
     for minute, price in enumerate(close):
         end = int((T0 + 60 * (minute + 1)) * SECOND)
@@ -210,7 +223,7 @@ def fill(server: Running) -> float:
         server.maps.append("BTC", "all", map_.at_ns, map_, 300)
     server.sources.maps[("BTC", "all")] = density(now_s)
     finder = ClusterFinder(server.maps, ClusterSettings(min_usd=LEAST_THEN_USD))
-    server.sources.past = lambda base, at_ns: finder.known_at(base, (), at_ns)
+    server.sources.past = lambda base, at_ns, least: finder.known_at(base, (), at_ns, least)
     tape = [
         TapeRow((now_s - 60 * i) * 1e3, "okx", "long" if i % 3 else "short",
                 float(close[-1 - i]), 4e5 * (1 + i % 7), "trigger", "sampled")
@@ -244,6 +257,10 @@ def beat(server: Running, at_s: float, number: int) -> None:
         Market("BTC", at_s * 1e3, MARK + number % 7, MARK, 0.0132, 14e9, 1.1e-4, "gap",
                "no book of bybit", "running", "long", encode_flow.outlook_row(OUTLOOK)),
     )  # fmt: skip
+    server.hub.publish(
+        "market:ETH",
+        Market("ETH", at_s * 1e3, ETH, ETH, 0.002, 4e9, 1e-4, "live", "", "calm", None, None),
+    )
     clusters(server, at_s)
     ladder(server, at_s, number)
     if number % 10 == 0:
@@ -274,11 +291,21 @@ def beat(server: Running, at_s: float, number: int) -> None:
 
 
 class Stage:
-    """The address of the server, and a switch that ends it."""
+    """The address of the server, and a switch that ends it.
 
-    def __init__(self) -> None:
+    folder: of the map's history, so that another server is the same one come back; port: where that
+    one listens; later_s: what its clock is ahead; mute_s: so long it knows no market yet.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, port: int = 0, later_s: int = 0, mute_s: float = 0.0
+    ) -> None:
         self.url = ""
+        self.port = port
         self.now_s = 0.0
+        self._folder = folder
+        self._later_s = later_s
+        self._mute_s = mute_s
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -293,9 +320,14 @@ class Stage:
         self._thread.join(15)
 
     async def _run(self) -> None:
-        async with running(static=STATIC) as server:
-            self.url = server.address.url
-            self.now_s = fill(server)
+        async with running(self._folder, STATIC, port=self.port) as server:
+            self.url, self.port = server.address.url, server.address.port
+            if self._mute_s:
+                listed, server.sources.listed = server.sources.listed, []
+                self._ready.set()
+                await asyncio.sleep(self._mute_s)
+                server.sources.listed = listed
+            self.now_s = fill(server, self._later_s)
             number = 0
             while not self._stop.is_set():
                 beat(server, self.now_s + number * 0.2, number)
@@ -305,8 +337,10 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
-    made = Stage()
+def stage(
+    folder: Path | None = None, port: int = 0, later_s: int = 0, mute_s: float = 0.0
+) -> Iterator[Stage]:
+    made = Stage(folder, port, later_s, mute_s)
     made.start()
     try:
         yield made

@@ -24,7 +24,7 @@ LIT = """() => { const c = document.querySelector('[data-testid=heat]');
  return lit / (d.length / 4); }"""
 SMALL = """() => [...document.querySelectorAll('button, select, input, [role=tab], summary')]
  .map(e => [e.textContent.trim().slice(0, 20), e.getBoundingClientRect()])
- .filter(([, r]) => r.width > 0 && (r.height < 39.5 || r.width < 31.5))
+ .filter(([, r]) => r.width > 0 && (r.height < 43.5 || r.width < 43.5))
  .map(([name, r]) => `${name} ${r.width.toFixed(0)}x${r.height.toFixed(0)}`)"""
 # What stands in a toolbar that does not scroll by its looks and is cut off all the same, and text
 # that runs out of its card or sheet.
@@ -32,6 +32,17 @@ CUT = """() => [...document.querySelectorAll('.chips, .card, dialog, .beside')]
  .filter(e => e.getBoundingClientRect().width > 0 && getComputedStyle(e).maskImage === 'none')
  .filter(e => e.scrollWidth > e.clientWidth + 1)
  .map(e => `${e.className || e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
+TEXT = """size => { const s = new CSSStyleSheet();
+ const to = `text-size-adjust: ${size} !important;`;
+ s.replaceSync(`html { -webkit-${to} ${to} }`);
+ document.adoptedStyleSheets = [s]; }"""
+# What stands beside the screen and in nothing that scrolls, or is a figure and cut.
+OUT = """() => [...document.querySelectorAll(
+ 'header > *, .nav button, .row .at, .row .usd, .alarm b')]
+ .filter(e => e.getClientRects().length)
+ .filter(e => { const r = e.getBoundingClientRect();
+  return r.left < -1 || r.right > innerWidth + 1 || e.scrollWidth > e.clientWidth + 1; })
+ .map(e => e.className + ' ' + e.textContent.trim().slice(0, 30))"""
 # Remembers what had the focus, and says whether it shows.
 FOCUS = """() => { const e = document.activeElement;
  if (!e || e === document.body) return '';
@@ -167,6 +178,44 @@ def test_clusters_carry_their_path_and_reasons(phone: Page) -> None:
     expect(rows).to_contain_text("prints are sampled")
     expect(rows).to_contain_text("building +25 %")
     rows.get_by_role("button", name="84.0M").click()
+
+
+def test_the_smallest_cluster_is_shown_with_its_reason_and_changed_in_two_taps(
+    browser: Browser, market: Stage
+) -> None:
+    page = open_page(browser, market.url)
+    wait_for_map(page)
+    rows = page.get_by_test_id("clusters")
+    least = rows.get_by_label("smallest cluster")
+    expect(least.locator("option:checked")).to_have_text("≥ $28M")
+    expect(rows.locator(".row")).to_have_count(3)
+    reason = "0.2 % of $14.0B open interest"
+    assert reason in str(least.locator("optgroup").first.get_attribute("label"))
+    rows.get_by_role("button", name="Clusters").click()
+    expect(rows.get_by_test_id("threshold")).to_contain_text(reason)
+    rows.get_by_role("button", name="Clusters").click()
+    # The first tap opens the list, the second chooses: smaller ones come from the server.
+    least.select_option("≥ $5M")
+    expect(rows.locator(".row")).to_have_count(4)
+    expect(rows).to_contain_text("$7.00M")
+    expect(rows.get_by_test_id("threshold")).to_contain_text("≥ $5M is your choice; ≥ $28M counts")
+    least.select_option("≥ $100M")
+    expect(rows.locator(".row")).to_have_count(1)
+    expect(rows).to_contain_text("no cluster ≥ $100M")
+    # It is this market's, it outlives the page, and the ladder and the settings say the same.
+    page.reload()
+    wait_for_map(page)
+    expect(rows.locator(".row")).to_have_count(1)
+    go(page, "Ladder")
+    expect(page.get_by_text("no cluster ≥ $100M")).to_be_visible()
+    page.get_by_label("settings and help").click()
+    sheet = page.get_by_role("dialog")
+    expect(sheet).to_contain_text(reason)
+    sheet.get_by_label("smallest cluster").select_option("≥ $28M")
+    page.keyboard.press("Escape")
+    go(page, "Map")
+    expect(rows.locator(".row")).to_have_count(3)
+    page.context.close()
 
 
 def test_the_map_as_of_another_moment_is_the_one_that_the_server_knew(
@@ -440,6 +489,41 @@ def test_nothing_overflows_and_fingers_hit(
         look(label)
         page.keyboard.press("Escape")
     page.context.close()
+
+
+@pytest.mark.parametrize(("width", "text"), [(320, 100), (390, 200)])
+def test_with_large_text_or_little_room_everything_can_still_be_reached(
+    browser: Browser, market: Stage, width: int, text: int
+) -> None:
+    """Phones scale the text alone: no button leaves the screen, no price and no figure is lost."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 844},
+        has_touch=True,
+        is_mobile=True,
+        reduced_motion="reduce",
+        service_workers="block",
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(market.url)
+    wait_for_map(page)
+    page.evaluate(TEXT, f"{text}%")
+    size = page.locator("header .price b").evaluate("e => e.getBoundingClientRect().height")
+    assert (size > 36) == (text == 200), "the text was not scaled"
+    # An animation that ends at once is none.
+    motion = page.locator("main").evaluate("e => getComputedStyle(e).transitionDuration")
+    assert motion == "0s"
+    for name in TABS:
+        go(page, name)
+        page.wait_for_timeout(400)
+        assert page.evaluate(OUT) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    for label in ("feed health", "settings and help"):
+        page.get_by_role("button", name=label).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+    context.close()
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

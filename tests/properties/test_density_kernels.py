@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqfield.density import law as laws
-from liqfield.density.intervals import gamma_interval, price_map
+from liqfield.density.intervals import bound_map, gamma_interval, price_map
+from liqfield.density.readout import POSITIONS_PER_LUMP
 from liqfield.density.settings import PRIOR_TIERS, LeverageLaw
 from liqfield.density.state import DensityState
+from liqfield.model.estimates import IntervalLaw
 from liqfield.model.sides import ContractKind
-from tests.reference.density import SlowState, law_variance
+from tests.reference.density import SlowState, law_variance, positions_that_may_be_none
 
 WIDTH, BINS, PRICE = 0.004, 256, 1e4
 RATES = laws.maintenance_rates(PRIOR_TIERS, PRICE, 1e5, 1.5, 0.0, ContractKind.LINEAR)
@@ -85,13 +87,18 @@ def test_fast_equals_slow(
     bands = spread * np.array([[0.04, 0.01, 0.0], [0.01, 0.2, 0.1], [0.0, 0.1, 0.6]])
     coins, hours, unit = mass.copy(), born.copy(), 1e4
     heavier = spread * np.array([2.0, 3.0, 0.5])
-    bounds = price_map(mass, born, fast.span, unit, 3.0, 0.85, bands, heavier, lump)
+    errs = IntervalLaw(0.85**2, bands, heavier, lump)
+    bounds = price_map(mass, born, fast.span, unit, 3.0, errs)
     np.testing.assert_allclose(mass, coins * unit)
     usd = mass.sum(axis=1)
-    p10, p90 = gamma_interval(usd, np.sqrt(0.85**2 + law_variance(mass, bands)), lump)
+    common = 0.85**2 + law_variance(mass, bands)
+    p10, p90 = gamma_interval(usd, np.sqrt(common), lump)
+    p10 = np.where(usd > positions_that_may_be_none(common) * lump / POSITIONS_PER_LUMP, p10, 0.0)
     above, more = np.abs(p90 - usd), np.einsum("sbk,b->sk", mass, heavier)
     p90 = p90 + np.hypot(above, more) - above
     np.testing.assert_allclose(bounds, (p10, p90), rtol=1e-7, atol=1e-9)
+    again = bound_map(mass, born.copy(), errs)
+    np.testing.assert_allclose(again, bounds, rtol=1e-12, atol=1e-12)
     ages = (3.0 - hours / np.maximum(usd / unit, 1e-300)) * 3600.0
     np.testing.assert_allclose(born, np.where(usd > 0.0, ages, 0.0), atol=1e-3)
 

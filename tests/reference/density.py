@@ -125,6 +125,14 @@ class SlowState:
         return left
 
 
+def positions_that_may_be_none(common: FloatArray) -> FloatArray:
+    """The mean number of positions at which there is none with 10 %, `common` the relative variance
+    of the mean; to third order in it, as the read-out has it."""
+    a = math.log(10.0) * common
+    out: FloatArray = math.log(10.0) * (1.0 + a / 2.0 + a**2 / 6.0 + a**3 / 24.0)
+    return out
+
+
 def law_variance(mass: FloatArray, bands: FloatArray) -> FloatArray:
     """float64[2, bins], relative variance of each bin's sum by the law alone.
 

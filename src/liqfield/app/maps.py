@@ -6,9 +6,12 @@ the columns.
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -16,17 +19,20 @@ import numpy as np
 
 from liqfield import __version__
 from liqfield.app.sources import Source, event_ns, open_source, summary
+from liqfield.density.combine import COMMON
 from liqfield.density.estimator import DensityEstimator
+from liqfield.density.intervals import bound_map, pooled_law
 from liqfield.engine.market import priced
 from liqfield.model.errors import ModelError, SettingError
-from liqfield.model.estimates import BANDS, LiquidationDensity
-from liqfield.model.events import Candle, MarkPrice, OpenInterest, Trade
+from liqfield.model.estimates import BANDS, IntervalLaw, LiquidationDensity
+from liqfield.model.events import Candle, FloatArray, MarkPrice, OpenInterest, Trade
 from liqfield.store.archives.rows import stamp_ns
 from liqfield.store.table import Columns, Table
 
 SIDE_NAMES = ("long", "short")
 OUTSIDE = "outside"
 SCHEMA_VERSION = 1
+WIDE = 2  # bins of the lattice, 0.05 %, whose interval is stated as one: 0.1 %
 PAST_END_NS = 600_000_000_000
 _EVERY = re.compile(r"(\d+)(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -135,22 +141,76 @@ def _drawn(
     yield at_ns, density
 
 
-def map_table(at_ns: int, density: LiquidationDensity, venue: str) -> Columns:
+def maps_together(
+    source: Source, runs: Sequence[MapRun], times: MapTimes
+) -> Iterator[tuple[int, list[tuple[str, LiquidationDensity]]]]:
+    """(time, (venue, map) of each contract of one base asset) in order of time. Memory holds one
+    map of each instrument."""
+
+    def one(run: MapRun) -> Iterator[tuple[int, MapRun, LiquidationDensity]]:
+        return (
+            (at, run, density) for at, density in maps_of(source, run.instrument_id, times, run)
+        )
+
+    merged = heapq.merge(*map(one, runs), key=itemgetter(0))
+    for at_ns, found in groupby(merged, key=itemgetter(0)):
+        by_base: dict[str, list[tuple[str, LiquidationDensity]]] = {}
+        for _, run, density in found:
+            venue = run.instrument_id.partition(":")[0]
+            base = source.instrument(run.instrument_id).base
+            by_base.setdefault(base, []).append((venue, density))
+        for parts in by_base.values():
+            yield at_ns, parts
+
+
+def relative_bounds(parts: Sequence[LiquidationDensity]) -> list[FloatArray]:
+    """(p10, p90) of each map's bins over their notional, float64[2, 2, bins]: such that they add up
+    over bands, over the bins of WIDE bins of the lattice (0.1 %), and over the maps.
+
+    The sum's distances from the mean are shared out by the maps' own, and theirs by notional.
+    """
+    ends = [(d.grid.first_bin, d.grid.first_bin + d.grid.count) for d in parts]
+    first = min(low for low, _ in ends) // WIDE
+    count = -(-max(high for _, high in ends) // WIDE) - first
+    whole, own = np.zeros((2, len(BANDS), count)), []
+    summed = np.zeros((2, 2, count))
+    places = [(low + np.arange(high - low)) // WIDE - first for low, high in ends]
+    for density, at in zip(parts, places, strict=True):
+        mass = np.zeros_like(whole)
+        starts = np.flatnonzero(np.diff(at, prepend=-1))
+        mass[:, :, at[starts]] = np.add.reduceat(density.notional_usd, starts, axis=2)
+        whole += mass
+        own.append((mass.sum(axis=1), _distances(mass, density.errs)))
+        summed += own[-1][1]
+    weighed = [(density.open_interest_usd, density.errs) for density in parts]
+    share = _distances(whole, pooled_law(weighed, COMMON)) / np.maximum(summed, 1e-300)
+    out = []
+    for (usd, distances), at in zip(own, places, strict=True):
+        relative = share * distances / np.maximum(usd, 1e-300)
+        bounds = np.stack((np.maximum(1.0 - relative[0], 0.0), 1.0 + relative[1]))
+        out.append(bounds[:, :, at])
+    return out
+
+
+def _distances(mass: FloatArray, errs: IntervalLaw) -> FloatArray:
+    """USD [2 below above, 2 sides, bins] from the mean to the interval's ends. A bin that is mostly
+    empty and seldom full has its mean beyond the 90th percentile: its interval is widened to hold
+    the figure that it belongs to."""
+    usd = mass.sum(axis=1)
+    p10, p90 = bound_map(mass, np.zeros_like(usd), errs)
+    out: FloatArray = np.maximum(np.stack((usd - p10, p90 - usd)), 0.0)
+    return out
+
+
+def map_table(at_ns: int, density: LiquidationDensity, venue: str, relative: FloatArray) -> Columns:
     """Rows of one map: a row a bin, side and band that holds anything; then one a side for the
     mass outside the grid, whose prices are NaN. Per side the notionals sum to open interest.
 
-    The interval is the bin's, shared out by the bands' parts: add it up per bin before use.
+    relative: its `relative_bounds`.
     """
     usd = density.notional_usd
-    total = usd.sum(axis=1)
-    part = np.divide(usd, total[:, None, :], out=np.zeros_like(usd), where=total[:, None, :] > 0.0)
-    # A bin without expected mass still has an upper bound: it goes with the last band.
-    part[:, -1, :] += total <= 0.0
-    # Where a bin is mostly empty and seldom full, its mean lies beyond the 90th percentile: the
-    # interval is widened to hold the figure that it belongs to.
-    p10 = part * np.minimum(density.p10, total)[:, None, :]
-    p90 = part * np.maximum(density.p90, total)[:, None, :]
-    side, band, i = np.nonzero((usd > 0.0) | (p90 > 0.0))
+    p10, p90 = usd * relative[:, :, None, :]
+    side, band, i = np.nonzero(usd > 0.0)
     edges = density.grid.edges()
     n, nan = len(i) + 2, np.full(2, np.nan)
     sides = np.array(SIDE_NAMES, dtype=object)
@@ -169,15 +229,21 @@ def map_table(at_ns: int, density: LiquidationDensity, venue: str) -> Columns:
     }
 
 
+def _tables(at_ns: int, parts: Sequence[tuple[str, LiquidationDensity]]) -> Iterator[Columns]:
+    bounds = relative_bounds([density for _, density in parts])
+    for (venue, density), relative in zip(parts, bounds, strict=True):
+        yield map_table(at_ns, density, venue, relative)
+
+
 def map_columns(
     source: Source, instrument_ids: Sequence[str], times: MapTimes
 ) -> tuple[Columns, list[MapRun]]:
     """All maps of a source in memory."""
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
     tables = [
-        map_table(at_ns, density, run.instrument_id.partition(":")[0])
-        for run in runs
-        for at_ns, density in maps_of(source, run.instrument_id, times, run)
+        table
+        for at_ns, parts in maps_together(source, runs, times)
+        for table in _tables(at_ns, parts)
     ]
     if not tables:
         raise ModelError(_nothing(runs, times, source))
@@ -220,7 +286,8 @@ def write_maps(
     out: Path,
     contract_value: float | None = None,
 ) -> dict[str, object]:
-    """Write the table as Parquet (or CSV by the name) and return a summary. Memory holds one map.
+    """Write the table as Parquet (or CSV by the name) and return a summary. Memory holds one map
+    of each instrument.
 
     Raises StoreError when it cannot be written, ModelError when there is nothing to write.
     """
@@ -229,10 +296,9 @@ def write_maps(
     source = open_source(source_text, contract_value)
     runs = [MapRun(instrument_id) for instrument_id in instrument_ids]
     with Table(out) as table:
-        for run in runs:
-            venue = run.instrument_id.partition(":")[0]
-            for at_ns, density in maps_of(source, run.instrument_id, times, run):
-                table.add(map_table(at_ns, density, venue))
+        for at_ns, parts in maps_together(source, runs, times):
+            for drawn in _tables(at_ns, parts):
+                table.add(drawn)
         if not table.rows:
             raise ModelError(_nothing(runs, times, source))
         table.write(_ROWS, _meta(source_text, runs))

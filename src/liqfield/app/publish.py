@@ -25,7 +25,7 @@ from liqfield.model.events import FloatArray
 from liqfield.model.requests import NeedSnapshot
 from liqfield.model.sides import PositionSide
 from liqfield.server import encode, encode_flow
-from liqfield.server.hub import Hub, LadderWant
+from liqfield.server.hub import ClusterWant, Hub, LadderWant
 from liqfield.server.tiles import live_tile
 from liqfield.server.wire import (
     Clusters,
@@ -106,12 +106,12 @@ class Publisher:
                 return market.instruments[key].density.get()
         return None
 
-    def clusters(self, base: str, at_ns: int) -> Clusters | None:
+    def clusters(self, base: str, at_ns: int, min_usd: float = 0.0) -> Clusters | None:
         market = self._engine.markets.get(base)
         if market is None:
             return None
         venues = sorted({state.instrument.venue for state in market.instruments.values()})
-        return self._clusters.known_at(base, venues, at_ns)
+        return self._clusters.known_at(base, venues, at_ns, min_usd)
 
     def flow(self, base: str, span_s: float) -> Flow | None:
         market = self._engine.markets.get(base)
@@ -200,9 +200,13 @@ class Publisher:
             if pooled is not None:
                 self._pooled[base] = pooled
                 self._live_maps(base, densities, pooled)
-                found = self._clusters.now(base, densities, pooled.at_ns)
-                message = self._clusters.message(base, pooled, found, market.paths(found, pooled))
-                self.hub.publish(f"clusters:{base}", message)
+                wants = self.hub.cluster_wants(base)
+                least = [want.min_usd for want in wants]
+                found = self._clusters.now(base, densities, pooled.at_ns, least)
+                paths = market.paths(found, pooled)
+                for want in (ClusterWant(f"clusters:{base}", 0.0), *wants):
+                    message = self._clusters.message(base, pooled, found, paths, want.min_usd)
+                    self.hub.publish(want.topic, message)
             self._top_bar(base, market)
             if self._revision % FLOW_EVERY == 0:
                 self._flow(base)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -225,7 +226,7 @@ def _by_event_time(events: Iterator[Event], report: FileReport) -> Iterator[Fact
             continue
         at = min(event_ns(event), event.received_ns + MAX_AHEAD_NS)
         if history and isinstance(event, Trade | MarkPrice):
-            for past in history.drain(at):
+            for past in _drained(history, at):
                 if past.event_ns >= last:
                     n += 1
                     heapq.heappush(heap, (past.event_ns, n, past))
@@ -239,12 +240,17 @@ def _by_event_time(events: Iterator[Event], report: FileReport) -> Iterator[Fact
         while heap and (heap[0][0] <= newest - LATE_NS or len(heap) > _HELD):
             last, _, oldest = heapq.heappop(heap)
             yield oldest
-    for past in history.drain(1 << 62):
+    for past in _drained(history, 1 << 62):
         if past.event_ns >= last:
             n += 1
             heapq.heappush(heap, (past.event_ns, n, past))
     while heap:
         yield heapq.heappop(heap)[2]
+
+
+def _drained(history: HistoryBuffer, until_ns: int) -> Iterator[MarketEvent]:
+    for piece in history.drain(until_ns):
+        yield from chain.from_iterable(piece.events.values())
 
 
 def _is_repeated(event: Fact, seen: RecentKeys) -> bool:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from liqfield.density import readout
+from liqfield.density.intervals import bound_map, pooled_law
 from liqfield.model.errors import ModelError
 from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid
 
 _NONE: FloatArray = np.empty((2, 0))
-_NO_SUMS: FloatArray = np.empty((2, 2, 0))
 # Correlation of the venues' errors in one bin: see docs/estimator.md, step 7.
 COMMON = 0.5
 
@@ -34,35 +34,35 @@ def combine(
 ) -> LiquidationDensity | None:
     """The sum over venues on the window of the largest one; None for none.
 
-    Of the distances below and above the mean, in squares, the share `common` adds up linearly:
-    venues share one prior law and one way of seeing. The rest adds in quadrature. Ages are weighted
-    by notional, the mark and the forced share by open interest.
+    Errors of two venues have the correlation `common`: they share one prior law and one way of
+    seeing. Ages are weighted by notional; the mark, the forced share and the laws of the intervals
+    by open interest.
     """
     if not densities:
         return None
     shared = _shared(densities)
     count = shared.grid.count
-    mass, outside = np.zeros((2, 3, count)), np.zeros(2)
-    below, above, age = np.zeros((2, 2, count)), np.zeros((2, 2, count)), np.zeros((2, count))
+    mass, age, outside = np.zeros((2, 3, count)), np.zeros((2, count)), np.zeros(2)
     for d in sorted(densities, key=lambda d: d.instrument_id):
         ages = _NONE if d.age_s is None else d.age_s
-        offset = _offset(d, shared.grid)
-        readout.pool(d.notional_usd, offset, d.p10, d.p90, ages, mass, below, above, age, outside)
+        readout.pool(d.notional_usd, _offset(d, shared.grid), ages, mass, age, outside)
         outside += d.outside_usd
-    readout.bound(mass, common, below, above, age)
+    errs = pooled_law([(d.open_interest_usd, d.errs) for d in densities], common)
+    p10, p90 = bound_map(mass, age, errs)
     return LiquidationDensity(
         instrument_id="all",
         at_ns=max(d.at_ns for d in densities),
         mark_price=shared.mark_price,
         grid=shared.grid,
         notional_usd=mass,
-        p10=below[0],
-        p90=above[0],
+        p10=p10,
+        p90=p90,
         outside_usd=outside,
         open_interest_usd=shared.open_interest_usd,
         confidence=shared.confidence,
         forced_share=shared.forced_share,
         age_s=age,
+        errs=errs,
     )
 
 
@@ -77,10 +77,7 @@ def combine_columns(columns: Sequence[DensityColumn]) -> DensityColumn | None:
         mass, outside = np.zeros((2, 3, shared.grid.count)), np.zeros(2)
         for d in sorted(columns, key=lambda d: d.instrument_id):
             offset = _offset(d, shared.grid)
-            readout.pool(
-                d.notional_usd, offset, _NONE, _NONE, _NONE,
-                mass, _NO_SUMS, _NO_SUMS, _NONE, outside,
-            )  # fmt: skip
+            readout.pool(d.notional_usd, offset, _NONE, mass, _NONE, outside)
             outside += d.outside_usd
     return DensityColumn(
         instrument_id="all",

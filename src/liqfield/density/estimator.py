@@ -6,30 +6,26 @@ from volume and open interest -> projection onto open interest -> score against 
 
 from __future__ import annotations
 
-import hashlib
 import math
-import zlib
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from liqfield.density import law as laws
 from liqfield.density.counted import CountedOpenings
 from liqfield.density.fit import LawFit
 from liqfield.density.flow import MARK_STALE_NS, FlowBuffer, MovePath, add_plain_trades
-from liqfield.density.intervals import gamma_interval, price_map
+from liqfield.density.kept import Kept
 from liqfield.density.level import Level, is_finite_positive
 from liqfield.density.marks import MARK_JUMP, NOT_TRADED, MarkGuard
-from liqfield.density.openings import RANGE_SDS, OpeningLaw, OwnOpenings, Told
+from liqfield.density.openings import OpeningLaw, Told
+from liqfield.density.readings import DAY_H
 from liqfield.density.settings import PRIOR_TIERS, DensitySettings
 from liqfield.density.state import DensityState
 from liqfield.density.triggers import fee_rate, trigger_of
 from liqfield.density.trust import SILENCE_NS, Trust
 from liqfield.model.durations import HOUR_NS
-from liqfield.model.errors import StoreError
-from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
+from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.events import (
     Candle,
     FloatArray,
@@ -48,8 +44,6 @@ from liqfield.model.margin import MarginTier
 from liqfield.model.sides import Aggressor, CandleOf, ContractKind, TradeKind
 from liqfield.model.tape import TradeTape
 
-DAY_H = 24.0
-LEARNT_AGE_NS = 30 * 24 * HOUR_NS  # an older law is no better than the prior
 HISTORY_STEP_NS = 600_000_000_000
 AHEAD_NS = 5_000_000_000
 LAW_REACH = 1.1  # the law's uncertainty is that of the mass within this factor of the mark
@@ -60,8 +54,8 @@ _FAR = 1.0 + 4.0 * MARK_JUMP  # candles beyond this factor of the mark are not b
 _OF_MARK, _OF_LAST = CandleOf.MARK, CandleOf.LAST
 
 
-class DensityEstimator:
-    """State of one instrument; `update` folds an event, `get` reads out."""
+class DensityEstimator(Kept):
+    """State of one instrument; `update` folds an event, `get` (readings.py) reads out."""
 
     def __init__(
         self,
@@ -114,37 +108,6 @@ class DensityEstimator:
             TierTable: self._on_tiers,
             Gap: self._on_gap,
         }
-
-    @property
-    def mark(self) -> float:
-        """The believed mark, USD a coin; 0 before the first."""
-        return self._marks.mark
-
-    @property
-    def has_map(self) -> bool:
-        """Whether `get` gives one: a mark and open interest are known."""
-        return self.state is not None and self._oi_known
-
-    @property
-    def pace(self) -> tuple[float, float]:
-        """Open interest replaced a day and the variance of the log mark a day, slow averages."""
-        return self._turnover, self._variance
-
-    @property
-    def kappa(self) -> float:
-        """Factor on the assumed churn."""
-        return self.law.kappa
-
-    # ---- units --------------------------------------------------------------------------------
-
-    @property
-    def unit_usd(self) -> float:
-        """USD of one unit of the state: a base coin, or a dollar on inverse contracts.
-
-        The holder of an inverse contract holds dollars: counted in coins, every move of the price
-        would look like positions opened or closed.
-        """
-        return 1.0 if self._counts_usd else self._marks.mark
 
     def _units(self, coins: float, price: float) -> float:
         """State units of base coins at a price."""
@@ -505,7 +468,10 @@ class DensityEstimator:
         """Ask the prints for law, level and churn; what stands is reweighted with it."""
         state = self.state
         assert state is not None
-        ratio, fit = self.law.refit(self.level.evidence)
+        s = self.settings
+        self.law.take_sizes(*self.level.size_law(s.size_median_usd, s.size_sigma, s.size_worth))
+        self.law.prepare(self.mark)
+        ratio, fit = self.law.refit(self.level.evidence, is_sampled=self.level.is_sampled)
         if ratio is None:
             return
         self.law.prepare(self.mark)
@@ -533,49 +499,6 @@ class DensityEstimator:
         if self.law.learn_openings(counted, is_lent=is_lent):
             self._refit_ns = 0
 
-    def _hours(self) -> float:
-        # Hours since 2020: single precision keeps a few seconds.
-        return self.clock_ns / HOUR_NS - 438_288.0
-
-    # ---- out ----------------------------------------------------------------------------------
-
-    def get(self, at_ns: int | None = None) -> LiquidationDensity | None:
-        """The map now; None until a mark and open interest are known.
-
-        at_ns: the reader's clock, ns; a venue that has gone dark is judged by it.
-        """
-        if self.state is None or not self._oi_known:
-            return None
-        state, s, unit = self.state, self.settings, self.unit_usd
-        mass, born = state.read()
-        confidence, widen = self._judge(at_ns)
-        relative = math.sqrt(s.spread**2 + widen**2)
-        lump_usd = self.level.lump_usd(s.lump_usd)
-        # In every bin: its own error, and the law's, which all venues and bins share in part.
-        p10, p90 = price_map(
-            mass, born, state.span, unit, self._hours(), relative, self.law.bands,
-            self.law.heavier, lump_usd,
-        )  # fmt: skip
-        share = self.forced_shares()
-        printed = share * self.level.visible()
-        return LiquidationDensity(
-            instrument_id=self.instrument.id,
-            at_ns=self.clock_ns,
-            mark_price=self.mark,
-            grid=state.grid,
-            notional_usd=mass,
-            p10=p10,
-            p90=p90,
-            outside_usd=state.outside() * unit,
-            open_interest_usd=self.open_interest * unit,
-            confidence=confidence,
-            forced_share=float(share.mean()),
-            age_s=born,
-            printed_share=(float(printed[0]), float(printed[1])),
-            printed_sd=relative,
-            printed_lump_usd=lump_usd,
-        )
-
     def get_as(self, settings: DensitySettings) -> LiquidationDensity | None:
         """The map with the interval that another `spread` or heavy law would give it, for studies;
         changes nothing."""
@@ -587,163 +510,3 @@ class DensityEstimator:
         self.settings = kept
         back()
         return density
-
-    def column(self, at_ns: int | None = None) -> DensityColumn | None:
-        """What a history keeps of `get`: its amounts to the last bit, at a third of the cost."""
-        if self.state is None or not self._oi_known:
-            return None
-        state, unit = self.state, self.unit_usd
-        mass, _ = state.read(unit, with_ages=False)
-        forced_longs, forced_shorts = self.forced_shares().tolist()
-        return DensityColumn(
-            instrument_id=self.instrument.id,
-            at_ns=self.clock_ns,
-            mark_price=self.mark,
-            grid=state.grid,
-            notional_usd=mass,
-            outside_usd=state.outside() * unit,
-            open_interest_usd=self.open_interest * unit,
-            confidence=self._judge(at_ns)[0],
-            forced_share=0.5 * (forced_longs + forced_shorts),
-        )
-
-    def _judge(self, at_ns: int | None) -> tuple[Confidence, float]:
-        now_ns = max(at_ns or 0, self.clock_ns)
-        law = self.law
-        return self.trust.judge(
-            now_ns, self.level.prints, self._mark_ns, law.near_sd, law.near_heavier, law.source
-        )
-
-    def forced_shares(self) -> FloatArray:
-        """Forced share of longs and shorts, float64[2]."""
-        return self.level.share(self.settings.forced_prior * self.open_interest * self.unit_usd)
-
-    def would_sweep(self, low: float, high: float) -> FloatArray:
-        """USD [2, classes] that a mark path over [low, high] would sweep now; changes nothing."""
-        if self.state is None:
-            return np.zeros((2, laws.CLASSES))
-        swept: FloatArray = self.state.probe(low, high) * self.unit_usd
-        return swept
-
-    def own_openings(self, hours: float) -> OwnOpenings | None:
-        """What a path of so many hours from now would open and liquidate again: turnover as of
-        late, more of it the livelier the path is for its length. None before a map."""
-        if self.state is None or hours <= 0.0:
-            return None
-        days, usd = hours / DAY_H, self.open_interest * self.unit_usd
-        usual = RANGE_SDS * math.sqrt(max(self._variance * days, 1e-12))
-        per_range = usd * self._turnover * days / usual
-        return OwnOpenings(per_range, usd, self.law.table, self.law.drawn)
-
-    def would_open(self, low: float, high: float, hours: float) -> FloatArray:
-        """USD [2] that would be opened and liquidated again if the mark covered [low, high] in so
-        many hours."""
-        own = self.own_openings(hours)
-        return np.zeros(2) if own is None else own.usd(low, high)
-
-    def predicted(
-        self, low: float, high: float, hours: float = 0.0
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(mean, p10, p90) USD [2] that the feed would print if the mark covered [low, high],
-        at once or, with what opens on the way, in so many hours."""
-        density_usd = self.would_sweep(low, high).sum(axis=1) + self.would_open(low, high, hours)
-        mean = density_usd * self.forced_shares() * self.level.visible()
-        sd = math.hypot(self.settings.spread, self.law.log_sd)
-        p10, p90 = gamma_interval(mean, sd, self.level.lump_usd(self.settings.lump_usd))
-        return mean, p10, p90
-
-    def imbalance(self) -> float:
-        """Largest |side - open interest| / open interest; the law says rounding only."""
-        if self.state is None or self.open_interest <= 0.0:
-            return 0.0
-        return float(np.abs(self.state.totals() / self.open_interest - 1.0).max())
-
-    def digest(self) -> bytes:
-        """A hash of the whole state: equal runs have equal digests."""
-        sha = hashlib.blake2b(digest_size=16)
-        sha.update(repr((self.clock_ns, self.mark, self.open_interest, self._frontier)).encode())
-        sha.update(self.law.shares.tobytes() + repr(self.law.kappa).encode())
-        if self.state is not None:
-            sha.update(self.state.digest())
-        return sha.digest()
-
-    _PLAIN = (
-        "clock_ns",
-        "open_interest",
-        "_mark_ns",
-        "_step_ns",
-        "_score_ns",
-        "_refit_ns",
-        "_wander_ns",
-        "_oi_known",
-        "_frontier",
-        "_funding",
-        "_turnover",
-        "_variance",
-        "_learnt",
-        "_traded",
-        "_doubted",
-    )
-
-    def learnt(self) -> bytes:
-        """What prints have taught: law, level and the evidence for them; b"" before the first fit.
-
-        Unlike a checkpoint it holds no positions: those are made again from history.
-        """
-        if not self.law.is_fitted or self._learnt is not None:
-            return b""
-        level = self.level.dump()
-        return zlib.compress(
-            msgspec.msgpack.encode({"at_ns": self.clock_ns, "law": self.law.dump(), "level": level})
-        )
-
-    def learn(self, blob: bytes, now_ns: int) -> bool:
-        """Begin with what `learnt` gave at most LEARNT_AGE_NS ago, before any history is folded.
-
-        The law is in force at once; the evidence waits for the first print: until then history is
-        folded that has none, which must not count as silence. Raises StoreError for a bad blob.
-        """
-        if self.state is not None:
-            return False
-        try:
-            data: dict[str, Any] = msgspec.msgpack.decode(zlib.decompress(blob), type=dict)
-            if not 0 <= now_ns - data["at_ns"] <= LEARNT_AGE_NS:
-                return False
-            Level(1.0, 1.0).load(data["level"])
-            self.law.learn(data["law"])
-            self.level.rebase(tuple(data["level"]["prior"]))
-        except (zlib.error, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(self.instrument.id, f"not a learnt law: {error}") from error
-        self._learnt = data
-        return True
-
-    def checkpoint(self) -> bytes:
-        """Everything needed to go on from here, as bytes."""
-        return msgspec.msgpack.encode(
-            {
-                "plain": {name: getattr(self, name) for name in self._PLAIN},
-                "marks": self._marks.dump(),
-                "flow": self._flow.dump(),
-                "path": self._path.points(),
-                "level": self.level.dump(),
-                "trust": self.trust.dump(),
-                "law": self.law.dump(),
-                "state": self.state.checkpoint() if self.state else b"",
-            }
-        )
-
-    def restore(self, blob: bytes) -> None:
-        """Take over what `checkpoint` gave (same instrument and settings)."""
-        data = msgspec.msgpack.decode(blob)
-        for name, value in data["plain"].items():
-            setattr(self, name, value)
-        self._marks.load(data["marks"])
-        self._flow.load(data["flow"])
-        self._path.load(data["path"])
-        self.level.load(data["level"])
-        self.trust.load(data["trust"])
-        self.law.load(data["law"])
-        self.state = None
-        if data["state"]:
-            self.law.prepare(self.mark)
-            self.state = DensityState.restore(data["state"])

@@ -102,15 +102,22 @@ def other_prior(
 
 
 def prior_covariance(
-    forced_log_sd: float, law: FloatArray | None = None, stretch: float = 1.0
+    forced_log_sd: float,
+    law: FloatArray | None = None,
+    shown_log_sd: float = 0.0,
+    stretch: float = 1.0,
 ) -> FloatArray:
     """float64[43, 43] of ln shares [40], ln forced [2], ln kappa; law: float64[40, 40] of the
-    shares where something is known of them, else PRINTS; stretch: factor on it and on kappa's."""
+    shares where something is known of them, else PRINTS; shown_log_sd: of the share that a feed
+    shows, which is one for both sides and not told from what is forced; stretch: factor on the
+    variances of the law and of kappa."""
     out = np.zeros((_SIZE, _SIZE))
     out[:CLASSES, :CLASSES] = stretch * (PRINTS.covariance() if law is None else law)
     side = np.arange(CLASSES, CLASSES + 2)
     # The two sides differ less from each other than both from the prior.
-    out[np.ix_(side, side)] = forced_log_sd**2 * np.array([[1.0, 0.5], [0.5, 1.0]])
+    out[np.ix_(side, side)] = (
+        forced_log_sd**2 * np.array([[1.0, 0.5], [0.5, 1.0]]) + shown_log_sd**2
+    )
     out[-1, -1] = stretch * KAPPA_SD**2
     return out
 
@@ -123,12 +130,13 @@ def fit_law(
     start: FloatArray | None = None,
     worth: float = 1.0,
     covariance: FloatArray | None = None,
+    shown_log_sd: float = 0.0,
 ) -> LawFit | None:
     """The shares, forced shares and churn that explain the evidence, or None with too little of it.
 
     prior: float64[40] shares of the prior law; start: `theta` of an earlier fit; worth: what share
     of an independent observation an interval is; covariance: float64[40, 40] of the prior's ln
-    shares, see `prior_covariance`.
+    shares, and shown_log_sd: see `prior_covariance`.
     """
     if len(evidence) < MIN_EVIDENCE or sum(e.seen != 0.0 for e in evidence) < MIN_SEEN:
         return None
@@ -138,7 +146,7 @@ def fit_law(
     posterior = _Posterior(evidence, centre, worth)
     theta, stretch = centre.copy() if start is None else start, 1.0
     for _ in range(STRETCH_ROUNDS):
-        assumed = prior_covariance(forced_log_sd, covariance, stretch)
+        assumed = prior_covariance(forced_log_sd, covariance, shown_log_sd, stretch)
         posterior.assume(_inverse(assumed))
         theta, dispersion, curvature = _search(posterior, theta)
         found = _inverse(curvature)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from liqfield.density import readout
+from liqfield.model.estimates import IntervalLaw
 from liqfield.model.events import FloatArray
 
 # Quantiles 0.1 and 0.9 of a gamma variable of mean 1, by natural log of its shape (computed with an
@@ -75,21 +78,41 @@ def price_map(
     span: npt.NDArray[np.int64],
     unit_usd: float,
     now_h: float,
-    own_sd: float,
-    bands: FloatArray,
-    heavier: FloatArray,
-    lump_usd: float,
+    law: IntervalLaw,
 ) -> FloatArray:
     """(p10, p90) float64[2, 2, bins] of a map's sum over bands. In place, mass[2, 3, bins], coins,
-    becomes USD, and born[2, bins], sums of coins x birth hour, the mean age in seconds.
-
-    The interval is `gamma_interval`'s with the relative sd of every bin, own_sd, and that of the
-    law: `bands` is the covariance of ln mass by leverage band, float64[3, 3]. p90 is raised by what
-    another law would add: `heavier`, float64[3], as a share of each band (`readout.price`).
-    """
+    becomes USD, and born[2, bins], sums of coins x birth hour, the mean age in seconds."""
     bounds = np.empty((2, *born.shape))
     readout.price(
-        mass, born, unit_usd, now_h, own_sd * own_sd, bands, heavier, lump_usd, _LOW, _HIGH, span,
-        bounds,
+        mass, born, unit_usd, now_h, law.own, law.bands, law.heavier, law.lump_usd, _LOW, _HIGH,
+        span, bounds,
     )  # fmt: skip
     return bounds
+
+
+def bound_map(mass: FloatArray, weighted: FloatArray, law: IntervalLaw) -> FloatArray:
+    """(p10, p90) float64[2, 2, bins] of mass[2, 3, bins], USD, summed over bands. In place,
+    weighted[2, bins], sums of USD x age, becomes the mean age."""
+    bounds = np.empty((2, *weighted.shape))
+    readout.bound(
+        mass, law.own, law.bands, law.heavier, law.lump_usd, _LOW, _HIGH, bounds, weighted
+    )
+    return bounds
+
+
+def pooled_law(parts: Sequence[tuple[float, IntervalLaw]], common: float) -> IntervalLaw:
+    """The interval law of a sum of venues: (weight, law) of each; weights are relative.
+
+    Errors of two venues have the correlation `common`, positions are of one venue each.
+    """
+    whole = sum(weight for weight, _ in parts) or 1.0
+    own, lump_usd = 0.0, 0.0
+    bands, heavier = np.zeros((3, 3)), np.zeros(3)
+    for weight, law in parts:
+        share = weight / whole
+        counts = share * (share + common * (1.0 - share))
+        own += counts * law.own
+        bands += counts * law.bands
+        heavier += counts * np.square(law.heavier)
+        lump_usd += share * law.lump_usd
+    return IntervalLaw(own=own, bands=bands, heavier=np.sqrt(heavier), lump_usd=lump_usd)

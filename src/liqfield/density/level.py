@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,7 +70,9 @@ class Level:
         self.prints = 0
         self._last_second = 0
         self._follow = 0.1  # share of printed seconds that are followed by another
-        self.size_1 = self.size_2 = 0.0  # forgetting sums of USD and USD squared
+        self.is_sampled = False  # the feed shows a share that nobody knows
+        # Forgetting sums over prints: USD, USD squared, USD x ln USD, USD x (ln USD) squared
+        self.size_1 = self.size_2 = self.size_ln = self.size_ln2 = 0.0
         # USD [2, classes] swept in the open interval, and USD x birth hour, to be added to; who
         # does so tells the sums to `swept_usd`
         self._open = np.zeros((2, 2, CLASSES))
@@ -96,6 +98,9 @@ class Level:
         self.prints += 1
         self.size_1 = 0.999 * self.size_1 + notional_usd
         self.size_2 = 0.999 * self.size_2 + notional_usd * notional_usd
+        by_log = notional_usd * math.log(notional_usd)
+        self.size_ln = 0.999 * self.size_ln + by_log
+        self.size_ln2 = 0.999 * self.size_ln2 + by_log * math.log(notional_usd)
         return True
 
     def _visible(self, event: Liquidation) -> float:
@@ -108,7 +113,8 @@ class Level:
         """
         if event.coverage is Coverage.COMPLETE:
             return 1.0
-        if event.coverage is Coverage.SAMPLED:
+        self.is_sampled = event.coverage is Coverage.SAMPLED
+        if self.is_sampled:
             return self._sampled_share
         of = self._latest if event.coverage is Coverage.LATEST_PER_SECOND else self._largest
         second = event.event_ns // 1_000_000_000
@@ -196,6 +202,20 @@ class Level:
         value = (strength * prior_usd + self.size_2) / (strength + self.size_1)
         return min(max(value, 0.05 * prior_usd), 50.0 * prior_usd)
 
+    def size_law(self, median_usd: float, sigma: float, worth: float) -> tuple[float, float]:
+        """(median USD, sigma) of the log-normal law of size, weighted by notional: of prints and
+        the assumed law, which is worth so many prints, together."""
+        if self.size_1 <= 0.0:
+            return median_usd, sigma
+        count = self.size_1**2 / self.size_2  # prints in effect
+        mean = self.size_ln / self.size_1
+        variance = max(self.size_ln2 / self.size_1 - mean * mean, 0.0)
+        prior, weight = math.log(median_usd), count / (count + worth)
+        both = weight * mean + (1.0 - weight) * prior
+        spread = weight * variance + (1.0 - weight) * sigma**2
+        spread += weight * (1.0 - weight) * (mean - prior) ** 2
+        return math.exp(both), math.sqrt(spread)
+
     def dump(self) -> dict[str, object]:
         """Everything as plain data."""
         return {
@@ -204,8 +224,8 @@ class Level:
             "shown": self.shown,
             "swept": self.swept,
             "prints": self.prints,
-            "sizes": [self.size_1, self.size_2],
-            "pace": [self._last_second, self._follow],
+            "sizes": [self.size_1, self.size_2, self.size_ln, self.size_ln2],
+            "pace": [self._last_second, self._follow, self.is_sampled],
             "open_swept": self.open_swept.tobytes(),
             "open_born": self.open_born.tobytes(),
             "open_seen": self._open_seen.tolist(),
@@ -228,8 +248,12 @@ class Level:
         self._prior = np.array(data["prior"])
         self.seen[:], self.shown[:], self.swept[:] = data["seen"], data["shown"], data["swept"]  # type: ignore[call-overload]
         self.prints = int(data["prints"])  # type: ignore[call-overload]
-        self.size_1, self.size_2 = data["sizes"]  # type: ignore[misc]
-        self._last_second, self._follow = data["pace"]  # type: ignore[misc]
+        sizes = data["sizes"]
+        if len(sizes) == 4:  # type: ignore[arg-type]  # a level kept before had two
+            self.size_1, self.size_2, self.size_ln, self.size_ln2 = sizes  # type: ignore[misc]
+        pace: list[Any] = list(data["pace"])  # type: ignore[call-overload]
+        self._last_second, self._follow = pace[:2]
+        self.is_sampled = pace[2:] == [True]
         self.open_swept[:] = np.frombuffer(data["open_swept"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self.open_born[:] = np.frombuffer(data["open_born"]).reshape(2, CLASSES)  # type: ignore[call-overload]
         self._open_seen = np.array(data["open_seen"])

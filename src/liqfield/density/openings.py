@@ -32,6 +32,7 @@ from liqfield.model.events import FloatArray
 from liqfield.model.margin import MarginTier
 from liqfield.model.sides import ContractKind
 
+SIZES_MOVED = 0.1  # in ln median and sigma: less is not worth another table
 RATIO_BOUND = 100.0  # what one fit may do to a class
 # How far a path still goes against a position that is opened at a random time on it, as a share of
 # the path's whole range: quantiles 0.05, 0.15, ... of a random walk's (the tests draw it again).
@@ -96,6 +97,8 @@ class OpeningLaw:
         self._told_prior = None if told is None else told.prior
         self.tiers = tiers
         self._table_for: tuple[MarginTier, ...] = ()
+        # (median USD, sigma) of a log-normal law of position sizes, weighted by notional
+        self.sizes = settings.size_median_usd, settings.size_sigma
         # float64[40], shares of openings by class; float64[2, 40] of takers and of makers
         self.shares: FloatArray = laws.class_shares(settings.law, laws.top_leverage(tiers))
         self.weights: FloatArray = np.empty(0)
@@ -117,6 +120,7 @@ class OpeningLaw:
         self.heavier: FloatArray = np.zeros(3)
         self.near_heavier = 0.0
         self._theta: FloatArray | None = None
+        self._shown_sd = 0.0  # of the share that prints are, ln
         self._covariance: FloatArray | None = None  # of the last fit in this run
         self._stretch = 1.0  # of its prior
         self.counted: CountedOpenings | None = None  # of public accounts
@@ -141,6 +145,12 @@ class OpeningLaw:
         ):
             self.shares = laws.class_shares(self._settings.law, after)
 
+    def take_sizes(self, median_usd: float, sigma: float) -> None:
+        """Another law of position sizes, where it differs: it decides what tiers they stand in."""
+        if abs(math.log(median_usd / self.sizes[0])) + abs(sigma - self.sizes[1]) > SIZES_MOVED:
+            self.sizes = median_usd, sigma
+            self._table_for = ()
+
     def prepare(self, price: float) -> None:
         """Make the tables for the shares and tiers in force; price: USD a coin."""
         if self._table_for != self.tiers:
@@ -155,9 +165,7 @@ class OpeningLaw:
 
     def _make_table(self, price: float) -> None:
         s = self._settings
-        rates = laws.maintenance_rates(
-            self.tiers, price, s.size_median_usd, s.size_sigma, self._fee_rate, self._kind
-        )
+        rates = laws.maintenance_rates(self.tiers, price, *self.sizes, self._fee_rate, self._kind)
         self.table = laws.distance_table(self._kind, rates)
         finite = np.where(np.isfinite(self.table), np.abs(self.table), 3.0)
         self.distance = finite.mean(axis=(0, 2))
@@ -221,11 +229,14 @@ class OpeningLaw:
         self.rates = laws.exit_rates(msgspec.structs.replace(law, exit_exponent=power))
         return is_first
 
-    def refit(self, evidence: Sequence[Evidence]) -> tuple[FloatArray | None, LawFit | None]:
+    def refit(
+        self, evidence: Sequence[Evidence], *, is_sampled: bool = False
+    ) -> tuple[FloatArray | None, LawFit | None]:
         """Ask the prints for law, level and churn: (new over old shares or None, the fit or None).
 
         What stands is to be multiplied by the ratio. Without enough prints only a counted prior
-        changes the shares. Nothing to learn for a law that was told.
+        changes the shares. Nothing to learn for a law that was told. is_sampled: of what was
+        forced the prints are a share that nobody knows.
         """
         if self._weights is not None or not self._settings.fit_law:
             return None, None
@@ -233,7 +244,8 @@ class OpeningLaw:
         prior, covariance = self._prior(s.law)
         worth = min(s.score_s / (3600.0 * s.independent_h), 1.0)
         level = s.forced_share, s.forced_log_sd
-        fit = fit_law(evidence, prior, *level, self._theta, worth, covariance)
+        self._shown_sd = s.sampled_log_sd if is_sampled else 0.0
+        fit = fit_law(evidence, prior, *level, self._theta, worth, covariance, self._shown_sd)
         if fit is not None:
             self._theta, self.kappa, self.log_sd = fit.theta, fit.kappa, fit.log_sd
         elif self.counted is None:
@@ -254,7 +266,9 @@ class OpeningLaw:
         ours, known = self._prior(law)
         if fit is not None:
             self._covariance, self._stretch = fit.covariance, fit.stretch
-        assumed = prior_covariance(self._settings.forced_log_sd, known, self._stretch)
+        assumed = prior_covariance(
+            self._settings.forced_log_sd, known, self._shown_sd, self._stretch
+        )
         free = assumed if self._covariance is None else self._covariance
         covariance = mass_covariance(free, masses)
         self.bands = band_covariance(covariance, near)
@@ -301,6 +315,7 @@ class OpeningLaw:
             "theta": b"" if self._theta is None else self._theta.tobytes(),
             "counted": None if self.counted is None else self.counted.dump(),
             "is_lent": self.is_lent,
+            "sizes": self.sizes,
             "tiers": msgspec.to_builtins(self.tiers),
         }
 
@@ -332,6 +347,8 @@ class OpeningLaw:
         if kept.counted is not None:
             self.learn_openings(CountedOpenings.load(kept.counted), is_lent=kept.is_lent)
         self.tiers = kept.tiers
+        if kept.sizes is not None:
+            self.take_sizes(*kept.sizes)
 
 
 class _Kept(msgspec.Struct):
@@ -346,3 +363,4 @@ class _Kept(msgspec.Struct):
     heavier: tuple[tuple[float, float, float], float] = ((0.0, 0.0, 0.0), 0.0)
     counted: tuple[bytes, float, float, str, list[float]] | None = None
     is_lent: bool = False
+    sizes: tuple[float, float] | None = None

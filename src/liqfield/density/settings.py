@@ -54,10 +54,12 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     forced_prior       weight of the prior against prints, as a share of OI swept
     level_half_life_h  memory of the fitted level
     sampled_share      share of the forced notional that a sampled feed shows: nobody publishes it
+    sampled_log_sd     by how much that guess may be off, natural log
     independent_h      prints of so many hours count as one observation: the law of a bin errs alike
                        in neighbouring intervals and the model is not the market; without this the
                        fit is four to five times too sure and follows its own errors
     size_median_usd, size_sigma   notional-weighted log-normal law of position size (tiers)
+    size_worth         prints that this law is worth; infinite where prints are sums of many orders
     entry_spread       log-price spread of entries assumed for open interest met at the start
     lump_usd           granularity: mean notional of one position, weighted by notional
     spread             relative standard deviation of the law's error per bin
@@ -76,12 +78,14 @@ class DensitySettings(msgspec.Struct, frozen=True, kw_only=True):
     forced_prior: float = 0.002
     level_half_life_h: float = 24.0
     sampled_share: float = 0.35
+    sampled_log_sd: float = 0.4
     independent_h: float = 1.5
     size_median_usd: float = 150e3
     size_sigma: float = 1.8
+    size_worth: float = 30.0
     entry_spread: float = 0.03
     lump_usd: float = 60e3
-    spread: float = 0.6
+    spread: float = 0.45
     fit_law: bool = True
     refit_h: float = 12.0
     score_s: float = 300.0

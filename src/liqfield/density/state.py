@@ -287,8 +287,9 @@ class DensityState:
 
     def outside(self) -> FloatArray:
         """float64[2], coins without a level in the grid."""
-        outside: FloatArray = (self.scale * self.out).sum(axis=1) + self.pending
-        return outside
+        coins = np.empty(2)
+        readout.outside(self.scale, self.out, self.pending, coins)
+        return coins
 
     def digest(self) -> bytes:
         """A hash of everything."""

@@ -72,52 +72,58 @@ class Trust:
         law_sd: float = 0.0,
         heavier: float = 0.0,
         law_from: str = "",
+        *,
+        in_words: bool = True,
     ) -> tuple[Confidence, float]:
         """(confidence, extra relative standard deviation of the map).
 
         law_sd: error of the log of all that stands near the mark; heavier: how much more of it
         would stand there were cross positions heavily levered. Both are in the map's intervals.
-        law_from: where the law of openings was counted, said beside the score.
+        law_from: where the law of openings was counted, said beside the score. in_words: whether
+        the reasons are wanted.
         """
-        score, reasons, widen = 1.0, list[str](), 0.0
+        score, widen = 1.0, 0.0
+        told: list[tuple[str, float | str]] = []
         for incident in self._incidents.values():
             fade = math.exp(-(now_ns - incident.at_ns) / FADE_NS)
             if fade > 0.1:
                 score *= 1.0 - incident.cost * fade
-                reasons.append(incident.reason)
+                told.append(("{}", incident.reason))
                 widen += 1.5 * incident.cost * fade
         warm = 1.0 - math.exp(-1.5 * self.turned)
         if warm < 0.9:
             score *= 0.4 + 0.6 * warm
             widen += 0.6 * (1.0 - warm)
-            reasons.append(f"only {100.0 * warm:.0f} % of positions seen opening")
-        for at_ns, what, limit in ((mark_ns, "mark price", 10), (self.oi_ns, "open interest", 30)):
+            told.append(("only {:.0f} % of positions seen opening", 100.0 * warm))
+        for at_ns, silence, limit in (
+            (mark_ns, "no mark price for {:.0f} minutes", 10),
+            (self.oi_ns, "no open interest for {:.0f} minutes", 30),
+        ):
             minutes = (now_ns - at_ns) / MINUTE_NS
             if at_ns and minutes > limit:
                 score *= math.exp(-minutes / 360.0)
                 widen += min(minutes / 360.0, 2.0)
-                reasons.append(f"no {what} for {minutes:.0f} minutes")
+                told.append((silence, minutes))
         if self.borrowed_ns and now_ns - self.borrowed_ns < FADE_NS // 6:
             score *= 0.9
-            reasons.append("mark price taken from trades")
+            told.append(("mark price taken from trades", ""))
         if prints == 0:
             score *= 0.8
-            reasons.append("no liquidation print seen: level is the prior's")
+            told.append(("no liquidation print seen: level is the prior's", ""))
         if law_sd > VAGUE:
             score *= max(1.0 - 0.5 * (law_sd - VAGUE), 0.6)
-            factor = math.exp(law_sd)
-            reasons.append(f"total near the mark known within a factor of {factor:.1f}")
+            told.append(("total near the mark known within a factor of {:.1f}", math.exp(law_sd)))
         if heavier > HEAVIER:
             score *= max(1.0 - 0.1 * (heavier - HEAVIER), 0.8)
-            reasons.append(
-                f"near the mark {1.0 + heavier:.1f} times as much if cross leverage is high"
-            )
+            more = "near the mark {:.1f} times as much if cross leverage is high"
+            told.append((more, 1.0 + heavier))
         if law_from:
-            reasons.append(law_from)
+            told.append(("{}", law_from))
         if not self.has_tiers:
             score *= 0.95
-            reasons.append("margin tiers are the prior's")
-        return Confidence(max(min(score, 1.0), 0.0), tuple(reasons)), widen
+            told.append(("margin tiers are the prior's", ""))
+        reasons = tuple(text.format(value) for text, value in told) if in_words else ()
+        return Confidence(max(min(score, 1.0), 0.0), reasons), widen
 
     def dump(self) -> dict[str, object]:
         """Everything as plain data."""

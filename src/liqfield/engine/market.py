@@ -15,7 +15,7 @@ from liqfield.density.openings import OwnOpenings
 from liqfield.engine.analytics import MarketAnalytics
 from liqfield.engine.context import ContextReadings, VenueState, with_quirks
 from liqfield.engine.flow import FlowSettings
-from liqfield.engine.history import HistoryBuffer
+from liqfield.engine.history import SPAN_NS, HistoryBuffer, Piece
 from liqfield.engine.instrument import InstrumentState
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Liquidated, Output
 from liqfield.engine.project import REACH, project_market
@@ -65,9 +65,10 @@ from liqfield.model.sides import (
     TradeKind,
 )
 from liqfield.model.tape import TradeTape
+from liqfield.model.tiles import width_kept
 
 LIVE_COLUMN_NS = 10_000_000_000
-HISTORY_COLUMN_NS = 300_000_000_000
+HISTORY_COLUMN_S = SPAN_NS // SECOND_NS
 # A venue's clock may run ahead of ours (a recording shows 1.27 s); beyond this it is not believed.
 MAX_AHEAD_NS = 5_000_000_000
 BOOK_KINDS = frozenset({"BookSnapshot", "BookDelta"})
@@ -514,44 +515,52 @@ class MarketEngine:
         return [ColumnDue(self.base, due_ns, column_ns, columns)]
 
     def _fold_past(self, until_ns: int) -> Iterator[list[Output]]:
-        """History ends where live begins: fold it in event time, a column every five minutes.
+        """History ends where live begins: fold it in event time, five minutes a piece.
 
-        Whoever reads on decides when, never what: every piece ends with its column.
+        Whoever reads on decides when, never what: a piece ends with its column, as wide as the
+        history will keep at that age.
         """
-        outputs: list[Output] = []
-        due_ns = 0
-        for event in self._history.drain(until_ns):
-            if event.event_ns > due_ns:
-                if due_ns:
-                    yield [*outputs, *self._past_column(due_ns)]
-                    outputs = []
-                due_ns = -(-event.event_ns // HISTORY_COLUMN_NS) * HISTORY_COLUMN_NS
-            outputs += self._past_event(event)
-        if outputs:
-            yield outputs
+        pieces = self._history.drain(until_ns)
+        piece = next(pieces, None)
+        while piece is not None:
+            following, end_ns = next(pieces, None), piece.end_ns
+            column_ns = SECOND_NS * width_kept(until_ns - end_ns, HISTORY_COLUMN_S)
+            # A column is the last map inside it; the newest five minutes may not be over yet.
+            is_last = following is not None and (
+                (end_ns - 1) // column_ns != (following.end_ns - 1) // column_ns
+            )
+            is_due = is_last and end_ns > self._joined_ns
+            yield self._past_piece(piece, column_ns if is_due else 0)
+            piece = following
 
-    def _past_column(self, due_ns: int) -> list[Output]:
-        columns = self.columns() if due_ns > self._joined_ns else ()
-        return [ColumnDue(self.base, due_ns, HISTORY_COLUMN_NS, columns)] if columns else []
-
-    def _past_event(self, event: MarketEvent) -> list[Output]:
-        state = self.instruments.get(event.instrument_id)
-        if state is None:
-            return []  # no longer followed
-        if isinstance(event, OpenInterest):
-            # Marks come with the same history; the density keeps the newest.
-            known = priced(event, state.density.mark)
-            if known is None:
-                return []
-            state.density.update(known)
-            state.open_interest = known
-            self.context_readings.on_open_interest(known)
-            return []
-        state.density.update(event)
-        if isinstance(event, Candle) and event.of is CandleOf.LAST:
-            state.closes.append((event.event_ns, event.close))
-            return [CandleClosed(self.base, event)]
-        return []
+    def _past_piece(self, piece: Piece, column_ns: int) -> list[Output]:
+        """One instrument after the other, each with its column at once (of no width: without):
+        what it is made of was in use just now."""
+        closed: list[Candle] = []
+        columns: list[DensityColumn] = []
+        for key, state in sorted(self.instruments.items()):
+            density = state.density
+            for event in piece.events.get(key, ()):
+                if isinstance(event, OpenInterest):
+                    # Marks come with the same history; the density keeps the newest.
+                    known = priced(event, density.mark)
+                    if known is not None:
+                        density.update(known)
+                        state.open_interest = known
+                        self.context_readings.on_open_interest(known)
+                    continue
+                density.update(event)
+                if isinstance(event, Candle) and event.of is CandleOf.LAST:
+                    state.closes.append((event.event_ns, event.close))
+                    closed.append(event)
+            column = density.column() if column_ns else None
+            if column is not None:
+                columns.append(with_quirks(state.instrument.venue, column))
+        closed.sort(key=lambda candle: candle.event_ns)
+        outputs: list[Output] = [CandleClosed(self.base, candle) for candle in closed]
+        if columns:
+            outputs.append(ColumnDue(self.base, piece.end_ns, column_ns, tuple(columns)))
+        return outputs
 
 
 def priced(event: OpenInterest, price: float) -> OpenInterest | None:

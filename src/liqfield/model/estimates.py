@@ -7,6 +7,7 @@ Axis order is fixed everywhere: side 0 = long, 1 = short; band 0 = low (effectiv
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from liqfield.model.events import FloatArray
 from liqfield.model.grid import PriceGrid
@@ -46,10 +47,26 @@ class DensityColumn(msgspec.Struct, frozen=True, gc=False, eq=False):
     forced_share: float = 1.0
 
 
+class IntervalLaw(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """How a map errs; its p10 and p90 follow from this and the notional.
+
+    own       relative variance of a bin's own error
+    bands     float64[3, 3]: covariance of ln notional by leverage band, shared by all bins
+    heavier   float64[3]: by how much of itself a band could be more under another law
+    lump_usd  mean notional of one position, weighted by notional
+    """
+
+    own: float = 0.36
+    bands: FloatArray = msgspec.field(default_factory=lambda: np.zeros((3, 3)))
+    heavier: FloatArray = msgspec.field(default_factory=lambda: np.zeros(3))
+    lump_usd: float = 60e3
+
+
 class LiquidationDensity(DensityColumn, frozen=True, gc=False, eq=False, kw_only=True):
     """The whole read-out of one venue's instrument, with intervals and ages.
 
     p10, p90      float64[2, bins]: 80 % interval of the sum over bands
+    errs          the law of the interval: of a sum of venues it is worked out anew
     printed_share       by side: USD that the venue's feed is expected to print per USD of map that
                         the mark passes (the side's forced share x what the feed shows of it)
     printed_sd          relative standard deviation of a predicted printed amount, lumps apart
@@ -59,6 +76,7 @@ class LiquidationDensity(DensityColumn, frozen=True, gc=False, eq=False, kw_only
     p10: FloatArray
     p90: FloatArray
     age_s: FloatArray | None = None  # float64[2, bins]: mean age of the mass
+    errs: IntervalLaw = msgspec.field(default_factory=IntervalLaw)
     printed_share: tuple[float, float] = (1.0, 1.0)
     printed_sd: float = 0.6
     printed_lump_usd: float = 60e3

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from liqfield.model.durations import SECOND_NS
 from liqfield.model.errors import ModelError
 from liqfield.model.estimates import Confidence, DensityColumn
 from liqfield.model.events import FloatArray
@@ -24,8 +25,18 @@ from liqfield.model.jit import kernel
 
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 
+DAY_S = 86_400
 TILE_COLUMNS, TILE_BINS, PLANES = 64, 256, 6
 COLUMN_S = (10, 60, 300, 1800, 7200, 43200)
+#: How long a history keeps each width, s: what a screen of that width can show, and some more.
+KEEP_S = {
+    10: 2 * DAY_S,
+    60: 3 * DAY_S,
+    300: 21 * DAY_S,
+    1800: 400 * DAY_S,
+    7200: 1500 * DAY_S,
+    43200: 20_000 * DAY_S,
+}
 BIN_WIDTH = 0.0005
 LEVEL_FACTORS = (1, 4)  # level-0 bins in one bin of the level
 LEVEL_BINS_MAX = (2048, 2048)  # stored around the mark: 5 bp within 40 %, 20 bp beyond
@@ -184,6 +195,15 @@ def dequantise(cells: ByteArray) -> FloatArray:
     """Cells to USD, any shape."""
     usd: FloatArray = _USD[cells]
     return usd
+
+
+def width_kept(age_ns: int, from_s: int) -> int:
+    """The narrowest column from `from_s` up, s, that a history still keeps at this age."""
+    for width_s in COLUMN_S[COLUMN_S.index(from_s) : -1]:
+        # It forgets whole tiles.
+        if age_ns <= (KEEP_S[width_s] + TILE_COLUMNS * width_s) * SECOND_NS:
+            return width_s
+    return COLUMN_S[-1]
 
 
 def level_width(level: int) -> float:

@@ -38,11 +38,13 @@ def clusters(
     *,
     min_usd: float = 0.0,
     reach: float = 0.0,
+    default_usd: float = 0.0,
+    default_why: str = "",
 ) -> Clusters:
     """As the engine orders them; paths in the same order, or none at all."""
     ways = paths if len(paths) == len(found) else [None] * len(found)
     rows = tuple(cluster_row(c, way) for c, way in zip(found, ways, strict=True))
-    return Clusters(base, at_ns / 1e6, float(mark), rows, min_usd, reach)
+    return Clusters(base, at_ns / 1e6, float(mark), rows, min_usd, reach, default_usd, default_why)
 
 
 def cluster_row(cluster: Cluster, path: PathView | None = None) -> ClusterRow:

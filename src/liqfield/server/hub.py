@@ -99,6 +99,13 @@ class LadderWant(msgspec.Struct, frozen=True):
     venue: str = ""
 
 
+class ClusterWant(msgspec.Struct, frozen=True):
+    """Clusters of a threshold that somebody chose: those of min_usd or more, under `topic`."""
+
+    topic: str
+    min_usd: float
+
+
 class Hub:
     """One per process; lives on one event loop."""
 
@@ -145,6 +152,13 @@ class Hub:
             wants.append(LadderWant(topic, float(step), int(rows), "".join(venue)))
         return tuple(wants)
 
+    def cluster_wants(self, base: str) -> tuple[ClusterWant, ...]:
+        """The thresholds of a market that somebody chose, beside its own."""
+        return tuple(
+            ClusterWant(topic, float(topic.split(":")[2]))
+            for topic in self.followed(f"clusters:{base}:")
+        )
+
     @property
     def clients(self) -> int:
         return len(self._mailboxes)
@@ -178,8 +192,8 @@ class Hub:
             readers.discard(mailbox)
             if not readers:
                 del self._readers[topic]
-                if topic.startswith("ladder:"):
-                    # A ladder nobody looks at is not computed; an old one must not greet anybody.
+                if topic.startswith(("ladder:", "clusters:")) and topic.count(":") > 1:
+                    # What nobody looks at is not computed; an old one must not greet anybody.
                     self._retained.pop(topic, None)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import msgspec
 from litestar import get
 from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import QueryParameter
@@ -67,12 +68,25 @@ async def get_candles(
 
 
 @get("/api/v1/clusters/{base:str}")
-async def get_clusters(services: Given, base: Name, at_ms: AtMs = None) -> Clusters:
-    """The newest clusters, or those of the map as it was known at `at_ms`."""
+async def get_clusters(
+    services: Given,
+    base: Name,
+    at_ms: AtMs = None,
+    min_usd: Annotated[float, QueryParameter(ge=0, le=1e12)] = 0.0,
+) -> Clusters:
+    """The newest clusters, or those of the map as it was known at `at_ms`; of min_usd or more.
+
+    min_usd 0: what counts in this market. Smaller ones are found in the newest stored column.
+    """
     _known(services, base)
     newest = services.hub.latest(f"clusters:{base}")
+    if isinstance(newest, Clusters) and min_usd >= newest.min_usd:
+        rows = tuple(row for row in newest.clusters if row.usd >= min_usd)
+        newest = msgspec.structs.replace(newest, clusters=rows, min_usd=min_usd)
+    elif min_usd and isinstance(newest, Clusters) and at_ms is None:
+        at_ms, newest = newest.at_ms, None
     if at_ms is not None and not (isinstance(newest, Clusters) and at_ms >= newest.at_ms):
-        then = services.sources.clusters(base, int(at_ms * 1e6))
+        then = services.sources.clusters(base, int(at_ms * 1e6), min_usd)
         if then is None:
             raise NotFoundException(f"no map of {base} was known then")
         return then

@@ -132,6 +132,10 @@ class _Session:
                     self._problem("venue", f"no venue {venue[:40]!r} in {topic}")
                     continue
                 variant = f"{topic}:{step:g}:{rows}" + (f":{venue}" if venue else "")
+            elif topic.startswith("clusters:"):
+                self._drop(topic)
+                least = nice_usd(message.cluster_min_usd)
+                variant = f"{topic}:{least:g}" if least else topic
             self._services.hub.subscribe(self.mailbox, variant)
 
     def _venues(self, base: str) -> tuple[str, ...]:
@@ -190,11 +194,18 @@ def hello(services: Services) -> Hello:
 
 def nice_step(step: float) -> float:
     """Nearest of 1, 2, 5 x 10^n, so that few ladders serve many readers; 0 = automatic."""
-    if not 1e-9 <= step <= 1e7:
-        return 0.0
-    power = math.floor(math.log10(step))
+    return _round(step) if 1e-9 <= step <= 1e7 else 0.0
+
+
+def nice_usd(least: float) -> float:
+    """Nearest of 1, 2, 5 x 10^n, so that few thresholds serve many readers; 0 = the market's."""
+    return _round(least) if 1e3 <= least <= 1e12 else 0.0
+
+
+def _round(x: float) -> float:
+    power = math.floor(math.log10(x))
     candidates = [m * 10.0**p for p in (power, power + 1) for m in (1, 2, 5)]
-    return float(f"{min(candidates, key=lambda c: abs(math.log(c / step))):.0e}")
+    return float(f"{min(candidates, key=lambda c: abs(math.log(c / x))):.0e}")
 
 
 def nice_rows(rows: int) -> int:

@@ -22,8 +22,11 @@ class Sources(Protocol):
         """The newest map; venue "all" is the pooled one; None while there is none."""
         ...
 
-    def clusters(self, base: str, at_ns: int) -> Clusters | None:
-        """Those of the newest map that was known at `at_ns`; None before the history begins."""
+    def clusters(self, base: str, at_ns: int, min_usd: float) -> Clusters | None:
+        """Those of the newest map that was known at `at_ns`; None before the history begins.
+
+        min_usd: the smallest one, 0 = what counts in this market.
+        """
         ...
 
     def flow(self, base: str, span_s: float) -> Flow | None:

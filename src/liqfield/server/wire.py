@@ -25,13 +25,15 @@ class Subscribe(WireStruct, frozen=True, tag="subscribe"):
 
     The newest state comes at once, changes after it. ladder_step: USD per row, 0 = automatic;
     another step is rounded to the nearest of 1, 2, 5 times a power of ten. ladder_venue: the book
-    and the map of that venue alone, "" = all of them. Subscribing again replaces all three.
+    and the map of that venue alone, "" = all of them. cluster_min_usd: the smallest cluster that is
+    told, 0 = what counts in this market; rounded as the step. Subscribing again replaces all four.
     """
 
     topics: tuple[str, ...]
     ladder_step: float = 0.0
     ladder_rows: int = 60
     ladder_venue: str = ""
+    cluster_min_usd: float = 0.0
 
 
 class Unsubscribe(WireStruct, frozen=True, tag="unsubscribe"):
@@ -176,7 +178,11 @@ class ClusterRow(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Clusters(WireStruct, frozen=True, tag="clusters"):
-    """What stands out within `reach` (log-distance) of the mark and holds min_usd or more."""
+    """What stands out within `reach` (log-distance) of the mark and holds min_usd or more.
+
+    default_usd: min_usd of a reader who names none. default_why: "share" (of the open interest),
+    "most" (so much counts in any market), "setting" (of whoever runs the server).
+    """
 
     base: str
     at_ms: float
@@ -184,6 +190,8 @@ class Clusters(WireStruct, frozen=True, tag="clusters"):
     clusters: tuple[ClusterRow, ...]
     min_usd: float = 0.0
     reach: float = 0.0
+    default_usd: float = 0.0
+    default_why: str = ""
 
 
 class WallRow(msgspec.Struct, frozen=True, rename="camel"):

@@ -24,6 +24,7 @@ from liqfield.model.estimates import DensityColumn
 from liqfield.model.grid import PriceGrid
 from liqfield.model.tiles import (
     COLUMN_S,
+    KEEP_S,
     LEVEL_FACTORS,
     TILE_COLUMNS,
     ByteArray,
@@ -46,16 +47,6 @@ from liqfield.store.slab import (
 from liqfield.store.slab_files import SlabFiles, SlabFolder, SlabMemory
 from liqfield.store.slab_writer import SlabWriter, WriteJob
 
-DAY_S = 86_400
-#: How long each width is kept: what a screen of that width can show, and some more.
-KEEP_S = {
-    10: 2 * DAY_S,
-    60: 3 * DAY_S,
-    300: 21 * DAY_S,
-    1800: 400 * DAY_S,
-    7200: 1500 * DAY_S,
-    43200: 20_000 * DAY_S,
-}
 #: After so many columns an open slab is written too: a crash costs at most 160 s of 10 s columns.
 _CHECKPOINT = {10: 16, 60: 8, 300: 2, 1800: 1, 7200: 1, 43200: 1}
 HOLD_S = 600

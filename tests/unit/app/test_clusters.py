@@ -127,3 +127,40 @@ def test_without_a_threshold_it_follows_the_size_of_the_market(share: float) -> 
     assert (share < 1e3) == (wanted < 50e6), "both cases are looked at"
     assert [row.side for row in message.clusters] == ["long"]
     assert message.clusters[0].usd >= message.min_usd
+    assert (message.default_usd, message.default_why) == (
+        message.min_usd,
+        "share" if share < 1e3 else "most",
+    )
+
+
+def test_a_reader_may_want_smaller_ones_and_others_do_not_see_them() -> None:
+    """One search for all readers; each is told those of its own threshold, and the usual one."""
+    finder = ClusterFinder(MapHistory(None), ClusterSettings(min_usd=1e9))
+    venues = venues_at(T0, 1.0)
+    pooled = combine(venues)
+    assert pooled is not None
+    found = finder.now("BTC", venues, T0 * SECOND, [30e6])
+    usual = finder.message("BTC", pooled, found)
+    assert (usual.clusters, usual.min_usd, usual.default_usd) == ((), 1e9, 1e9)
+    own = finder.message("BTC", pooled, found, (), 30e6)
+    assert [row.usd >= 30e6 for row in own.clusters] == [True]
+    assert (own.min_usd, own.default_usd, own.default_why) == (30e6, 1e9, "setting")
+
+
+def test_one_that_was_too_small_to_be_told_is_not_new_because_somebody_asks() -> None:
+    finder = ClusterFinder(MapHistory(None), ClusterSettings(min_usd=1e9))
+    for minute in range(15):
+        finder.now("BTC", venues_at(T0, 1.0), (T0 + 60 * minute) * SECOND)
+    for minute in range(15, 30):
+        at_ns = (T0 + 60 * minute) * SECOND
+        (cluster,) = finder.now("BTC", venues_at(T0, 1.0), at_ns, [30e6])
+        assert cluster.growth_per_h == 0.0
+    (grown,) = finder.now("BTC", venues_at(T0, 1.5), (T0 + 1800) * SECOND, [30e6])
+    assert grown.growth_per_h > 0.0, "and its growth is measured from then on"
+
+
+def test_the_past_is_told_from_the_threshold_that_is_asked_for(maps: MapHistory) -> None:
+    finder = ClusterFinder(maps, ClusterSettings(min_usd=1e9))
+    then = finder.known_at("BTC", ("binance", "okx"), (T0 + 4000) * SECOND, 30e6)
+    assert then is not None
+    assert ([row.side for row in then.clusters], then.min_usd) == (["long"], 30e6)

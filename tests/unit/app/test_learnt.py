@@ -9,7 +9,8 @@ import pytest
 
 from liqfield.app.learnt import LearntLaws
 from liqfield.density import law as laws
-from liqfield.density.estimator import LEARNT_AGE_NS, DensityEstimator
+from liqfield.density.estimator import DensityEstimator
+from liqfield.density.kept import LEARNT_AGE_NS
 from liqfield.density.settings import DensitySettings
 from liqfield.model.events import Candle, Liquidation, MarketEvent, OpenInterest
 from liqfield.model.instrument import Instrument

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from liqfield.density.clusters import BACKGROUND_BINS, SMOOTH_BINS, find_rises
 from liqfield.density.combine import COMMON, combine, combine_columns
-from liqfield.density.intervals import gamma_interval
+from liqfield.density.intervals import bound_map
 from liqfield.density.settings import PRIOR_TIERS
 from liqfield.density.triggers import trigger_of
-from liqfield.model.estimates import Confidence, LiquidationDensity
+from liqfield.model.estimates import Confidence, IntervalLaw, LiquidationDensity
 from liqfield.model.events import Liquidation
 from liqfield.model.grid import PriceGrid
 from liqfield.model.margin import isolated_margin, liquidation_price, solve_price, trigger_price
@@ -23,9 +23,10 @@ GRID = PriceGrid.around(6e4, 0.001, 64)
 SIDES = (PositionSide.LONG, PositionSide.SHORT)
 
 
-def density(name: str, usd: float, sd: float) -> LiquidationDensity:
+def density(name: str, usd: float, sd: float, lump_usd: float = 0.0) -> LiquidationDensity:
     mass = np.full((2, 3, 64), usd / 3.0)
-    p10, p90 = gamma_interval(mass.sum(axis=1), sd, 0.0)
+    errs = IntervalLaw(own=sd * sd, lump_usd=lump_usd)
+    p10, p90 = bound_map(mass, np.zeros((2, 64)), errs)
     return LiquidationDensity(
         instrument_id=f"{name}:BTC",
         at_ns=1,
@@ -37,6 +38,7 @@ def density(name: str, usd: float, sd: float) -> LiquidationDensity:
         outside_usd=np.zeros(2),
         open_interest_usd=64 * usd,
         confidence=Confidence(1.0),
+        errs=errs,
     )
 
 
@@ -44,13 +46,41 @@ def test_pooled_intervals_lie_between_independent_and_common_errors() -> None:
     parts = [density(name, 1e6, 0.8) for name in ("a", "b", "c", "d")]
     pooled = combine(parts)
     assert pooled is not None
-    above = (pooled.p90 - pooled.notional_usd.sum(axis=1))[0, 0]
-    one = (parts[0].p90 - parts[0].notional_usd.sum(axis=1))[0, 0]
-    assert above == pytest.approx(one * np.sqrt(COMMON * 16.0 + (1.0 - COMMON) * 4.0))
-    assert 2.0 * one < above < 4.0 * one
+    assert pooled.errs.own == pytest.approx(0.64 * (COMMON + 0.25 * (1.0 - COMMON)))
+    one = parts[0]
+    for bound, pooled_bound in ((one.p10, pooled.p10), (one.p90, pooled.p90)):
+        usd = one.notional_usd.sum(axis=1)
+        apart = np.abs(pooled_bound - 4.0 * usd) / np.abs(bound - usd)
+        assert (apart > 2.0).all()
+        assert (apart < 4.0).all()
     alone = combine(parts[:1])
     assert alone is not None
-    np.testing.assert_allclose(alone.p90, parts[0].p90)
+    np.testing.assert_allclose(alone.p10, one.p10)
+    np.testing.assert_allclose(alone.p90, one.p90)
+
+
+@pytest.mark.parametrize("positions", [0.5, 1.5, 4.0, 12.0])
+def test_intervals_cover_sums_of_few_positions(positions: float) -> None:
+    """Sums of a Poisson number of log-normal sizes about an uncertain mean: 10 % below p10 and 10 %
+    above p90, but where no position is the lower end."""
+    random = np.random.default_rng(4)
+    n, sd, venues = 20_000, 0.45, 2
+    lump = np.exp(0.83**2)  # mean size 1
+    parts = [density(f"v{i}", positions, sd, lump) for i in range(venues)]
+    pooled = combine(parts)
+    assert pooled is not None
+    shape = 1.0 / pooled.errs.own
+    mean = venues * positions * random.gamma(shape, 1.0 / shape, n)
+    number = random.poisson(mean)
+    sizes = random.lognormal(-0.5 * 0.83**2, 0.83, int(number.sum()))
+    truth = np.bincount(np.repeat(np.arange(n), number), sizes, n)
+    low, high = pooled.p10[0, 0], pooled.p90[0, 0]
+    none = float((truth == 0.0).mean())
+    if none > 0.12:
+        assert low == 0.0
+    assert float((truth > high).mean()) == pytest.approx(0.1, abs=0.025)
+    below = float((truth < low).mean())
+    assert below == (0.0 if low == 0.0 else pytest.approx(0.1, abs=0.04))
 
 
 def test_columns_add_up_to_what_maps_do() -> None:

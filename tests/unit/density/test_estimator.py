@@ -14,7 +14,7 @@ from liqfield.density.estimator import DensityEstimator
 from liqfield.density.settings import DensitySettings
 from liqfield.lab.market_truth import density_of
 from liqfield.lab.worlds import simulate
-from liqfield.model.estimates import DensityColumn, LiquidationDensity
+from liqfield.model.estimates import Confidence, DensityColumn, LiquidationDensity
 from liqfield.model.events import (
     Candle,
     Gap,
@@ -120,8 +120,10 @@ def test_a_column_is_the_map_without_what_no_history_keeps() -> None:
     whole, column = map_of(estimator), estimator.column()
     assert column is not None
     assert column.notional_usd.tobytes() == whole.notional_usd.tobytes()
-    for name in DensityColumn.__struct_fields__:
+    for name in {*DensityColumn.__struct_fields__} - {"confidence"}:
         assert np.all(getattr(column, name) == getattr(whole, name)), name
+    assert column.confidence == Confidence(whole.confidence.score), "the score without the words"
+    assert whole.confidence.reasons
 
 
 def test_volume_at_rest_only_ages_the_map() -> None:

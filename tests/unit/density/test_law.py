@@ -140,7 +140,7 @@ def test_a_law_far_from_the_prior_stretches_it_and_a_near_one_does_not() -> None
     assert fit is not None
     assert 1.5 < fit.stretch < 100.0
     near_sd, far_sd = (
-        np.sqrt(np.diag(prior_covariance(0.1, None, stretch))[:40].max())
+        np.sqrt(np.diag(prior_covariance(0.1, stretch=stretch))[:40].max())
         for stretch in (1.0, fit.stretch)
     )
     assert far_sd > near_sd
@@ -159,6 +159,24 @@ def test_the_level_is_not_bought_with_mass_that_nobody_swept() -> None:
     before = LIVES * prior / (LIVES @ prior)
     assert stands[:20].sum() < 0.5 * before[:20].sum(), "few prints: little isolated interest"
     assert all(0.3 < forced < 1.0 for forced in fit.forced), "and the forced share stays a share"
+
+
+def test_of_a_sampled_feed_half_the_prints_do_not_halve_the_map() -> None:
+    """A feed that shows less than was assumed: the doubt about its share takes most of it."""
+    random = np.random.default_rng(8)
+    prior = laws.class_shares(LeverageLaw(), 125.0)
+    rows = evidence(prior, 0.5 * 0.75, 1.0, random)
+    held = []
+    for shown_log_sd in (0.0, 0.4):
+        fit = fit_law(rows, prior, 0.75, 0.1, worth=1.0 / 18.0, shown_log_sd=shown_log_sd)
+        assert fit is not None
+        stands = LIVES * fit.shares / (LIVES @ fit.shares)
+        held.append(float(stands[8:20].sum()))
+        gap = abs(math.log(fit.forced[0] / fit.forced[1]))
+        assert gap < 0.2, "one share of one feed: both sides' move together"
+    whole = float((LIVES * prior / (LIVES @ prior))[8:20].sum())
+    assert held[0] < 0.8 * whole
+    assert abs(math.log(held[1] / whole)) < 0.6 * abs(math.log(held[0] / whole))
 
 
 def test_what_was_never_swept_keeps_to_its_neighbours() -> None:

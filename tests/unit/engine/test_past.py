@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqfield.density.estimator import DensityEstimator
-from liqfield.engine.market import HISTORY_COLUMN_NS, MarketEngine
+from liqfield.engine.history import SPAN_NS as STEP_NS
+from liqfield.engine.market import MarketEngine
 from liqfield.engine.outputs import CandleClosed, ColumnDue, Output
+from liqfield.model.durations import DAY_NS, SECOND_NS
 from liqfield.model.events import (
     Candle,
     FundingRate,
@@ -26,12 +28,13 @@ from liqfield.model.events import (
     Trade,
 )
 from liqfield.model.sides import Aggressor, BookRule, CandleOf
+from liqfield.model.tiles import COLUMN_S, KEEP_S, TILE_COLUMNS
 from liqfield.store.archives.order import rank
+from liqfield.store.map_history import MapHistory
 from tests.support import INSTRUMENTS
 
 BINANCE, BYBIT = "binance:BTCUSDT", "bybit:BTCUSDT"
 RULES = {"binance": BookRule.REST_THEN_PREVIOUS, "bybit": BookRule.NEXT_BY_ONE}
-STEP_NS = HISTORY_COLUMN_NS
 START_NS = 1_790_000_000_000_000_000 // STEP_NS * STEP_NS
 STEPS = 36
 END_NS = START_NS + STEPS * STEP_NS
@@ -154,6 +157,46 @@ def test_of_two_statements_the_one_received_last_counts() -> None:
     assert len(digests) == 1
 
 
+def drawn(until_ns: int, hole: range) -> list[ColumnDue]:
+    """Columns of the past without the steps of a hole, folded at `until_ns`."""
+    engine = market()
+    for event in [*past(BINANCE), *past(BYBIT)]:
+        if (event.event_ns - START_NS) // STEP_NS - 1 not in hole:
+            engine.step(event)
+    live = msgspec.structs.replace(LIVE[0], event_ns=until_ns, received_ns=until_ns)
+    return [output for output in engine.step(live) if isinstance(output, ColumnDue)]
+
+
+@pytest.mark.parametrize(
+    "hole", [range(0), *(range(n, n + 2) for n in range(10, 16)), range(9, 19)]
+)
+def test_columns_are_no_narrower_than_the_history_keeps(hole: range) -> None:
+    """What is drawn of an old past fills the history exactly as narrow columns would have."""
+    old_ns = KEEP_S[300] * SECOND_NS + 2 * DAY_NS
+    young, old = drawn(END_NS + 1, hole), drawn(END_NS + old_ns, hole)
+    assert {column.column_ns for column in young} == {300 * SECOND_NS}
+    assert {column.column_ns for column in old} == {1800 * SECOND_NS}
+    assert len(old) <= STEPS // 6 + 1
+    fine, coarse = MapHistory(None), MapHistory(None)
+    for history, columns in ((fine, young), (coarse, old)):
+        for column in columns:
+            for density in column.densities:
+                venue, width_s = density.instrument_id.partition(":")[0], column.column_ns // 10**9
+                history.append("BTC", venue, column.at_ns, density, width_s)
+    compared = 0
+    for width_s in COLUMN_S[COLUMN_S.index(1800) :]:
+        for at_ns in range(START_NS, old[-1].at_ns, 1800 * SECOND_NS):
+            a, b = (of.column("BTC", "bybit", at_ns, width_s) for of in (fine, coarse))
+            assert (a is None) == (b is None)
+            if a is not None and b is not None and a.end_ns <= old[-1].at_ns:
+                assert a.as_of_ns == b.as_of_ns
+                assert a.notional_usd.tobytes() == b.notional_usd.tobytes()
+                compared += 1
+    assert compared >= len(old) - 1
+    fine.close()
+    coarse.close()
+
+
 def imported(of: str, until_ns: int) -> ImportedPast:
     events = tuple(e for e in past(of) if e.event_ns <= until_ns)
     return ImportedPast(of, until_ns, END_NS, events)  # type: ignore[arg-type]
@@ -223,6 +266,7 @@ def test_a_month_of_four_venues_in_small_pieces() -> None:
         f"{median:.1f} ms (99 %: {most:.1f}, longest {longest:.1f}) with memory traced; "
         f"at most {kept / 1e6:.0f} MB beyond the waiting past"
     )
-    assert columns == steps - 1
+    fine = KEEP_S[300] // 300 + TILE_COLUMNS  # the history keeps whole tiles
+    assert fine <= columns <= fine + (steps - fine) // 6 + 1
     assert kept < 100e6
     assert most < 100.0

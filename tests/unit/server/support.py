@@ -58,7 +58,7 @@ class Sources:
         self.asked: list[tuple[str, float, PositionSide, float]] = []
         self.reply: ProjectionReply | None = None
         self.truths: dict[tuple[str, str], Truth] = {}
-        self.past: Callable[[str, int], Clusters | None] = lambda base, at_ns: None
+        self.past: Callable[[str, int, float], Clusters | None] = lambda base, at_ns, least: None
         self.listed = [
             MarketInfo("BTC", ("binance", "okx"), 1),
             MarketInfo("ETH", ("binance",), 2),
@@ -70,8 +70,8 @@ class Sources:
     def density(self, base: str, venue: str) -> LiquidationDensity | None:
         return self.maps.get((base, venue))
 
-    def clusters(self, base: str, at_ns: int) -> Clusters | None:
-        return self.past(base, at_ns)
+    def clusters(self, base: str, at_ns: int, min_usd: float) -> Clusters | None:
+        return self.past(base, at_ns, min_usd)
 
     def flow(self, base: str, span_s: float) -> Flow | None:
         return None
@@ -114,10 +114,13 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path | None = None, static: Path = Path("/nonexistent"), origins: tuple[str, ...] = ()
+    folder: Path | None = None,
+    static: Path = Path("/nonexistent"),
+    origins: tuple[str, ...] = (),
+    port: int = 0,
 ) -> AsyncIterator[Running]:
     server = Running(folder, static, origins)
-    async with serving(server.app, "127.0.0.1", 0) as address:
+    async with serving(server.app, "127.0.0.1", port) as address:
         server.address = address
         yield server
     server.maps.close()

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from liqfield.server import wire
-from liqfield.server.session import nice_rows, nice_step
+from liqfield.server.session import nice_rows, nice_step, nice_usd
 from tests.unit.server.support import Running, receive, running
 
 
@@ -141,6 +141,35 @@ def test_ladders_are_shared_by_step() -> None:
             assert server.hub.ladders("BTC") == ()
 
     asyncio.run(scenario())
+
+
+def test_clusters_are_shared_by_threshold() -> None:
+    async def scenario() -> None:
+        async with running() as server, server.socket() as socket:
+            await receive(socket)
+            server.hub.publish("clusters:BTC", wire.Pong(1, 0.0))
+            for nonce, least, wanted in ((1, 4.8e7, [5e7]), (2, 2e6, [2e6]), (3, 0.0, [])):
+                await socket.send(
+                    f'{{"t":"subscribe","topics":["clusters:BTC"],"clusterMinUsd":{least}}}'
+                )
+                await socket.send(f'{{"t":"ping","nonce":{nonce}}}')
+                answer = await receive(socket)
+                # The usual ones greet; those of a threshold come when they are found.
+                assert answer == wire.Pong(1, 0.0) if not least else answer != wire.Pong(1, 0.0)
+                wants = server.hub.cluster_wants("BTC")
+                assert [want.min_usd for want in wants] == wanted
+                for want in wants:
+                    server.hub.publish(want.topic, wire.Pong(99, 0.0))
+                    assert await receive(socket) == wire.Pong(99, 0.0)
+            assert server.hub.latest("clusters:BTC:5e+07") is None, "an old one greets nobody"
+            assert server.hub.latest("clusters:BTC") is not None
+
+    asyncio.run(scenario())
+
+
+def test_thresholds_are_round_and_sane() -> None:
+    given = (0.0, -1.0, 1.0, 999.0, 1e3, 2.7e7, 3.3e7, 1e12, 1e13, float("nan"))
+    assert [nice_usd(x) for x in given] == [0, 0, 0, 0, 1e3, 2e7, 5e7, 1e12, 0, 0]
 
 
 @pytest.mark.parametrize(

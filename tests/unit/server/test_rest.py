@@ -218,7 +218,7 @@ def test_what_the_hub_knows_is_served() -> None:
             clusters = wire.Clusters("BTC", 1000.0, 2.0, (), 50e6, 0.15)
             then = wire.Clusters("BTC", 900.0, 2.1, ())
             known = {("BTC", 999 * SECOND // 1000): then}
-            server.sources.past = lambda base, at_ns: known.get((base, at_ns))
+            server.sources.past = lambda base, at_ns, least: known.get((base, at_ns))
             server.hub.publish("health", health)
             server.hub.publish("clusters:BTC", clusters)
             rows = [

@@ -1,5 +1,5 @@
 /** What the server wrote into the page: the market, its clusters and the default view of the map. */
-import type { Candle } from "../render/overlay";
+import type { Candle } from "../state/candles";
 import { decodeTile, inflate } from "../wire/tile";
 import type { First } from "../wire/types";
 import { columnOf, place } from "../worker/place";

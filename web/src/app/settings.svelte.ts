@@ -12,6 +12,10 @@ export class Settings {
   get panel(): Panel { return this.kept.panel; }
   get side(): Panel { return this.kept.side; }
 
+  /** smallest cluster, USD; 0 = by the size of the market */
+  least(base: string): number { return this.kept.least[base] ?? 0; }
+  setLeast(base: string, usd: number): void { this.set({ least: { ...this.kept.least, [base]: usd } }); }
+
   set(change: Partial<Kept>): void {
     Object.assign(this.kept, change);
     if (change.theme) applyTheme(this.theme, document.documentElement);

@@ -73,10 +73,14 @@ function label(c: CanvasRenderingContext2D, s: OverlayState, k: ClusterRow, y: n
   const taken = widths.reduce((a, b) => a + b, 18);
   const said = k.path ? pathSaid(k.path) : [];
   const more = [...said, ...(!said.length && k.stacked && map.width > 320 ? ["stacked"] : [])].map((text) => ` · ${text}`);
-  const fits = more.find((text) => taken + wide(text, FONT) <= right) ?? more.at(-1);
+  const fits = more.find((text) => taken + wide(text, FONT) <= right);
   if (fits) {
     parts.push([fits, FONT, k.path && said.length ? pathColour(k.path, theme) : theme.dim]);
     widths.push(wide(fits, FONT));
+  } else if (taken > right) {
+    // Where even the distance has no room, dollars and side stay; the axis tells how far.
+    parts.pop();
+    widths.pop();
   }
   const w = widths.reduce((a, b) => a + b, 14);
   const x = Math.max(4, right - w);

@@ -198,7 +198,7 @@ function spreadLine({ c, l, s, f, col }: Paint): void {
   c.fillStyle = s.theme.dim;
   c.textAlign = "left";
   // Venues trade at their own prices: a negative spread is their disagreement, not a free lunch.
-  c.fillText(spread >= 0 ? `spread ${money(spread, s.decimals)}` : `venues ${money(-spread, s.decimals)} apart`, col.priceEnd + 6, middle + 0.5);
+  c.fillText(spread >= 0 ? `spread $${money(spread, s.decimals)}` : `venues $${money(-spread, s.decimals)} apart`, col.priceEnd + 6, middle + 0.5);
   if (l.microprice === null) return;
   c.textAlign = "right";
   if (spread < 0) {
@@ -206,7 +206,11 @@ function spreadLine({ c, l, s, f, col }: Paint): void {
     c.fillText(`micro ${money(l.microprice, s.decimals)}`, left, middle + 0.5);
     return;
   }
-  c.fillText("micro ", left - 48, middle + 0.5);
   c.font = BODY_BOLD;
-  c.fillText(signed(l.microprice - mid(l), money(Math.abs(l.microprice - mid(l)), Math.max(1, s.decimals))), left, middle + 0.5);
+  const ahead = signed(l.microprice - mid(l), money(Math.abs(l.microprice - mid(l)), Math.max(1, s.decimals)));
+  c.fillText(ahead, left, middle + 0.5);
+  const before = left - c.measureText(ahead).width - 6;
+  c.font = BODY;
+  c.fillStyle = s.theme.dim;
+  c.fillText("micro", before, middle + 0.5);
 }

@@ -1,12 +1,11 @@
 /** What lies on the heat map: thin hours, candles, realised liquidations, mark, axes, crosshair. */
+import type { Candle } from "../state/candles";
 import { axisPrice, clock, day, zone } from "../state/format";
 import type { MapLayout } from "../state/layout";
 import { priceOf, msOf, priceTicks, timeTicks, xOf, yOf, type Viewport } from "../state/viewport";
 import type { ClusterRow, Clusters, OutlookRow, TapeRow, ThinWindow } from "../wire/types";
 import { drawClusterLabels } from "./labels";
 import { BOLD, FONT, type Theme } from "./theme";
-
-export type Candle = readonly [number, number, number, number, number, number];
 
 export interface OverlayState {
   readonly view: Viewport;

@@ -90,7 +90,8 @@ export function applyTheme(theme: Theme, root: HTMLElement): void {
   theme.bands.forEach((value, i) => root.style.setProperty(`--band${i}`, value));
 }
 
-const FACE = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+// A canvas cannot ask for tabular figures: these have them by default, and Apple's system face has not.
+const FACE = "'Segoe UI', Roboto, 'Helvetica Neue', system-ui, sans-serif";
 export const FONT = `11px ${FACE}`;
 export const BOLD = `600 11px ${FACE}`;
 export const BODY = `12px ${FACE}`;

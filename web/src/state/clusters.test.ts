@@ -1,12 +1,33 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterRow, Clusters, PathRow } from "../wire/types";
-import { edgeWord, interval, noneOf, outOfView, pathSaid, spread } from "./clusters";
+import { atLeast, edgeWord, interval, noneOf, outOfView, pathSaid, reasonOf, spread, thresholds } from "./clusters";
 
 const row = (side: string, peak: number, usd = 84e6): ClusterRow => ({
   side, low: peak * 0.999, high: peak * 1.001, peak, usd, usdP10: 40e6, usdP90: 120e6, distance: peak / 100 - 1, bandUsd: [1, 2, 3], venueUsd: {}, ageS: 1,
   growthPerH: 0, stacked: false, confidence: 0.5, reasons: [], path: null,
 });
-const message = (rows: ClusterRow[], minUsd = 50e6, reach = 0.15): Clusters => ({ t: "clusters", base: "BTC", atMs: 1, mark: 100, clusters: rows, minUsd, reach });
+const message = (rows: ClusterRow[], minUsd = 50e6, reach = 0.15): Clusters => ({ t: "clusters", base: "BTC", atMs: 1, mark: 100, clusters: rows, minUsd, reach, defaultUsd: minUsd, defaultWhy: "share" });
+
+describe("the smallest cluster", () => {
+  it("leaves out what is smaller, and cannot add what was not told", () => {
+    const told = message([row("long", 97, 60e6), row("short", 103, 200e6)]);
+    expect(atLeast(told, 0)).toBe(told);
+    expect(atLeast(told, 10e6)).toBe(told);
+    const large = atLeast(told, 100e6);
+    expect([large.minUsd, large.defaultUsd, large.clusters.map((k) => k.usd)]).toEqual([100e6, 50e6, [200e6]]);
+  });
+  it("can be chosen in round steps around what counts, and stays to be seen", () => {
+    expect(thresholds(27e6, 0)).toEqual([1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6]);
+    expect(thresholds(27e6, 500e6).at(-1)).toBe(500e6);
+    expect(thresholds(0, 0)[0]).toBeGreaterThan(0);
+  });
+  it("says why so much counts", () => {
+    const told = message([], 30e6);
+    expect(reasonOf(told, 14.8e9)).toBe("0.2 % of $14.8B open interest: less is no fuel for this market");
+    expect(reasonOf({ ...told, defaultUsd: 50e6, defaultWhy: "most" }, 40e9)).toBe("0.2 % of $40.0B open interest, never more than $50M");
+    expect(reasonOf({ ...told, defaultWhy: "setting" }, 14.8e9)).toContain("cluster_min_usd");
+  });
+});
 
 describe("a side without a cluster", () => {
   it("says what there is none of, and how far was looked", () => {

@@ -38,6 +38,24 @@ export function pathSaid(path: PathRow): string[] {
 /** " · $40.0M–$90.0M", nothing where it is not known. */
 export const interval = (k: ClusterRow): string => (k.usdP10 === null || k.usdP90 === null ? "" : ` · ${usd(k.usdP10)}–${usd(k.usdP90)}`);
 
+/** Those of `usd` or more; what is smaller than the server told cannot be added here. */
+export const atLeast = (told: Clusters, usd: number): Clusters =>
+  usd > told.minUsd ? { ...told, minUsd: usd, clusters: told.clusters.filter((k) => k.usd >= usd) } : told;
+
+/** Thresholds to choose from: 1, 2, 5 steps around what counts in this market, and the one that is chosen. */
+export function thresholds(defaultUsd: number, chosenUsd: number): number[] {
+  const power = 10 ** Math.floor(Math.log10(Math.max(defaultUsd, 1e4)));
+  const around = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20].map((m) => m * power);
+  return [...new Set([...around, ...(chosenUsd > 0 ? [chosenUsd] : [])])].sort((a, b) => a - b);
+}
+
+/** Why so much counts where the user chose nothing. */
+export function reasonOf(told: Clusters, openInterestUsd: number): string {
+  if (told.defaultWhy === "setting") return "set by whoever runs this server (cluster_min_usd)";
+  const share = openInterestUsd > 0 ? `0.2 % of ${usd(openInterestUsd)} open interest` : "0.2 % of open interest";
+  return told.defaultWhy === "most" ? `${share}, never more than ${usdTick(told.defaultUsd)}` : `${share}: less is no fuel for this market`;
+}
+
 /** What a side without a cluster says: nothing to wait for is a result too. */
 export function noneOf(clusters: Clusters, side: "long" | "short"): string | null {
   if (clusters.clusters.some((k) => k.side === side)) return null;

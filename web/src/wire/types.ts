@@ -8,7 +8,8 @@ export const WIRE_VERSION = 1;
  *
  * The newest state comes at once, changes after it. ladder_step: USD per row, 0 = automatic;
  * another step is rounded to the nearest of 1, 2, 5 times a power of ten. ladder_venue: the book
- * and the map of that venue alone, "" = all of them. Subscribing again replaces all three.
+ * and the map of that venue alone, "" = all of them. cluster_min_usd: the smallest cluster that is
+ * told, 0 = what counts in this market; rounded as the step. Subscribing again replaces all four.
  */
 export interface Subscribe {
   readonly t: "subscribe";
@@ -16,6 +17,7 @@ export interface Subscribe {
   readonly ladderStep?: number;
   readonly ladderRows?: number;
   readonly ladderVenue?: string;
+  readonly clusterMinUsd?: number;
 }
 
 export interface Unsubscribe {
@@ -167,6 +169,9 @@ export interface ClusterRow {
 
 /**
  * What stands out within `reach` (log-distance) of the mark and holds min_usd or more.
+ *
+ * default_usd: min_usd of a reader who names none. default_why: "share" (of the open interest),
+ * "most" (so much counts in any market), "setting" (of whoever runs the server).
  */
 export interface Clusters {
   readonly t: "clusters";
@@ -176,6 +181,8 @@ export interface Clusters {
   readonly clusters: readonly ClusterRow[];
   readonly minUsd: number;
   readonly reach: number;
+  readonly defaultUsd: number;
+  readonly defaultWhy: string;
 }
 
 /**

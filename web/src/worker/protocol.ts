@@ -51,9 +51,15 @@ export interface LadderWish {
   readonly venue: string;
 }
 
+/** What a reader may choose of its topics. leastUsd: of a cluster, 0 = what counts in this market. */
+export interface Wish {
+  readonly ladder: LadderWish;
+  readonly leastUsd: number;
+}
+
 export type ToWorker =
   | { k: "open"; url: string; origin: string }
-  | { k: "topics"; topics: readonly string[]; ladder: LadderWish }
+  | { k: "topics"; topics: readonly string[]; wish: Wish }
   | { k: "view"; view: TileView; blank: boolean }
   | { k: "expect"; names: readonly string[] }
   | { k: "seed"; name: string; bytes: ArrayBuffer | null; etag: string }

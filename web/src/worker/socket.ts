@@ -1,6 +1,6 @@
 /** The live connection: reconnects by itself, subscribes again, and notices a dead line. */
 import type { ClientMessage, ServerMessage } from "../wire/types";
-import type { LadderWish } from "./protocol";
+import type { Wish } from "./protocol";
 
 const PING_MS = 10_000;
 const DEAD_MS = 25_000;
@@ -18,19 +18,20 @@ export class LiveSocket {
   private nonce = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private topics: readonly string[] = [];
-  private ladder: LadderWish = { step: 0, rows: 60, venue: "" };
+  private wish: Wish = { ladder: { step: 0, rows: 60, venue: "" }, leastUsd: 0 };
 
   constructor(private readonly url: string, private readonly on: SocketEvents) {
     setInterval(() => this.watch(), PING_MS / 2);
     this.connect();
   }
 
-  subscribe(topics: readonly string[], ladder: LadderWish): void {
+  subscribe(topics: readonly string[], wish: Wish): void {
     const gone = this.topics.filter((topic) => !topics.includes(topic));
     this.topics = topics;
-    this.ladder = ladder;
+    this.wish = wish;
     if (gone.length) this.say({ t: "unsubscribe", topics: gone });
-    this.say({ t: "subscribe", topics, ladderStep: ladder.step, ladderRows: ladder.rows, ladderVenue: ladder.venue });
+    const { ladder, leastUsd } = wish;
+    this.say({ t: "subscribe", topics, ladderStep: ladder.step, ladderRows: ladder.rows, ladderVenue: ladder.venue, clusterMinUsd: leastUsd });
   }
 
   /** The page came back from the background: do not wait for timers. */
@@ -51,7 +52,7 @@ export class LiveSocket {
     socket.onopen = () => {
       this.heardMs = Date.now();
       this.on.status("open", 0);
-      if (this.topics.length) this.subscribe(this.topics, this.ladder);
+      if (this.topics.length) this.subscribe(this.topics, this.wish);
     };
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
       this.failures = 0;

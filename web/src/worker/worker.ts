@@ -49,11 +49,14 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
   if (message.k === "open") {
     origin = message.origin;
     socket = new LiveSocket(message.url, {
-      status: (state, retryMs) => post({ k: "status", state, retryMs }),
+      status: (state, retryMs) => {
+        post({ k: "status", state, retryMs });
+        if (state === "open") tiles.refresh(); // what a silent server did not answer
+      },
       message: conflate,
       binary: (data) => void live(data),
     });
-  } else if (message.k === "topics") socket?.subscribe(message.topics, message.ladder);
+  } else if (message.k === "topics") socket?.subscribe(message.topics, message.wish);
   else if (message.k === "view") tiles.show((view = message.view), message.blank);
   else if (message.k === "expect") tiles.expect(message.names);
   else if (message.k === "seed") tiles.seed(message.name, message.bytes, message.etag);

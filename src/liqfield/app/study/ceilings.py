@@ -161,7 +161,7 @@ def _by_what_is_told(
 
     def of_cross(venue: VenueWorld) -> Told:
         prior = laws.class_shares(settings.law, laws.top_leverage(venue.tiers))
-        cross = true_law(spec, venue).mean(axis=0)[laws.IS_CROSS]
+        cross = true_law(spec, venue).shares[laws.IS_CROSS]
         prior[laws.IS_CROSS] = cross * prior[laws.IS_CROSS].sum() / cross.sum()
         return Told(prior=prior)
 

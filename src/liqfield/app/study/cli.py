@@ -15,6 +15,7 @@ from liqfield.app.study import pushes as push_study
 from liqfield.app.study import walls as wall_study
 from liqfield.app.study.ceilings import study_ceilings
 from liqfield.app.study.constants import study_constants
+from liqfield.app.study.coverage import study_coverage
 from liqfield.app.study.history import study_history
 from liqfield.app.study.other_worlds import study_others
 from liqfield.app.study.positions import study_positions
@@ -87,6 +88,19 @@ def constants(
     _write(
         study_constants(pick_worlds(names, seed, small=small), folder, only_interval=only_interval)
     )
+
+
+@study.command
+def coverage(
+    *names: str,
+    seed: int = 11,
+    small: Annotated[bool, Parameter(help="two venues and 16,000 accounts a world")] = False,
+    accounts: Annotated[bool, Parameter(help="three venues, also with what accounts open")] = False,
+    folder: Worlds = WORLDS,
+) -> None:
+    """Coverage of the stated intervals, world by world and where; what it would be were they
+    perfectly honest; NAME:SEED as above."""
+    _write(study_coverage(pick_worlds(names, seed, small=small), folder, accounts=accounts))
 
 
 @study.command

@@ -36,8 +36,8 @@ PLAYED: dict[str, dict[str, float]] = {
     "sampled_share 0.5": {"sampled_share": 0.5},
 }
 READ: dict[str, dict[str, float]] = {
-    "spread 0.4": {"spread": 0.4},
-    "spread 0.8": {"spread": 0.8},
+    "spread 0.3": {"spread": 0.3},
+    "spread 0.6": {"spread": 0.6},
     "heavy cross law: none": {"heavy_median": 2.0, "heavy_sigma": 0.72},
     "heavy cross law: 3.5x": {"heavy_median": 3.5},
     "heavy cross law: 6x": {"heavy_median": 6.0},

@@ -7,6 +7,7 @@ hour has ended.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ SPLIT_MS = 1_768_262_400_000  # 2026-01-13 00:00 UTC: 40 days before it, 39 afte
 LATE_MS = 5_000
 # One venue's open interest against three venues' prints, which are samples: the level may lie far
 # from one; an hour is the finest interval that these prints resolve.
-SETTINGS = DensitySettings(score_s=3600.0, forced_log_sd=1.5, forced_most=20.0, lump_usd=300e3)
+# These prints are an hour's sums, which say nothing of the size of a position.
+SETTINGS = DensitySettings(
+    score_s=3600.0, forced_log_sd=1.5, forced_most=20.0, lump_usd=300e3, size_worth=math.inf
+)
 FLAT_BINS = 4000
 
 

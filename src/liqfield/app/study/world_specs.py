@@ -241,12 +241,15 @@ def drawn(number: int, role: Role) -> WorldSpec:
     )
 
 
+def public(spec: WorldSpec) -> WorldSpec:
+    """The same world with the venue that shows its accounts beside the others."""
+    return msgspec.structs.replace(spec, venues=PUBLIC_VENUES)
+
+
 WORLDS: tuple[WorldSpec, ...] = (
     *CHOSEN,
     *(drawn(number, Role.TUNING) for number in (*range(1, 9), 203, 217)),
     *(drawn(number, Role.SEEN) for number in range(101, 115)),
-    *(
-        msgspec.structs.replace(drawn(number, Role.HELD_OUT), venues=PUBLIC_VENUES)
-        for number in range(115, 118)
-    ),
+    *(public(drawn(number, Role.SEEN)) for number in range(115, 118)),
+    *(public(drawn(number, Role.HELD_OUT)) for number in range(118, 124)),
 )

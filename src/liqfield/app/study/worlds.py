@@ -134,29 +134,45 @@ def _naive(world: tuple[VenueWorld, ...], moment: Moment) -> tuple[FloatArray, F
     return ladder * moment.mark, profile * moment.mark
 
 
-def true_law(spec: WorldSpec, venue: VenueWorld) -> FloatArray:
-    """float64[2 taker maker, 40]: shares of opened notional by class, as the world draws it."""
+class TrueLaw(NamedTuple):
+    """Of what a world opens, by class, float64[40]: shares of notional; relative exit rates, 1 at
+    3x, at which all that is opened in a class lives as long on average as it does one by one: a
+    class is as wide as from nothing to 1.2x, where rates differ by a factor of two and more."""
+
+    shares: FloatArray
+    rates: FloatArray
+
+
+def true_law(spec: WorldSpec, venue: VenueWorld) -> TrueLaw:
+    """As the world draws it: takers are `taker_share` of openings by number, of smaller size."""
     index = spec.venues.index(venue.instrument.venue)
-    weights = []
-    for notional, leverage, is_cross in opening_draws(spec.market(1.0), index):
+    law = spec.laws.get(venue.instrument.venue, spec.positions)
+    opened, lives = np.zeros(laws.CLASSES), np.zeros(laws.CLASSES)
+    drawn = opening_draws(spec.market(1.0), index)
+    for part, draws in zip((law.taker_share, 1.0 - law.taker_share), drawn, strict=True):
+        notional, leverage, is_cross = draws
         isolated = np.abs(np.log(leverage[:, None] / laws.CLASS_LEVERAGE[:20])).argmin(axis=1)
         cross = np.clip(np.searchsorted(laws.EDGES, leverage) - 1, 0, 19) + 20
-        share = np.bincount(np.where(is_cross, cross, isolated), notional, laws.CLASSES)
-        weights.append(share / share.sum())
-    return np.stack(weights)
+        at = np.where(is_cross, cross, isolated)
+        life = (3.0 / leverage) ** law.holding_tilt
+        opened += part * np.bincount(at, notional, laws.CLASSES)
+        lives += part * np.bincount(at, notional * life, laws.CLASSES)
+    centre = (laws.CLASS_LEVERAGE / 3.0) ** law.holding_tilt
+    rates = np.where(lives > 0.0, opened / np.maximum(lives, 1e-300), centre)
+    return TrueLaw(opened / opened.sum(), rates)
 
 
 def told(
     spec: WorldSpec, venue: VenueWorld, *, with_law: bool = True, with_churn: bool = True
 ) -> Told:
     """What a ceiling filter is told: the law of openings; exit rates and the coins opened."""
-    out = Told()
+    out, true = Told(), true_law(spec, venue)
     if with_law:
-        out = msgspec.structs.replace(out, weights=true_law(spec, venue))
+        out = msgspec.structs.replace(out, weights=np.stack((true.shares, true.shares)))
     if with_churn:
         out = msgspec.structs.replace(
             out,
-            rates=(laws.CLASS_LEVERAGE / 3.0) ** spec.positions.holding_tilt,
+            rates=true.rates,
             begin_ns=int(venue.history.candle_end_ns[0]) - MINUTE_NS,
             every_ns=MINUTE_NS,
             opened=np.concatenate(([0.0], np.cumsum(venue.opened.mean(axis=1)))),
