@@ -112,7 +112,7 @@ def _fold(events: Sequence[MarketEvent]) -> None:
 
 
 def _through_engine(events: Sequence[MarketEvent]) -> None:
-    """As at a start: the past waits, the first live event folds it, a column every five minutes."""
+    """As at a start: the past waits, the first live event folds it, with its columns."""
     engine = MarketEngine("BTC", dict.fromkeys(VENUES, BookRule.REST_THEN_PREVIOUS))
     for venue in VENUES:
         engine.add(_instrument(venue))
@@ -132,7 +132,7 @@ def rows(*, quick: bool = False) -> list[Row]:
     made = [
         row(name, _seconds(lambda: _fold(events), rounds), "s", BACKFILL_S),
         row(
-            f"{name}, with the engine and a column every 5 minutes",
+            f"{name}, with the engine and its columns",
             _seconds(lambda: _through_engine(events), rounds),
             "s",
             BACKFILL_S,

@@ -104,13 +104,14 @@ def other_prior(
 def prior_covariance(
     forced_log_sd: float,
     law: FloatArray | None = None,
-    shown_log_sd: float = 0.0,
+    *,
     stretch: float = 1.0,
+    shown_log_sd: float = 0.0,
 ) -> FloatArray:
     """float64[43, 43] of ln shares [40], ln forced [2], ln kappa; law: float64[40, 40] of the
-    shares where something is known of them, else PRINTS; shown_log_sd: of the share that a feed
-    shows, which is one for both sides and not told from what is forced; stretch: factor on the
-    variances of the law and of kappa."""
+    shares where something is known of them, else PRINTS; stretch: factor on it and on kappa's;
+    shown_log_sd: of the share that a feed shows, which is one for both sides and not told from what
+    is forced."""
     out = np.zeros((_SIZE, _SIZE))
     out[:CLASSES, :CLASSES] = stretch * (PRINTS.covariance() if law is None else law)
     side = np.arange(CLASSES, CLASSES + 2)
@@ -146,7 +147,9 @@ def fit_law(
     posterior = _Posterior(evidence, centre, worth)
     theta, stretch = centre.copy() if start is None else start, 1.0
     for _ in range(STRETCH_ROUNDS):
-        assumed = prior_covariance(forced_log_sd, covariance, shown_log_sd, stretch)
+        assumed = prior_covariance(
+            forced_log_sd, covariance, stretch=stretch, shown_log_sd=shown_log_sd
+        )
         posterior.assume(_inverse(assumed))
         theta, dispersion, curvature = _search(posterior, theta)
         found = _inverse(curvature)

@@ -267,7 +267,7 @@ class OpeningLaw:
         if fit is not None:
             self._covariance, self._stretch = fit.covariance, fit.stretch
         assumed = prior_covariance(
-            self._settings.forced_log_sd, known, self._shown_sd, self._stretch
+            self._settings.forced_log_sd, known, stretch=self._stretch, shown_log_sd=self._shown_sd
         )
         free = assumed if self._covariance is None else self._covariance
         covariance = mass_covariance(free, masses)
@@ -348,7 +348,7 @@ class OpeningLaw:
             self.learn_openings(CountedOpenings.load(kept.counted), is_lent=kept.is_lent)
         self.tiers = kept.tiers
         if kept.sizes is not None:
-            self.take_sizes(*kept.sizes)
+            self.sizes, self._table_for = kept.sizes, ()
 
 
 class _Kept(msgspec.Struct):

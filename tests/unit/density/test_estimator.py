@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -275,6 +276,34 @@ def test_repeated_prints_count_once() -> None:
         estimator.update(a_print(at, 1e6, mark))
     assert estimator.level.seen[0] == pytest.approx(1e6)
     assert estimator.level.prints == 1
+
+
+def test_sizes_of_prints_put_classes_into_their_tiers() -> None:
+    """Prints of a log-normal law give it back, weighted by notional; large positions pay a higher
+    maintenance rate, so that their levels lie nearer, in a copy from a checkpoint as well."""
+    random = np.random.default_rng(3)
+    estimator = warmed()
+    level, settings = estimator.level, estimator.settings
+    guess = settings.size_median_usd, settings.size_sigma
+    assert level.size_law(*guess, settings.size_worth) == guess, "no print, no news"
+    before, n = estimator.law.table.copy(), 10  # 20x, isolated
+    for i, usd in enumerate(np.exp(random.normal(math.log(3e6), 0.7, 3_000))):
+        estimator.update(a_print(estimator.clock_ns + i, float(usd), estimator.mark))
+    median, sigma = level.size_law(*guess, 0.0)
+    assert math.log(median / 3e6) == pytest.approx(0.7**2, abs=0.1)
+    assert sigma == pytest.approx(0.7, abs=0.1)
+    assert level.size_law(*guess, math.inf) == pytest.approx(guess)
+    pooled = level.size_law(*guess, settings.size_worth)
+    assert guess[0] < pooled[0] < median
+    end = estimator.clock_ns
+    for event in history(walk(800, seed=2)):
+        event = msgspec.structs.replace(event, event_ns=event.event_ns - START + end)
+        estimator.update(event)
+    assert (np.abs(estimator.law.table[:, n]) < 0.95 * np.abs(before[:, n])).all()
+    copy = DensityEstimator(BTC, settings)
+    copy.restore(estimator.checkpoint())
+    assert (copy.law.table == estimator.law.table).all()
+    assert copy.level.size_law(*guess, 30.0) == level.size_law(*guess, 30.0)
 
 
 def test_a_delisting_ends_in_nothing_left_but_a_sound_state() -> None:
