@@ -140,7 +140,7 @@ def test_a_law_far_from_the_prior_stretches_it_and_a_near_one_does_not() -> None
     assert fit is not None
     assert 1.5 < fit.stretch < 100.0
     near_sd, far_sd = (
-        np.sqrt(np.diag(prior_covariance(0.1, None, stretch))[:40].max())
+        np.sqrt(np.diag(prior_covariance(0.1, stretch=stretch))[:40].max())
         for stretch in (1.0, fit.stretch)
     )
     assert far_sd > near_sd
