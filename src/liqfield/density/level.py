@@ -29,7 +29,7 @@ class Shown(NamedTuple):
 
 
 # `liqfield study constants` scans them on full tapes. Those of the largest show half too much in
-# cascades, and are kept: what would be right there makes the map's total worse (docs/estimator.md).
+# cascades, and are kept: what would be right there makes the map's total worse (docs/ledger.md).
 LARGEST, LATEST = Shown(0.01, 0.6), Shown(0.1, 1.5)
 
 
