@@ -40,7 +40,7 @@ class ClusterFinder:
         """
         past = self._past.setdefault(base, [])
         chosen = self._chosen(sum(density.open_interest_usd for density in densities))
-        floor = min(chosen.min_usd, *wanted_usd) if wanted_usd else chosen.min_usd
+        floor = min((chosen.min_usd, *wanted_usd))
         if floor < 0.5 * self._floor.get(base, floor):
             past.clear()  # it held none that were so small: each of them would pass for new
         self._floor[base] = floor

@@ -470,11 +470,10 @@ class DensityEstimator(Kept):
         assert state is not None
         s = self.settings
         self.law.take_sizes(*self.level.size_law(s.size_median_usd, s.size_sigma, s.size_worth))
-        self.law.prepare(self.mark)
         ratio, fit = self.law.refit(self.level.evidence, is_sampled=self.level.is_sampled)
+        self.law.prepare(self.mark)
         if ratio is None:
             return
-        self.law.prepare(self.mark)
         state.reweigh(ratio)
         if fit is not None:
             self.level.rebase(fit.forced)

@@ -98,9 +98,9 @@ class Level:
         self.prints += 1
         self.size_1 = 0.999 * self.size_1 + notional_usd
         self.size_2 = 0.999 * self.size_2 + notional_usd * notional_usd
-        by_log = notional_usd * math.log(notional_usd)
-        self.size_ln = 0.999 * self.size_ln + by_log
-        self.size_ln2 = 0.999 * self.size_ln2 + by_log * math.log(notional_usd)
+        log = math.log(notional_usd)
+        self.size_ln = 0.999 * self.size_ln + notional_usd * log
+        self.size_ln2 = 0.999 * self.size_ln2 + notional_usd * log * log
         return True
 
     def _visible(self, event: Liquidation) -> float:

@@ -32,7 +32,7 @@ from liqfield.lab.other_worlds import (
     opened_leverage,
     simulate,
 )
-from liqfield.model.durations import DAY_NS, MINUTE_NS
+from liqfield.model.durations import DAY_NS, MINUTE_NS, MS, SECOND_NS
 from liqfield.model.errors import SettingError
 from liqfield.model.estimates import LiquidationDensity
 from liqfield.model.events import FloatArray, IntArray
@@ -43,8 +43,7 @@ from liqfield.verify.field import FieldScore, field_window, gap_closed, mean_sco
 
 BURN_DAYS = 3.0
 TICK_NS = MINUTE_NS // TICKS
-SECOND_NS = 1_000_000_000
-MS_NS, US_NS = 1_000_000, 1_000
+US_NS = 1_000
 SYMBOL = "BTCUSDT"
 
 OTHERS: tuple[OtherWorld, ...] = (
@@ -124,7 +123,7 @@ def _write_vision(truth: OtherTruth, minutes: range, day_ns: int, folder: Path, 
         path = truth.path[m]
         first = truth.path[m - 1, -1] if m else path[0]
         low, high = min(first, path.min()), max(first, path.max())
-        at = (BEGIN_NS + m * MINUTE_NS) // MS_NS
+        at = (BEGIN_NS + m * MINUTE_NS) // MS
         ohlc = f"{at},{first:.1f},{high:.1f},{low:.1f},{path[-1]:.1f}"
         volume, bought = float(truth.volume[m]), float(truth.bought[m])
         candles.append(
@@ -147,7 +146,7 @@ def _write_vision(truth: OtherTruth, minutes: range, day_ns: int, folder: Path, 
             folder / "aggTrades" / f"{SYMBOL}-aggTrades-{date}.csv",
             "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker",
             (
-                f"{at // MS_NS},{price:.1f},{coins:.4f},{n},{n},{at // MS_NS},"
+                f"{at // MS},{price:.1f},{coins:.4f},{n},{n},{at // MS},"
                 f"{'false' if is_buy else 'true'}"
                 for n, (at, price, coins, is_buy) in enumerate(_trades(truth, minutes))
             ),
